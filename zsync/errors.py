@@ -1,0 +1,139 @@
+"""The errors zsync raises: one small family, each with the exit status of the command.
+
+::
+
+    ZsyncError                 1  failed; readers see what they saw before
+    ├── ConfigError            2  bad usage or configuration
+    ├── SourceError            3  the source is missing or unfit to publish
+    │   ├── SourceChangedError 3  a source file changed while it was being published
+    │   └── GuardError         3  more would be retired than the guard allows
+    ├── ConflictError          4  someone else holds the lease, or the head moved
+    ├── VerifyError            5  what is published differs from its manifest
+    └── TargetError            1  the target refused, or cannot be reached
+        ├── NoBucketError         the bucket does not exist
+        ├── CredentialsError      no credentials, or the service does not know them
+        ├── PermissionDeniedError the credentials are known but may not do this
+        ├── NetworkError          the endpoint does not answer
+        ├── TransientError        the service asks to be tried again (5xx, throttling)
+        ├── ObjectNotFoundError   there is no such object
+        └── PreconditionError     a conditional write lost
+
+Every error is one line: what is wrong, where, and what to do. Every error survives `pickle`, because workers in other
+processes return errors as values.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """Exit statuses of the `zsync` command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    SOURCE = 3
+    CONFLICT = 4
+    DIFFERENT = 5
+
+
+class ZsyncError(Exception):
+    """Base of all errors that zsync raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What is wrong, in a few words.
+    where
+        The option, path, key or URL that it is about.
+    advice
+        What to do about it.
+
+    Examples
+    --------
+    >>> str(ZsyncError("the source is not there", "/data/oco3", "check `source`"))
+    'the source is not there: /data/oco3; check `source`'
+    """
+
+    exit_status = ExitStatus.FAILED
+
+    def __init__(self, message: str, where: str | None = None, advice: str | None = None) -> None:
+        # All three go to Exception.__init__, so that pickle can rebuild the error from `args`.
+        super().__init__(message, where, advice)
+        self.message = message
+        self.where = where
+        self.advice = advice
+
+    def __str__(self) -> str:
+        text = self.message if self.where is None else f"{self.message}: {self.where}"
+        text = text if self.advice is None else f"{text}; {self.advice}"
+        return " ".join(text.split())
+
+    def at(self, where: str) -> ZsyncError:
+        """Return the same error with its place named, unless it names one already."""
+        return self if self.where is not None else type(self)(self.message, where, self.advice)
+
+
+class ConfigError(ZsyncError):
+    """Bad usage or configuration."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class SourceError(ZsyncError):
+    """The source is missing or unfit to publish."""
+
+    exit_status = ExitStatus.SOURCE
+
+
+class SourceChangedError(SourceError):
+    """A source file changed while it was being published (promise P6)."""
+
+
+class GuardError(SourceError):
+    """More would be retired than the guard allows (promise P8)."""
+
+
+class ConflictError(ZsyncError):
+    """Someone else holds the lease, or the head moved (promise P7)."""
+
+    exit_status = ExitStatus.CONFLICT
+
+
+class VerifyError(ZsyncError):
+    """What is published differs from its manifest."""
+
+    exit_status = ExitStatus.DIFFERENT
+
+
+class TargetError(ZsyncError):
+    """The target refused, or cannot be reached."""
+
+
+class NoBucketError(TargetError):
+    """The bucket does not exist."""
+
+
+class CredentialsError(TargetError):
+    """There are no credentials, or the service does not know them."""
+
+
+class PermissionDeniedError(TargetError):
+    """The credentials are known but may not do this."""
+
+
+class NetworkError(TargetError):
+    """The endpoint does not answer."""
+
+
+class TransientError(TargetError):
+    """The service asks to be tried again: 5xx, throttling, a request that timed out."""
+
+
+class ObjectNotFoundError(TargetError):
+    """There is no such object."""
+
+
+class PreconditionError(TargetError):
+    """A conditional write lost: the object is not in the state that the condition names."""
