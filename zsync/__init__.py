@@ -1,1 +1,42 @@
-"""zsync."""
+"""zsync publishes Zarr stores and Cloud-Optimized GeoTIFFs to object storage so that no reader sees a broken store.
+
+Names are loaded when they are first used: ``import zsync`` costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zsync.config import RunConfig as RunConfig
+    from zsync.errors import ZsyncError as ZsyncError
+    from zsync.planning import Plan as Plan
+    from zsync.verbs.publish import PublishResult as PublishResult
+    from zsync.verbs.publish import plan as plan
+    from zsync.verbs.publish import publish as publish
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Plan": "zsync.planning",
+    "PublishResult": "zsync.verbs.publish",
+    "RunConfig": "zsync.config",
+    "ZsyncError": "zsync.errors",
+    "plan": "zsync.verbs.publish",
+    "publish": "zsync.verbs.publish",
+}
+
+__all__ = ["Plan", "PublishResult", "RunConfig", "ZsyncError", "__version__", "plan", "publish"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zsync' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,6 +15,9 @@ from typing import Literal
 import pyarrow as pa
 
 
+PART_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
+
+
 class Kind(StrEnum):
     """What a product is."""
 
@@ -101,13 +104,12 @@ class Finding:
 SOURCE = pa.schema(
     [
         ("key", pa.string()),
-        ("path", pa.string()),  # absolute, symlinks resolved only where the scan followed one
         ("size", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("ctime_ns", pa.int64()),
         ("inode", pa.uint64()),
         ("digest", pa.string()),  # null: not known yet
-        ("md5", pa.string()),  # null: not needed
+        ("etag", pa.string()),  # what S3 would give these bytes, in the form that the target's ETag has; null: not asked
     ]
 )
 
@@ -144,8 +146,7 @@ PLAN = pa.schema(
     [
         ("product", pa.string()),
         ("key", pa.string()),
-        ("source_key", pa.string()),
-        ("path", pa.string()),  # null: generated, or only in the target
+        ("source_key", pa.string()),  # null: generated, or only in the target
         ("store", pa.string()),
         ("array", pa.string()),
         ("role", pa.string()),

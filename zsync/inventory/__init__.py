@@ -1,1 +1,9 @@
-"""."""
+"""What is there: Arrow tables of a source on a file system and of a target in a store."""
+
+from zsync.inventory.cache import DigestCache, cache_directory
+from zsync.inventory.digest import digest_source
+from zsync.inventory.local import Scan, scan
+from zsync.inventory.remote import list_target
+from zsync.inventory.selection import Selection
+
+__all__ = ["DigestCache", "Scan", "Selection", "cache_directory", "digest_source", "list_target", "scan"]

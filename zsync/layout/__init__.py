@@ -1,1 +1,84 @@
-"""."""
+"""What every key of a product is, which stage it belongs to, and what its metadata says.
+
+Everything here is pure: keys and the bytes of metadata come in, values go out. `describe` is the way in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zsync.layout.checks import in_order, key_findings
+from zsync.layout.cog import describe_cogs
+from zsync.layout.consolidated import consolidate
+from zsync.layout.documents import METADATA_NAMES, same_document
+from zsync.layout.files import describe_files
+from zsync.layout.grid import Grid, KeyEncoding
+from zsync.layout.headers import content_type
+from zsync.layout.model import Array, Layout, Store
+from zsync.layout.place import place
+from zsync.layout.zarr import describe_zarr
+from zsync.tables import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Array",
+    "Grid",
+    "KeyEncoding",
+    "Layout",
+    "Store",
+    "consolidate",
+    "content_type",
+    "describe",
+    "is_metadata",
+    "place",
+    "same_document",
+]
+
+
+def is_metadata(kind: Kind, key: str) -> bool:
+    """Return whether `describe` needs the bytes of an object.
+
+    Examples
+    --------
+    >>> is_metadata(Kind.ZARR, "site.zarr/t2m/.zarray"), is_metadata(Kind.COG, "zarr.json")
+    (True, False)
+    """
+    return kind is Kind.ZARR and key.rpartition("/")[2] in METADATA_NAMES
+
+
+def describe(
+    kind: Kind,
+    product: str,
+    keys: Sequence[str],
+    documents: Mapping[str, bytes],
+    sizes: Sequence[int] | None = None,
+) -> Layout:
+    """Return what every key of a product is.
+
+    Parameters
+    ----------
+    kind
+        The product's kind.
+    product
+        The product's name, for findings.
+    keys
+        Keys relative to the product's root, each once, in any order.
+    documents
+        The bytes of the objects for which `is_metadata` is true, by key.
+    sizes
+        The sizes of the objects, in the order of `keys`; without them no empty chunk is noticed.
+
+    Returns
+    -------
+    Layout
+        One row a key, in the order of `keys`; and the stores and findings, which do not depend on that order.
+    """
+    findings = key_findings(product, keys)
+    if kind is Kind.COG:
+        return Layout(kind, describe_cogs(keys), {}, in_order(findings))
+    if kind is Kind.FILES:
+        return Layout(kind, describe_files(keys), {}, in_order(findings))
+    objects, stores, more = describe_zarr(product, keys, documents, sizes)
+    return Layout(kind, objects, stores, in_order([*findings, *more]))

@@ -1,1 +1,1 @@
-"""."""
+"""How plans and results are shown: text, HTML, progress."""

@@ -1,1 +1,23 @@
-"""."""
+"""Bytes in motion: batches, dask, headers."""
+
+from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
+from zsync.transfer.engine import Destination, Progress, carry_out
+from zsync.transfer.executor import Executor, Serial, Threads, executor_for
+from zsync.transfer.headers import HeaderPolicy
+
+__all__ = [
+    "Batch",
+    "Destination",
+    "Executor",
+    "Failure",
+    "HeaderPolicy",
+    "Outcome",
+    "Progress",
+    "Receipt",
+    "Retire",
+    "Send",
+    "Serial",
+    "Threads",
+    "carry_out",
+    "executor_for",
+]

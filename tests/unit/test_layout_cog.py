@@ -1,0 +1,102 @@
+"""What the files of cog and files products are, and content types."""
+
+from __future__ import annotations
+
+import pytest
+
+from zsync.layout import content_type, describe, is_metadata
+from zsync.tables import OBJECTS, Kind, Role
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+
+@pytest.mark.parametrize(
+    ("key", "role", "stage", "rank", "media"),
+    [
+        ("a.tif", "cog", "data", 0, COG),
+        ("d/A.TIFF", "cog", "data", 0, COG),
+        ("a.tif.aux.xml", "sidecar", "data", 20, "application/xml"),
+        ("A.TIF.AUX.XML", "sidecar", "data", 20, "application/xml"),
+        ("a.tif.msk", "sidecar", "data", 20, "image/tiff"),
+        ("a.tif.ovr", "sidecar", "data", 20, "image/tiff"),
+        ("a.tif.msk.ovr", "sidecar", "data", 20, "image/tiff"),
+        ("a.tfw", "sidecar", "data", 20, "text/plain"),
+        ("a.prj", "sidecar", "data", 20, "text/plain"),
+        ("mosaic.vrt", "index", "root", 0, "application/xml"),
+        ("items/a.json", "index", "root", 0, "application/json"),
+        ("items/a.geojson", "index", "root", 0, "application/geo+json"),
+        ("items/collection.json", "index", "root", 1, "application/json"),
+        ("Catalog.JSON", "index", "root", 1, "application/json"),
+        ("index.json", "index", "root", 1, "application/json"),
+        ("index.geojson", "index", "root", 1, "application/geo+json"),
+        ("latest.json", "index", "root", 1, "application/json"),
+        ("my-catalog.json", "index", "root", 0, "application/json"),
+        ("catalog.json/readme", "file", "data", 0, "application/octet-stream"),
+        ("iso.xml", "file", "data", 0, "application/xml"),
+        ("preview.png", "file", "data", 0, "image/png"),
+        ("tif", "file", "data", 0, "application/octet-stream"),
+        ("x.tif/part", "file", "data", 0, "application/octet-stream"),
+    ],
+)
+def test_cog(key, role, stage, rank, media):
+    layout = describe(Kind.COG, "p", [key], {})
+    (row,) = layout.objects.to_pylist()
+    expected = {"key": key, "store": None, "array": None, "role": role, "stage": stage, "rank": rank, "in_grid": None}
+    assert row == expected
+    assert layout.objects.schema == OBJECTS
+    assert layout.findings == ()
+    assert content_type(Kind.COG, Role(role), key) == media
+
+
+@pytest.mark.parametrize(
+    ("key", "media"),
+    [
+        ("a.tif", "image/tiff"),
+        ("A.CSV", "text/csv"),
+        ("a.txt", "text/plain"),
+        ("a.html", "text/html"),
+        ("a.nc", "application/x-netcdf"),
+        ("a.parquet", "application/vnd.apache.parquet"),
+        ("zarr.json", "application/json"),
+        ("csv", "application/octet-stream"),
+        ("a.csv/b", "application/octet-stream"),
+        ("a.unheard", "application/octet-stream"),
+        (".zattrs", "application/octet-stream"),
+    ],
+)
+def test_files(key, media):
+    layout = describe(Kind.FILES, "p", [key], {})
+    (row,) = layout.objects.to_pylist()
+    assert (row["role"], row["stage"], row["rank"], row["store"]) == ("file", "data", 0, None)
+    assert content_type(Kind.FILES, Role.FILE, key) == media
+
+
+@pytest.mark.parametrize("kind", [Kind.COG, Kind.FILES])
+def test_no_keys(kind):
+    assert describe(kind, "p", [], {}).objects.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "key", "media"),
+    [
+        (Role.METADATA, "t2m/.zarray", "application/json"),
+        (Role.METADATA, "zarr.json", "application/json"),
+        (Role.CONSOLIDATED, ".zmetadata", "application/json"),
+        (Role.CHUNK, "t2m/0.0", "application/octet-stream"),
+        (Role.CHUNK, "t2m/0.json", "application/octet-stream"),
+        (Role.FOREIGN, "README.md", "text/markdown"),
+        (Role.FOREIGN, "x.tif", "image/tiff"),
+    ],
+)
+def test_content_types_of_zarr(role, key, media):
+    assert content_type(Kind.ZARR, role, key) == media
+
+
+@pytest.mark.parametrize("name", [".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"])
+def test_is_metadata(name):
+    assert is_metadata(Kind.ZARR, name)
+    assert is_metadata(Kind.ZARR, f"a/b/{name}")
+    assert not is_metadata(Kind.ZARR, f"a/{name}/x")
+    assert not is_metadata(Kind.ZARR, f"a/x{name}")
+    assert not is_metadata(Kind.COG, name)
+    assert not is_metadata(Kind.FILES, name)

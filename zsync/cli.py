@@ -1,0 +1,320 @@
+"""The `zsync` command. Only what a command needs is imported, when it runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zsync.errors import ConfigError, ExitStatus, ZsyncError
+
+if TYPE_CHECKING:
+    from zsync.config import RunConfig
+    from zsync.verbs.publish import PublishResult
+
+app = typer.Typer(
+    name="zsync",
+    help="Publish Zarr stores and Cloud-Optimized GeoTIFFs to object storage, so that no reader ever sees a broken store.",
+    epilog="Exit status: 0 done or nothing to do, 1 failed (readers see what they saw before), 2 bad usage or"
+    " configuration, 3 source missing or unfit, 4 someone else publishes, 5 verify found differences.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would double the time that --help takes
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Make, show and check configurations.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Config = Annotated[
+    str | None,
+    typer.Argument(help="Configuration (YAML, JSON, TOML), or a directory to publish; the environment if left out."),
+]
+Target = Annotated[str | None, typer.Option(help="URL to publish to, in place of the configuration's.")]
+Only = Annotated[list[str] | None, typer.Option(help="Publish only this product; may be repeated.")]
+Include = Annotated[list[str] | None, typer.Option(help="Publish only keys that match this glob; may be repeated.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Leave out keys that match this glob; may be repeated.")]
+Retire = Annotated[str | None, typer.Option(help="What the source no longer has: auto, keep, trash or delete.")]
+MaxDelete = Annotated[str | None, typer.Option(help="Refuse to retire more than N objects, or N% of a product.")]
+AllowEmpty = Annotated[bool | None, typer.Option("--allow-empty", help="Publish an empty source: retires everything.")]
+Trust = Annotated[str | None, typer.Option(help="What tells what the target holds: listing or manifest.")]
+Rewrites = Annotated[str | None, typer.Option(help="How old values are replaced: auto or inplace.")]
+OnIncompatible = Annotated[str | None, typer.Option(help="Arrays that decode differently: auto or refuse.")]
+Scheduler = Annotated[str | None, typer.Option(help="What runs the transfers: threads or serial.")]
+Workers = Annotated[str | None, typer.Option(help="Transfers at a time: auto or a number.")]
+Transport = Annotated[str | None, typer.Option(help="What moves the bytes: auto, obstore or fsspec.")]
+EndpointUrl = Annotated[str | None, typer.Option(help="URL of an S3 service other than AWS.")]
+Region = Annotated[str | None, typer.Option(help="Region of the bucket.")]
+Profile = Annotated[str | None, typer.Option(help="Profile in the AWS configuration files.")]
+PlanOut = Annotated[Path | None, typer.Option(help="Write the plan's table as Parquet.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log in detail; show tracebacks.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only; no progress.")]
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        from zsync import __version__
+
+        typer.echo(f"zsync {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        if "LOCAL_ROOT" in os.environ or "RC_FILE_OVERRIDE" in os.environ:
+            publish()  # as the utility does that zsync replaces: everything from the environment
+        else:
+            typer.echo(context.get_help())
+
+
+@app.command()
+def publish(  # noqa: PLR0913 - one parameter an option
+    config: Config = None,
+    target: Target = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,  # noqa: FBT002
+    only: Only = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    retire: Retire = None,
+    max_delete: MaxDelete = None,
+    allow_empty: AllowEmpty = None,
+    trust: Trust = None,
+    rewrites: Rewrites = None,
+    on_incompatible: OnIncompatible = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    plan_out: PlanOut = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    as_json: Json = False,  # noqa: FBT002
+    verbose: Verbose = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Publish what changed, consolidated metadata last, and put it on record."""
+    options = dict(
+        target=target, only=only, include=include, exclude=exclude, retire=retire, max_delete=max_delete,
+        allow_empty=allow_empty, trust=trust, rewrites=rewrites, on_incompatible=on_incompatible, scheduler=scheduler,
+        workers=workers, transport=transport, endpoint_url=endpoint_url, region=region, profile=profile,
+        dry_run=dry_run or None,
+    )  # fmt: skip
+    _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - one parameter an option
+    config: Config = None,
+    target: Target = None,
+    only: Only = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    retire: Retire = None,
+    max_delete: MaxDelete = None,
+    allow_empty: AllowEmpty = None,
+    trust: Trust = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    plan_out: PlanOut = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    as_json: Json = False,  # noqa: FBT002
+    verbose: Verbose = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Show what a publish would do and why, and what it would cost; write nothing."""
+    options = dict(
+        target=target, only=only, include=include, exclude=exclude, retire=retire, max_delete=max_delete,
+        allow_empty=allow_empty, trust=trust, transport=transport, endpoint_url=endpoint_url, region=region,
+        profile=profile, dry_run=True,
+    )  # fmt: skip
+    _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
+
+
+def _run_publish(
+    config: str | None,
+    options: dict[str, Any],
+    plan_out: Path | None,
+    report: Path | None,
+    *,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    with _door(as_json=as_json, verbose=verbose, quiet=quiet):
+        understood = _understood(config, options)
+        from zsync.verbs.publish import publish as run
+
+        result = run(understood, progress=False if quiet else None)
+        _write_files(result, plan_out, report)
+        _show(result, as_json=as_json)
+        if result.status == "planned" and any(finding.level == "error" for finding in result.findings):
+            raise typer.Exit(ExitStatus.SOURCE)
+
+
+def _understood(config: str | None, options: dict[str, Any]) -> RunConfig:
+    from zsync.config import RunConfig
+
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    understood = RunConfig.from_any(config, **given)
+    if understood.verbose:
+        _set_level(logging.DEBUG)
+    for note in understood.notes:
+        logging.getLogger("zsync").warning("note: %s", note)
+    return understood
+
+
+def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:
+    from zsync.report.html import page
+
+    try:
+        if plan_out is not None and result.plan is not None:
+            result.plan.write_parquet(str(plan_out))
+        if report is not None:
+            report.write_text(page(result), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", error.filename or str(plan_out or report)) from error
+
+
+def _show(result: PublishResult, *, as_json: bool) -> None:
+    from zsync.report.text import findings_text, plan_text, result_text
+
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    if result.findings:
+        typer.echo(findings_text(result.findings), err=True)
+    if result.status == "planned" and result.plan is not None:
+        typer.echo(plan_text(result.plan))
+    else:
+        typer.echo(result_text(result))
+
+
+@config_app.command("init")
+def config_init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("zsync.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,  # noqa: FBT002
+) -> None:
+    """Write a commented configuration to begin with."""
+    with _door():
+        from zsync.config import template
+
+        try:
+            with path.open("w" if force else "x", encoding="utf-8") as file:
+                file.write(template())
+        except FileExistsError as error:
+            raise ConfigError("the file is there already", str(path), "name another, or use --force") from error
+        except OSError as error:
+            raise ConfigError(f"cannot be written ({error.strerror})", str(path)) from error
+        typer.echo(f"wrote {path}; edit it, then: zsync config check {path}")
+
+
+@config_app.command("show")
+def config_show(config: Config = None, target: Target = None, verbose: Verbose = False) -> None:  # noqa: FBT002
+    """Show what was understood, as native YAML, with secrets masked."""
+    with _door(verbose=verbose):
+        from zsync.config import to_yaml
+
+        understood = _understood(config, {"target": target})
+        if understood.nothing_to_do is not None:
+            typer.echo(f"# {understood.nothing_to_do}")
+        typer.echo(to_yaml(understood), nl=False)
+
+
+@config_app.command("check")
+def config_check(
+    config: Config = None,
+    target: Target = None,
+    as_json: Json = False,  # noqa: FBT002
+    verbose: Verbose = False,  # noqa: FBT002
+) -> None:
+    """Check a configuration all the way: source, bucket, listing, reading, writing, conditional writing."""
+    with _door(as_json=as_json, verbose=verbose):
+        from zsync.verbs.check import check_config, exit_status
+
+        understood = _understood(config, {"target": target})
+        checks = check_config(understood)
+        if as_json:
+            typer.echo(json.dumps([check.to_dict() for check in checks], indent=1))
+        for check in checks if not as_json else []:
+            said = f": {check.note}" if check.note else ""
+            typer.echo(f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}"))
+        if understood.nothing_to_do is not None and not as_json:
+            typer.echo(understood.nothing_to_do)
+        raise typer.Exit(exit_status(checks))
+
+
+@app.command("dev-server")
+def dev_server(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 8333,
+    directory: Annotated[Path | None, typer.Option(help="Where to keep the data; temporary if left out.")] = None,
+    bucket: Annotated[list[str] | None, typer.Option(help="Bucket to make; may be repeated.")] = None,
+    verbose: Verbose = False,  # noqa: FBT002
+) -> None:
+    """Run a real S3 server on loopback (SeaweedFS), for trying things out."""
+    with _door(verbose=verbose):
+        from zsync.devserver import serve
+
+        serve(port=port, directory=directory, buckets=tuple(bucket or ("zsync",)))
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path | None, typer.Option(help="Where to put the demo's data; temporary if left out.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the data there at the end.")] = False,  # noqa: FBT002
+    serve: Annotated[bool, typer.Option("--serve", help="Go on serving the published data until Ctrl-C.")] = False,  # noqa: FBT002
+    verbose: Verbose = False,  # noqa: FBT002
+) -> None:
+    """Show the whole story on real data: publish, read back, publish again."""
+    with _door(verbose=verbose, quiet=not verbose):
+        from zsync.demo.story import run
+
+        raise typer.Exit(run(directory=directory, keep=keep, serve=serve))
+
+
+@contextmanager
+def _door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
+    """Turn every error into one line and its exit status; a traceback only with -v."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    _set_level(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    except ZsyncError as error:
+        _tell(error, str(error), int(error.exit_status), as_json=as_json, verbose=verbose)
+    except KeyboardInterrupt as error:
+        _tell(error, "interrupted; readers see what they saw before", int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
+        said = f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; run with -v and report it"
+        _tell(error, said, int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
+
+
+def _set_level(level: int) -> None:
+    logging.getLogger("zsync").setLevel(level)
+
+
+def _tell(error: BaseException, said: str, status: int, *, as_json: bool, verbose: bool) -> None:
+    if verbose or logging.getLogger("zsync").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    typer.echo(f"zsync: {said}", err=True)
+    if as_json:
+        document = {"status": "failed", "exit_status": status, "error": {"type": type(error).__name__, "message": said}}
+        typer.echo(json.dumps(document, indent=1))
+    raise typer.Exit(status)

@@ -1,0 +1,170 @@
+"""Files to documents: YAML, JSON and TOML, each strictly, and with errors of one line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import yaml
+
+# YAML 1.1 reads `no` as false and a date as an object; where text is wanted, neither is what was meant.
+_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_NOT_PLAIN = frozenset({"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"})
+
+
+class _SyntaxError(Exception):
+    """A file is not what its name says; the message says why, and holds none of its values."""
+
+
+def load(path: str) -> dict[str, Any]:
+    """Return the document in a file; its format goes by the name, and is YAML where that does not tell.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not valid, or holds no mapping.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in {".ini", ".cfg"}:
+        raise ConfigError("INI files are not understood here", path, "write the configuration as YAML, JSON or TOML")
+    name, parse = _PARSERS.get(suffix, ("YAML", _yaml))
+    text = _text(path)
+    try:
+        doc = parse(text)
+    except _SyntaxError as error:
+        problem = str(error)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    else:
+        return _mapping(doc, path)
+    # Raised here, not above: an exception's context would keep the text.
+    raise ConfigError(f"the configuration is not valid {name}", path, problem)
+
+
+def _mapping(doc: object, path: str) -> dict[str, Any]:
+    if doc is None or doc == {}:
+        raise ConfigError("the configuration is empty", path, "`zsync config init` writes one to start from")
+    if not isinstance(doc, dict):
+        what = "a list" if isinstance(doc, list) else "a single value"
+        raise ConfigError(f"the configuration is {what}, not a mapping", path, "write it as `key: value` lines")
+    return doc
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError("the configuration file does not exist", path, "check its path") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            "the configuration is a directory", path, "name a file; to publish a directory give it as `source`"
+        ) from None
+    except UnicodeDecodeError:
+        problem = "the configuration is not text in UTF-8"
+    except OSError as error:
+        raise ConfigError(
+            "the configuration cannot be read", path, (error.strerror or "unknown error").lower()
+        ) from None
+    raise ConfigError(problem, path, "is it the right file?")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    doc: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in doc:
+            raise _SyntaxError(f"the key {key!r} is there twice")
+        doc[key] = value
+    return doc
+
+
+def _json(text: str) -> object:
+    import json
+
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        problem = f"line {error.lineno}: {error.msg.lower()}"
+    raise _SyntaxError(problem)
+
+
+def _toml(text: str) -> object:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
+        what, line = (found[1], found[2]) if found else (str(error), None)
+        problem = f"line {line or len(text.splitlines())}: {what.lower()}"
+    raise _SyntaxError(problem)
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_yaml_loader())  # noqa: S506 - a subclass of SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = f"line {mark.line + 1 if mark else 1}: {_without_text(error)}"
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problem = f"line {line}: a character that YAML does not allow"
+    raise _SyntaxError(problem)
+
+
+def _without_text(error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong with YAML, without names and tags that may be a secret in the wrong place."""
+    return re.sub(r"'(?!<)[^']{2,}'", "'...'", error.problem or "not valid")
+
+
+def _yaml_loader() -> type[yaml.SafeLoader]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Safe YAML with keys that are text and there once, dates that are text, and `true` and `false` only."""
+
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            # Here, not where mappings are constructed: by then, merged keys have come in and may be there twice.
+            node = super().compose_mapping_node(anchor)
+            _check_keys(node)
+            return node
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag not in _NOT_PLAIN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOLEAN, list("tTfF"))
+    return Loader
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Make a mapping's keys text as they are written, and refuse one that is there twice."""
+    import yaml
+
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue
+        key.tag = "tag:yaml.org,2002:str"
+        if key.value in seen:
+            raise _SyntaxError(f"line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+        seen.add(key.value)
+
+
+_PARSERS: dict[str, tuple[str, Callable[[str], object]]] = {
+    ".yaml": ("YAML", _yaml),
+    ".yml": ("YAML", _yaml),
+    ".json": ("JSON", _json),
+    ".toml": ("TOML", _toml),
+}

@@ -1,0 +1,387 @@
+"""What the user asked for: the run configuration and its sections.
+
+The description of a field is the line that explains it in the file of ``zsync config init``.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from zsync.config.location import Location, local_path
+from zsync.config.problems import ExpectedError, problems_of, report
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from zsync.config.resolve import ResolvedProduct
+
+_PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+_COUNT = re.compile(r"[0-9]+")
+_MOST_TAGS = 10  # what S3 takes
+_NOT_YET = {
+    "rewrites": ("flip",),
+    "on_incompatible": ("flip", "replace"),
+    "scheduler": ("processes", "distributed"),
+}
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _count_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _header(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("a header holds printable ASCII only")
+    return value
+
+
+def _unmasked(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.strip("*"):
+        raise ValueError("the secret is empty or masked; give the secret itself, or leave it to the AWS profile")
+    return value
+
+
+def _canonical_url(value: str) -> str:
+    try:
+        return Location.parse(value).url
+    except ConfigError as error:
+        problem = str(error)
+    raise ValueError(problem)
+
+
+def _local(value: str) -> str:
+    try:
+        return local_path(value)
+    except ConfigError as error:
+        problem = str(error)
+    raise ValueError(problem)
+
+
+def _endpoint(value: str) -> str:
+    scheme, _, host = value.partition("://")
+    if "@" in host:
+        raise ValueError("the URL holds credentials; take them out, use storage.profile or the environment")
+    if scheme not in {"http", "https"} or not host or not host.isprintable() or " " in host:
+        raise ValueError("must be a URL like https://host:port")
+    return value.rstrip("/")
+
+
+def _below_target(value: str) -> str:
+    if "://" in value or value.startswith("file:"):
+        return _canonical_url(value)
+    path = value.rstrip("/")
+    if any(part in {"", ".", ".."} for part in path.split("/")) or not path.isprintable():
+        raise ValueError("must be a path below the target, like products/cog, or a full URL")
+    return path
+
+
+def _product_name(value: str) -> str:
+    if "/" in value or not value.isprintable():
+        raise ValueError("a product's name holds no slash and no control character")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Header = Annotated[Text, AfterValidator(_header)]
+TagValue = Annotated[str, BeforeValidator(_count_as_text)]
+Patterns = Annotated[list[Text], BeforeValidator(_listed)]
+Secret = Annotated[SecretStr, AfterValidator(_unmasked)]
+LocalPath = Annotated[Text, AfterValidator(_local)]
+TargetUrl = Annotated[Text, AfterValidator(_canonical_url)]
+ProductName = Annotated[Text, AfterValidator(_product_name)]
+CacheStage = Literal["root", "group", "array", "data"]
+
+_METADATA_UNCACHED: dict[CacheStage, str] = {"root": "no-cache", "group": "no-cache", "array": "no-cache"}
+
+
+class Section(BaseModel):
+    """Base of all parts of a configuration: frozen, closed to unknown keys, silent about the values it was given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class Storage(Section):
+    """How the object store is reached, and how objects are stored in it.
+
+    What is left open here comes from the environment and the AWS profile, as with every AWS tool.
+    """
+
+    endpoint_url: Annotated[Text, AfterValidator(_endpoint)] | None = Field(
+        None, description="URL of an S3 service other than AWS, like https://host:port"
+    )
+    region: Text | None = Field(None, description="region of the bucket")
+    profile: Text | None = Field(None, description="profile in the AWS configuration files")
+    access_key_id: Secret | None = Field(None, description="better left to the profile or the environment")
+    secret_access_key: Secret | None = Field(None, description="better left to the profile or the environment")
+    session_token: Secret | None = Field(None, description="better left to the profile or the environment")
+    anonymous: bool = Field(default=False, description="send requests unsigned, to read public data")
+    path_style: bool | None = Field(
+        None, description="put the bucket in the path of requests, not in the host name; null: only with endpoint_url"
+    )
+    ca_bundle: LocalPath | None = Field(None, description="file of certificate authorities to trust")
+    storage_class: Header | None = Field(None, description="storage class of objects, like STANDARD_IA")
+    cache_control: dict[CacheStage, Header] = Field(
+        default_factory=_METADATA_UNCACHED.copy,
+        description="Cache-Control of objects, by stage: root, group, array, data (group and array follow root)",
+    )
+    content_type: dict[Text, Header] = Field(
+        default_factory=dict,
+        description="Content-Type of objects, by pattern of keys, where the usual one is not right",
+    )
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, description="server-side encryption: AES256, aws:kms or aws:kms:dsse"
+    )
+    sse_kms_key_id: Header | None = Field(None, description="key for aws:kms and aws:kms:dsse")
+    tags: dict[Text, TagValue] = Field(default_factory=dict, description="tags of objects, at most ten")
+    requester_pays: bool = Field(default=False, description="pay for requests to a bucket that asks for it")
+
+    @field_validator("cache_control")
+    @classmethod
+    def _complete_cache_control(cls, given: dict[CacheStage, str]) -> dict[CacheStage, str]:
+        follow = dict.fromkeys(_METADATA_UNCACHED, given["root"]) if "root" in given else _METADATA_UNCACHED
+        return {**follow, **given}
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        if len(tags) > _MOST_TAGS:
+            raise ValueError(f"an object takes at most {_MOST_TAGS} tags, not {len(tags)}")
+        if any(len(name) > 128 or len(value) > 256 for name, value in tags.items()):
+            raise ValueError("a tag's name has at most 128 characters, its value 256")
+        return tags
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Storage:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key are given together or not at all")
+        if self.session_token is not None and self.access_key_id is None:
+            raise ValueError("session_token needs access_key_id and secret_access_key")
+        if self.anonymous and self.access_key_id is not None:
+            raise ValueError("anonymous requests take no access_key_id")
+        if self.sse_kms_key_id is not None and self.sse not in {"aws:kms", "aws:kms:dsse"}:
+            raise ValueError("sse_kms_key_id needs sse: aws:kms or aws:kms:dsse")
+        return self
+
+
+class Publish(Section):
+    """How a publication is made."""
+
+    retire: Literal["auto", "keep", "trash", "delete"] = Field(
+        "auto",
+        description="what the source no longer has: keep, trash, delete; auto: delete if versioned, else trash",
+    )
+    max_delete: int | str = Field(
+        "25%", description="refuse to retire more than this many objects of a product, or this share of them"
+    )
+    allow_empty: bool = Field(default=False, description="publish an empty source, which retires everything")
+    workers: Literal["auto"] | int = Field("auto", description="how many transfers at a time; auto, or a number")
+    transport: Literal["auto", "obstore", "fsspec"] = Field(
+        "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (any URL)"
+    )
+    scheduler: Literal["threads", "serial"] = Field("threads", description="what runs the transfers: threads or serial")
+    trust: Literal["listing", "manifest"] = Field(
+        "listing", description="what tells what the target holds: listing, or manifest (faster; blind to other writers)"
+    )
+    include: Patterns = Field(default_factory=list, description="publish only keys that match one of these patterns")
+    exclude: Patterns = Field(default_factory=list, description="leave out keys that match one of these patterns")
+    follow_symlinks: bool = Field(default=False, description="publish what symbolic links point to")
+    foreign: Literal["publish", "skip", "refuse"] = Field(
+        "publish", description="files that do not belong to the product's format: publish, skip or refuse"
+    )
+    check_cogs: Literal["warn", "refuse", "off"] = Field(
+        "warn", description="GeoTIFFs that are not cloud-optimized: warn, refuse, or off"
+    )
+    rewrites: Literal["auto", "inplace"] = Field(
+        "auto", description="how values inside an array's old extent are replaced: auto or inplace"
+    )
+    on_incompatible: Literal["auto", "refuse"] = Field(
+        "auto", description="an array whose old and new chunks decode differently: auto or refuse"
+    )
+
+    @field_validator("max_delete", mode="before")
+    @classmethod
+    def _parse_max_delete(cls, value: object) -> object:
+        text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        share = _PERCENTAGE.fullmatch(text)
+        if share and Fraction(share[1]) <= 100:
+            return f"{share[1]}%"
+        if _COUNT.fullmatch(text):
+            return int(text)
+        raise ExpectedError("a number of objects or a percentage like 25%")
+
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _parse_workers(cls, value: object) -> object:
+        if value == "auto":
+            return value
+        text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        if _COUNT.fullmatch(text) and int(text) >= 1:
+            return int(text)
+        raise ExpectedError("auto or a whole number from 1")
+
+    @field_validator(*_NOT_YET, mode="before")
+    @classmethod
+    def _refuse_not_yet(cls, value: object, info: ValidationInfo) -> object:
+        later = _NOT_YET[str(info.field_name)]
+        if isinstance(value, str) and (value in later or value.startswith("tcp://")):
+            word = value if value in later else "a scheduler address"
+            raise ValueError(f"{word} is not available in this version of zsync")
+        return value
+
+    def max_delete_limit(self, total: int) -> int:
+        """Return how many of a product's objects may be retired.
+
+        Examples
+        --------
+        >>> Publish(max_delete="25%").max_delete_limit(10)
+        2
+        >>> Publish(max_delete=7).max_delete_limit(10)
+        7
+        """
+        if isinstance(self.max_delete, int):
+            return self.max_delete
+        return int(total * Fraction(self.max_delete.rstrip("%")) / 100)
+
+
+class Product(Section):
+    """One thing that is published."""
+
+    path: LocalPath = Field(description="where it is, below source or absolute")
+    kind: Literal["zarr", "cog", "files"] | None = Field(None, description="zarr, cog or files; null: look and see")
+    to: Annotated[Text, AfterValidator(_below_target)] | None = Field(
+        None, description="where it goes, below target or a full URL; null: the last element of path"
+    )
+    include: Patterns = Field(default_factory=list, description="patterns for this product, instead of publish.include")
+    exclude: Patterns = Field(default_factory=list, description="patterns for this product, besides publish.exclude")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class RunConfig(Section):
+    """What to publish, to where, and how.
+
+    Parameters
+    ----------
+    source
+        Directory that the paths of products are relative to; without products it is itself the product.
+    target
+        URL that the products' `to` are relative to.
+    products
+        What is published, by name.
+    storage
+        How the object store is reached, and how objects are stored in it.
+    publish
+        How a publication is made.
+    only
+        Names of the products to publish; empty for all of them.
+    dry_run
+        Plan, and stop there.
+    verbose
+        Log in detail.
+    notes
+        What the configuration says that is not needed. Not part of a configuration file.
+    nothing_to_do
+        Why there is nothing to publish, if so. Not part of a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        All that is wrong with the values, in one line.
+    """
+
+    source: LocalPath | None = Field(None, description="directory that holds the products; file:// URLs are fine")
+    target: TargetUrl | None = Field(None, description="URL that the products are published below")
+    products: dict[ProductName, Product] = Field(default_factory=dict, description="what is published, by name")
+    storage: Storage = Field(default_factory=Storage, description="how the object store is reached and used")
+    publish: Publish = Field(default_factory=Publish, description="how a publication is made")
+    only: Patterns = Field(default_factory=list, description="names of the products to publish; empty: all of them")
+    dry_run: bool = Field(default=False, description="plan, and stop there")
+    verbose: bool = Field(default=False, description="log in detail")
+    notes: list[str] = Field(default_factory=list)
+    nothing_to_do: str | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[RunConfig], info: ValidationInfo) -> RunConfig:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            problems = problems_of(error, cls)
+        # Raised here, not above: an exception's context would keep the values.
+        raise report(problems, (info.context or {}).get("place", lambda _: None))
+
+    @field_validator("storage", "publish", mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @classmethod
+    def from_any(
+        cls,
+        value: Mapping[str, Any] | str | os.PathLike[str] | RunConfig | None,
+        *,
+        target: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> RunConfig:
+        """Return the configuration that a value describes, in any dialect that zsync reads.
+
+        Parameters
+        ----------
+        value
+            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment. Relative
+            paths in a file are relative to the file, others to the current directory.
+        target
+            Replaces the target.
+        environ
+            The environment; by default that of the process.
+        **overrides
+            Replace what the value says: any name at the top level, in `publish` or in `storage`. None means not given.
+
+        Raises
+        ------
+        ConfigError
+            All that is wrong with the configuration, in one line.
+        """
+        from zsync.config.read import read
+
+        return read(value, {**overrides, "target": target}, environ)
+
+    def resolve(self) -> tuple[ResolvedProduct, ...]:
+        """Return what is published, from where and to where: nothing, if there is nothing to do.
+
+        Raises
+        ------
+        ConfigError
+            The source or the target is missing, or places overlap that must not.
+        """
+        from zsync.config.resolve import resolved
+
+        return resolved(self)

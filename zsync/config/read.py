@@ -1,0 +1,157 @@
+"""From anything that a user may give to a `RunConfig`: files, documents, the environment, and what is said on top."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel
+
+from zsync.config import native, pipeline
+from zsync.config.dialect import Reading
+from zsync.config.formats import load
+from zsync.config.location import absolute, local_path
+from zsync.config.model import Publish, RunConfig, Storage
+from zsync.config.problems import report, unknown_key
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Dialect(NamedTuple):
+    """A way of writing a configuration; `read` takes a document, the directory of its relative paths, and its file."""
+
+    name: str
+    recognise: Callable[[dict[str, Any]], bool]
+    read: Callable[[dict[str, Any], str, str | None], Reading]
+
+
+# The first that recognises a document reads it. A pipeline's other keys may be anything, so it goes before the native.
+DIALECTS = (
+    Dialect("pipeline", pipeline.recognise, pipeline.read),
+    Dialect("native", native.recognise, native.read),
+)
+
+_SECTIONS: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}
+_SECTION_OF = {field: name for name, section in _SECTIONS.items() for field in section.model_fields}
+_TOP = tuple(name for name in RunConfig.model_fields if name not in native.OUTCOMES)
+
+
+def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> RunConfig:
+    """Return the configuration that a value describes; see `RunConfig.from_any`."""
+    said = _said(overrides)
+    if isinstance(value, RunConfig):
+        return _changed(value, said)
+    reading, place = _reading(value, said, os.environ if environ is None else environ)
+    return _config(reading, said, place)
+
+
+def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said on top of the configuration, as a native document with paths from the current directory."""
+    said: dict[str, Any] = {}
+    problems = []
+    # Whole sections go first, so that single options are not lost under them.
+    for name, value in sorted(overrides.items(), key=lambda item: item[0] not in _SECTIONS):
+        if value is None:
+            continue
+        if name in _SECTION_OF:
+            section = said.setdefault(_SECTION_OF[name], {})
+            if isinstance(section, dict):
+                section[name] = plain(value)
+        elif name in _TOP:
+            said[name] = plain(value)
+        else:
+            problems.append(unknown_key(name, [*_TOP, *_SECTION_OF], what="option"))
+    if problems:
+        raise report(problems, lambda _: None)
+    return native.with_paths_from(said, str(Path.cwd()))
+
+
+def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) -> tuple[Reading, str | None]:
+    """Return what a value says, and the file that says it."""
+    if value is None:
+        return _without_value(said, environ), None
+    if isinstance(value, Mapping):
+        return _understood(plain(value), str(Path.cwd()), None), None
+    if isinstance(value, str | os.PathLike):
+        path = _config_path(os.fspath(value))
+        return _understood(load(path), str(Path(path).parent), path), path
+    raise ConfigError(
+        f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
+    )
+
+
+def _without_value(said: dict[str, Any], environ: Mapping[str, str]) -> Reading:
+    if "source" in said or "products" in said:
+        return Reading()
+    if not any(name in environ for name in pipeline.MARKS):
+        raise ConfigError(
+            "there is no configuration", None, f"give a file or a dict, or set {', '.join(pipeline.VARIABLES)}"
+        )
+    return pipeline.read_environment(environ, said.get("target"))
+
+
+def _config_path(text: object) -> str:
+    if not isinstance(text, str) or text.startswith("{") or any(mark in text for mark in ("\n", "\0", ": ")):
+        raise ConfigError(
+            "the text of a configuration is not the path of one", None, "give a dict, or the path of a file"
+        )
+    return absolute(local_path(text))
+
+
+def _understood(doc: dict[str, Any], base: str, place: str | None) -> Reading:
+    dialect = next((dialect for dialect in DIALECTS if dialect.recognise(doc)), None)
+    # What nobody recognises is read as native, which says what is unknown in it, and the nearest that is known.
+    return (dialect.read if dialect else native.read)(doc, base, place)
+
+
+def _config(reading: Reading, said: dict[str, Any], place: str | None) -> RunConfig:
+    spoken = {key for name, value in said.items() for key in _dotted(name, value)}
+
+    def place_of(key: str) -> str | None:
+        return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
+
+    config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
+    return config.model_copy(update={"notes": list(reading.notes), "nothing_to_do": reading.nothing_to_do})
+
+
+def _changed(config: RunConfig, said: dict[str, Any]) -> RunConfig:
+    if not said:
+        return config
+    doc = config.model_dump(exclude=set(native.OUTCOMES))
+    return _config(Reading(doc, tuple(config.notes), config.nothing_to_do), said, None)
+
+
+def _dotted(name: str, value: object) -> list[str]:
+    return [f"{name}.{key}" for key in value] if name in _SECTIONS and isinstance(value, dict) else [name]
+
+
+def _merged(doc: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with what was said on top of it; sections are merged, all else is replaced."""
+    merged = {**doc, **said}
+    for name in _SECTIONS:
+        written = doc.get(name)
+        if name in said and isinstance(written, dict) and isinstance(said[name], dict):
+            merged[name] = {**written, **said[name]}
+    if "include" in said.get("publish", {}) and isinstance(merged.get("products"), dict):
+        merged["products"] = {name: _without_include(product) for name, product in merged["products"].items()}
+    return merged
+
+
+def _without_include(product: object) -> object:
+    """Return a product without the patterns that would hide those that were said on top of the configuration."""
+    return {**product, "include": []} if isinstance(product, dict) else product
+
+
+def plain(value: Any) -> Any:
+    """Return a value with its models and mappings as dicts, its tuples as lists and its paths as text."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump())
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

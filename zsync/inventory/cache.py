@@ -1,0 +1,98 @@
+"""The digest cache: what a file's bytes hash to, by path, size, mtime, ctime and inode."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+# A file that changed this recently before it was hashed may change again without its times showing it: file systems
+# keep times in ticks of up to two seconds (the "racy git" problem). Its digest is not kept.
+RACY_NS = 2 * 10**9
+_STATS = ("size", "mtime_ns", "ctime_ns", "inode")
+
+
+def cache_directory() -> Path:
+    """Return where zsync keeps what it may lose: ``ZSYNC_CACHE_DIR``, else the user's cache directory."""
+    given = os.environ.get("ZSYNC_CACHE_DIR")
+    if given:
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("zsync"))
+
+
+class DigestCache:
+    """Digests of one product's source, kept from run to run in one Arrow file.
+
+    A file counts as known only if path, size, mtime_ns, ctime_ns and inode are all as they were when it was hashed.
+    Whatever is wrong with the cache, the worst that happens is that files are hashed again.
+    """
+
+    def __init__(self, root: str) -> None:
+        name = hashlib.blake2b(os.path.realpath(root).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        self._path = cache_directory() / "digests" / f"{name}.arrow"
+
+    def fill(self, table: pa.Table) -> pa.Table:
+        """Return a source inventory with the digests that are known."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kept = self._load()
+        if kept is None or not len(kept):
+            return table
+        where = pc.index_in(table["key"], kept["key"])
+        same = pc.is_valid(where)
+        for name in _STATS:
+            same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), False))  # noqa: FBT003
+        for name in ("digest", "etag"):
+            known = pc.if_else(same, kept[name].take(where), pa.scalar(None, pa.string()))
+            table = table.set_column(table.schema.get_field_index(name), name, known)
+        return table
+
+    def keep(self, table: pa.Table) -> None:
+        """Remember the digests of a source inventory; what changed too recently is left out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        before = time.time_ns() - RACY_NS
+        old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
+        table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._path.parent, suffix=".partial")
+            try:
+                with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                    writer.write_table(table)
+                Path(name).replace(self._path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(name).unlink()
+                raise
+        except OSError as error:
+            log.warning("the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror)
+
+    def _load(self) -> pa.Table | None:
+        import pyarrow as pa
+
+        from zsync.tables import SOURCE
+
+        try:
+            with pa.memory_map(str(self._path)) as file:
+                table = pa.ipc.open_file(file).read_all()
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as error:
+            log.warning("the digest cache cannot be read, so files will be hashed again: %s (%s)", self._path, error)
+            return None
+        return table if table.schema.equals(SOURCE) else None

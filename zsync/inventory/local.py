@@ -1,0 +1,190 @@
+"""The source: a fast recursive scan."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zsync.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zsync.tables import Finding
+
+# What writers, editors and file systems leave behind; never data.
+LEFTOVERS = (
+    "*.partial", ".nfs*", ".DS_Store", "._*", "Thumbs.db", ".zsync*", ".ipynb_checkpoints", ".fuse_hidden*", "*.swp",
+    ".*.un~",
+)  # fmt: skip
+_LEFTOVER = re.compile("|".join(fnmatch.translate(name) for name in LEFTOVERS))
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found.
+
+    Attributes
+    ----------
+    table
+        `zsync.tables.SOURCE`, sorted by key; digests are null.
+    findings
+        What was left out, and what makes the source unfit.
+    """
+
+    table: pa.Table
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class _Rows:
+    keys: list[str] = field(default_factory=list)
+    stats: list[os.stat_result] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+    errors: list[tuple[str, str, str]] = field(default_factory=list)  # code, key, message
+    specials: list[str] = field(default_factory=list)
+
+
+def scan(root: str, product: str, *, follow_symlinks: bool = False) -> Scan:
+    """Return every file below a directory.
+
+    Parameters
+    ----------
+    root
+        Absolute path of the product's root.
+    product
+        Its name, for findings.
+    follow_symlinks
+        Follow links that lead out of the root. Links that stay inside are always followed.
+
+    Raises
+    ------
+    SourceError
+        The root is missing, is no directory, or a directory below it cannot be read.
+    """
+    import pyarrow as pa
+
+    from zsync.tables import SOURCE
+
+    if not os.path.lexists(root):
+        raise SourceError("the source is not there", root, f"check `source` and the path of product {product}")
+    if not os.path.isdir(root):  # noqa: PTH112 - this module works on strings, for speed
+        raise SourceError("the source is not a directory", root, f"check the path of product {product}")
+    rows = _Rows()
+    _walk(root, rows, follow_symlinks=follow_symlinks)
+    order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
+    keys = [rows.keys[i] for i in order]
+    stats = [rows.stats[i] for i in order]
+    columns = [
+        keys,
+        [s.st_size for s in stats],
+        [s.st_mtime_ns for s in stats],
+        [s.st_ctime_ns for s in stats],
+        [s.st_ino for s in stats],
+        None,
+        None,
+    ]
+    arrays = [
+        pa.nulls(len(keys), column.type) if values is None else pa.array(values, column.type)
+        for values, column in zip(columns, SOURCE, strict=True)
+    ]
+    return Scan(pa.table(arrays, schema=SOURCE), _findings(rows, product))
+
+
+def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
+    """Visit every directory once; `pending` holds path, key prefix, and the real paths of the links above it."""
+    real_root = os.path.realpath(root)
+    pending: list[tuple[str, str, tuple[str, ...]]] = [(root, "", ())]
+    while pending:
+        directory, prefix, above = pending.pop()
+        try:
+            entries = list(os.scandir(directory))
+        except OSError as error:
+            raise SourceError(f"a directory cannot be read ({error.strerror})", directory, "check its permissions") from error
+        for entry in entries:
+            name = entry.name
+            if _LEFTOVER.match(name) is not None:
+                rows.leftovers.append(prefix + name)
+                continue
+            if entry.is_symlink() and not _link_is_fine(entry, prefix, rows, real_root, above, follow=follow_symlinks):
+                continue
+            if entry.is_dir():
+                links = (*above, os.path.realpath(entry.path)) if entry.is_symlink() else above
+                pending.append((entry.path, f"{prefix}{name}/", links))
+            else:
+                _add_file(entry, prefix + name, rows)
+
+
+def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
+    if not key.isascii() and not _is_utf8(key):
+        rows.errors.append(("not-utf8", key.encode(errors="backslashreplace").decode(), "a name is not UTF-8; rename the file"))
+        return
+    if _UNFIT.search(key):
+        rows.errors.append(("unfit-name", repr(key)[1:-1], "a name holds a control character or a backslash; rename the file"))
+        return
+    try:
+        status = entry.stat()
+    except OSError as error:
+        rows.errors.append(("unreadable", key, f"a file cannot be read ({error.strerror}); is a writer still at work?"))
+        return
+    if not stat.S_ISREG(status.st_mode):
+        rows.specials.append(key)
+        return
+    rows.keys.append(key)
+    rows.stats.append(status)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _link_is_fine(
+    entry: os.DirEntry[str], prefix: str, rows: _Rows, real_root: str, above: tuple[str, ...], *, follow: bool
+) -> bool:
+    key = prefix + entry.name
+    real = os.path.realpath(entry.path)
+    if not os.path.lexists(real):
+        rows.errors.append(("broken-link", key, f"a symbolic link leads nowhere ({real}); remove it or restore its target"))
+        return False
+    inside = real == real_root or real.startswith(real_root + os.sep)
+    if not inside and not follow:
+        rows.errors.append(
+            ("outside-link", key, f"a symbolic link leads out of the source ({real}); set follow_symlinks: true to publish it")
+        )
+        return False
+    # A directory is not entered through itself, be it by way of its own parents or of links.
+    parent = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    if real in above or parent == real or parent.startswith(real + os.sep):
+        rows.errors.append(("link-loop", key, f"a symbolic link leads back to a directory above it ({real}); remove it"))
+        return False
+    return True
+
+
+def _findings(rows: _Rows, product: str) -> tuple[Finding, ...]:
+    from zsync.tables import Finding
+
+    found = [Finding("error", code, product, key, message) for code, key, message in sorted(rows.errors)]
+    if rows.leftovers:
+        kinds = Counter(_kind_of_leftover(key) for key in rows.leftovers)
+        named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        found.append(Finding("warning", "leftover", product, min(rows.leftovers), f"left out: {named}"))
+    if rows.specials:
+        found.append(
+            Finding("warning", "special-file", product, min(rows.specials), f"left out: {len(rows.specials)} special files")
+        )
+    return tuple(found)
+
+
+def _kind_of_leftover(key: str) -> str:
+    name = key.rpartition("/")[2]
+    return next(pattern for pattern in LEFTOVERS if fnmatch.fnmatchcase(name, pattern))

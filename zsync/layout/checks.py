@@ -1,0 +1,75 @@
+"""Findings about keys as such, and how many findings of one sort become few."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from zsync.tables import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# Amazon S3 User Guide, "Naming Amazon S3 objects".
+MAX_KEY_BYTES = 1024
+MAX_EXAMPLES = 5
+
+_LEVELS = {"error": 0, "warning": 1, "info": 2}
+
+
+def examples(keys: Iterable[str], limit: int = MAX_EXAMPLES) -> list[tuple[str, str]]:
+    """Return each key with nothing to add, or, of more than `limit`, the first with how many there are.
+
+    Examples
+    --------
+    >>> examples(["b", "a"])
+    [('a', ''), ('b', '')]
+    >>> examples(["b", "a"], limit=1)
+    [('a', ' (the first of 2)')]
+    """
+    ordered = sorted(keys)
+    if len(ordered) <= limit:
+        return [(key, "") for key in ordered]
+    return [(ordered[0], f" (the first of {len(ordered):,})")]
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings, errors first, so that their order does not depend on the order of the keys."""
+    return tuple(sorted(findings, key=lambda f: (_LEVELS[f.level], f.code, f.key, f.message)))
+
+
+def key_findings(product: str, keys: Sequence[str]) -> list[Finding]:
+    """Return what is wrong with keys as such: too long for S3, or told apart by case alone."""
+    # A character takes at most four bytes: only the longest keys need to be encoded.
+    long = [k for k in keys if len(k) > MAX_KEY_BYTES // 4 and len(k.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES]
+    findings = [
+        Finding(
+            "error",
+            "key-too-long",
+            product,
+            key,
+            f"the key has more than {MAX_KEY_BYTES} bytes, which S3 refuses; shorten its path{more}",
+        )
+        for key, more in examples(long)
+    ]
+    return findings + _case_clashes(product, keys)
+
+
+def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
+    if len({key.casefold() for key in keys}) == len(keys):
+        return []
+    alike: defaultdict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        alike[key.casefold()].add(key)
+    clashes = {min(group): group for group in alike.values() if len(group) > 1}
+    return [
+        Finding(
+            "warning",
+            "case-clash",
+            product,
+            key,
+            f"differs only by case from {', '.join(sorted(clashes[key] - {key}))}: on a file system that ignores case"
+            f" one hides the other; rename one{more}",
+        )
+        for key, more in examples(clashes)
+    ]

@@ -1,0 +1,268 @@
+"""Zarr metadata documents: what is wrong with one, which array one describes, and when two say the same.
+
+Sources: Zarr v2 specification, "Metadata" and "Groups"; Zarr v3 core specification, "Metadata" (array metadata, group
+metadata, extension definitions).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from zsync.layout.grid import Grid, KeyEncoding
+from zsync.layout.model import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ZARRAY, ZGROUP, ZATTRS, ZMETADATA, ZARR_JSON = ".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json"
+METADATA_NAMES = frozenset({ZARRAY, ZGROUP, ZATTRS, ZMETADATA, ZARR_JSON})
+NODE_NAMES = frozenset({ZARRAY, ZGROUP, ZARR_JSON})  # the documents that make a directory a node
+
+# Without these a document does not say which array it describes.
+_REQUIRED_V2 = ("zarr_format", "shape", "chunks", "dtype")
+_REQUIRED_V3 = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "codecs")
+# The specifications ask for these too, but other readers do without.
+_EXPECTED_V2 = ("compressor", "fill_value", "order", "filters")
+_EXPECTED_V3 = ("fill_value",)
+_SEPARATORS = (".", "/")  # no set: what is looked for may be any JSON value
+
+
+def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
+    """Return the JSON object in some bytes, or None and why there is none."""
+    if not raw:
+        return None, "is empty"
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        return None, "is not JSON (it is nested too deeply)"
+    except ValueError as error:
+        return None, f"is not JSON ({error})"
+    return (document, "") if isinstance(document, dict) else (None, "is not a JSON object")
+
+
+def problem(name: str, document: Mapping[str, Any]) -> str | None:
+    """Return what keeps a document from being what its name says, or None.
+
+    Parameters
+    ----------
+    name
+        The last part of its key, one of `METADATA_NAMES`.
+    document
+        The parsed document.
+    """
+    if name == ZARRAY:
+        return _problem_array_v2(document)
+    if name == ZGROUP:
+        return _problem_format(document, 2)
+    if name == ZARR_JSON:
+        return _problem_v3(document)
+    return None
+
+
+def omissions(name: str, document: Mapping[str, Any]) -> list[str]:
+    """Return the fields that the specification asks for and some readers miss."""
+    if name == ZARRAY:
+        return [field for field in _EXPECTED_V2 if field not in document]
+    if name == ZARR_JSON and document.get("node_type") == "array":
+        return [field for field in _EXPECTED_V3 if field not in document]
+    return []
+
+
+def node_kind(name: str, document: Mapping[str, Any]) -> Literal["array", "group"]:
+    """Return what a node document without problems makes of its directory."""
+    return "array" if name == ZARRAY or document.get("node_type") == "array" else "group"
+
+
+def array_of(path: str, document: Mapping[str, Any]) -> Array:
+    """Return the array that a document without problems describes."""
+    shape = tuple(document["shape"])
+    if document["zarr_format"] == 2:
+        encoding = KeyEncoding("v2", document.get("dimension_separator", "."))
+        return Array(path, 2, shape, Grid(shape, tuple(document["chunks"]), encoding))
+    chunks, known = _chunk_shape(document), _key_encoding(document)
+    return Array(path, 3, shape, Grid(shape, chunks, known) if chunks is not None and known else None)
+
+
+def same_document(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> bool:
+    """Return whether two metadata documents mean the same.
+
+    The order of keys, a group's consolidated metadata and defaults that one leaves out make no difference, nor does
+    how a fill value's number is written. Attributes are compared as they stand: 1 and 1.0 are read as different types.
+
+    Parameters
+    ----------
+    a, b
+        Parsed documents of one kind: ``.zarray``, ``.zattrs``, ``.zgroup``, ``.zmetadata`` or ``zarr.json``.
+        None, a document that is not there, is as good as an empty one.
+
+    Examples
+    --------
+    >>> same_document({"zarr_format": 2, "consolidated_metadata": {}}, {"zarr_format": 2})
+    True
+    """
+    return _equal(_canonical(a or {}), _canonical(b or {}))
+
+
+def _problem_format(document: Mapping[str, Any], expected: int) -> str | None:
+    found = document.get("zarr_format")
+    return None if type(found) is int and found == expected else f"has zarr_format {found!r} in place of {expected}"
+
+
+def _problem_array_v2(document: Mapping[str, Any]) -> str | None:
+    if missing := [field for field in _REQUIRED_V2 if field not in document]:
+        return f"lacks {', '.join(missing)}"
+    if document.get("dimension_separator", ".") not in _SEPARATORS:
+        return f"has dimension_separator {document['dimension_separator']!r} in place of '.' or '/'"
+    return _problem_format(document, 2) or _problem_shapes(document["shape"], document["chunks"], "chunks")
+
+
+def _problem_v3(document: Mapping[str, Any]) -> str | None:
+    if wrong := _problem_format(document, 3):
+        return wrong
+    match document.get("node_type"):
+        case "group":
+            return None
+        case "array":
+            return _problem_array_v3(document)
+        case other:
+            return f"has node_type {other!r} in place of 'array' or 'group'"
+
+
+def _problem_array_v3(document: Mapping[str, Any]) -> str | None:
+    if missing := [field for field in _REQUIRED_V3 if field not in document]:
+        return f"lacks {', '.join(missing)}"
+    for field in ("chunk_grid", "chunk_key_encoding", "data_type"):
+        if _named(document[field]) is None:
+            return f"has a {field} that is neither a name nor an object with a name"
+    codecs = document["codecs"]
+    if not isinstance(codecs, list) or not codecs or any(_named(codec) is None for codec in codecs):
+        return "has codecs that are not a list of names, or of objects with a name"
+    name, configuration = _named(document["chunk_key_encoding"]) or ("", {})
+    if name in {"default", "v2"} and configuration.get("separator", ".") not in _SEPARATORS:
+        return f"has a chunk_key_encoding with separator {configuration['separator']!r} in place of '.' or '/'"
+    name, configuration = _named(document["chunk_grid"]) or ("", {})
+    if name == "regular":
+        return _problem_shapes(document["shape"], configuration.get("chunk_shape"), "chunk_shape")
+    return None if _is_shape(document["shape"]) else "has a shape that is not a list of whole numbers"
+
+
+def _problem_shapes(shape: Any, chunks: Any, chunks_name: str) -> str | None:
+    for name, value in (("shape", shape), (chunks_name, chunks)):
+        if not _is_shape(value):
+            return f"has a {name} that is not a list of whole numbers"
+    if len(shape) != len(chunks):
+        return f"has {len(shape)} dimensions in shape and {len(chunks)} in {chunks_name}"
+    # zarr-python lets an axis without length have chunks without length.
+    if any(c == 0 and n > 0 for n, c in zip(shape, chunks, strict=True)):
+        return f"has a zero in {chunks_name}"
+    return None
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+
+
+def _named(value: Any) -> tuple[str, dict[str, Any]] | None:
+    """Return name and configuration of a v3 extension, which may be written as its name alone."""
+    if isinstance(value, str):
+        return value, {}
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return None
+    configuration = value.get("configuration") or {}
+    return (value["name"], configuration) if isinstance(configuration, dict) else None
+
+
+def _chunk_shape(document: Mapping[str, Any]) -> tuple[int, ...] | None:
+    name, configuration = _named(document["chunk_grid"]) or ("", {})
+    return tuple(configuration["chunk_shape"]) if name == "regular" else None
+
+
+def _key_encoding(document: Mapping[str, Any]) -> KeyEncoding | None:
+    # A storage transformer may map keys to other keys.
+    if document.get("storage_transformers"):
+        return None
+    match _named(document["chunk_key_encoding"]):
+        case ("default", configuration):
+            return KeyEncoding("default", configuration.get("separator", "/"))
+        case ("v2", configuration):
+            return KeyEncoding("v2", configuration.get("separator", "."))
+        case _:
+            return None
+
+
+def _canonical(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with all defaults written out and without a group's consolidated metadata."""
+    zarr_format = document.get("zarr_format")
+    if zarr_format == 3 and "node_type" in document:
+        return _canonical_v3(document)
+    if zarr_format == 2 and "shape" in document:
+        optional = {"compressor": None, "dimension_separator": "."}
+        filters = document.get("filters") or None
+        return optional | dict(document) | {"filters": filters, "fill_value": _number(document.get("fill_value"))}
+    if zarr_format == 2:
+        return {key: value for key, value in document.items() if key != "consolidated_metadata"}
+    if "zarr_consolidated_format" in document and isinstance(document.get("metadata"), dict):
+        # An empty entry, of a node without attributes, may as well be left out.
+        entries = {key: entry for key, entry in document["metadata"].items() if entry}
+        canonical = {key: _canonical(entry) if isinstance(entry, dict) else entry for key, entry in entries.items()}
+        return {**document, "metadata": canonical}
+    return dict(document)
+
+
+def _canonical_v3(document: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in document.items() if key != "consolidated_metadata"}
+    plain["attributes"] = plain.get("attributes") or {}
+    if document["node_type"] != "array":
+        return plain
+    names = plain.get("dimension_names")
+    unnamed = isinstance(names, list) and all(name is None for name in names)
+    plain["dimension_names"] = None if unnamed else names
+    plain["storage_transformers"] = plain.get("storage_transformers") or []
+    plain["fill_value"] = _number(plain.get("fill_value"))
+    for field in ("data_type", "chunk_grid"):
+        plain[field] = _canonical_extension(plain.get(field))
+    if isinstance(plain.get("codecs"), list):
+        plain["codecs"] = [_canonical_extension(codec) for codec in plain["codecs"]]
+    encoding = _canonical_extension(plain.get("chunk_key_encoding"))
+    separators = {"default": "/", "v2": "."}
+    if isinstance(encoding, dict) and encoding["name"] in separators:
+        encoding["configuration"] = {"separator": separators[encoding["name"]], **encoding["configuration"]}
+    plain["chunk_key_encoding"] = encoding
+    return plain
+
+
+def _canonical_extension(value: Any) -> Any:
+    named = _named(value)
+    if named is None:
+        return value
+    others = value if isinstance(value, dict) else {}
+    return {"must_understand": True, **others, "name": named[0], "configuration": dict(named[1])}
+
+
+def _number(value: Any) -> Any:
+    """Return a fill value in one of the ways in which its numbers can be written."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    # Minus zero stays what it is: its bits differ from zero's.
+    return int(value) if value.is_integer() and (value or math.copysign(1, value) > 0) else value
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Return whether two JSON values are the same, NaN being the same as NaN, and true and 1.0 not the same as 1."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(value, b[key]) for key, value in a.items())
+    if isinstance(a, list):
+        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float):
+        return repr(a) == repr(b)
+    return bool(a == b)

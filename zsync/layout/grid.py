@@ -1,0 +1,109 @@
+"""Chunk grids, and how the keys of chunks name their place in one.
+
+Sources: Zarr v2 specification, "Arrays"; Zarr v3 core specification, "Chunk grids" and "Chunk key encoding";
+the `default` and `v2` chunk key encodings of zarr-specs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+# No array has an index of more digits than 2**63, and int() refuses strings of thousands of digits.
+MAX_DIGITS = 19
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEncoding:
+    """How a chunk's index is written as a key, relative to its array.
+
+    Parameters
+    ----------
+    name
+        ``default`` writes ``c/0/0`` or ``c.0.0`` (``c`` without dimensions); ``v2``, of Zarr v2 and v3 alike, writes
+        ``0/0`` or ``0.0`` (``0`` without dimensions).
+    separator
+        What stands between the numbers.
+    """
+
+    name: Literal["default", "v2"]
+    separator: Literal[".", "/"]
+
+    def parse(self, rel: str, ndim: int) -> tuple[int, ...] | None:
+        """Return the index that a key names, or None if it is not the one way to write an index of `ndim` numbers.
+
+        Examples
+        --------
+        >>> KeyEncoding("default", "/").parse("c/1/0", 2)
+        (1, 0)
+        >>> KeyEncoding("v2", ".").parse("1.00", 2) is None
+        True
+        """
+        if ndim == 0:
+            return () if rel == self.encode(()) else None
+        if self.name == "default":
+            if rel[:1] != "c" or rel[1:2] != self.separator:
+                return None
+            rel = rel[2:]
+        parts = rel.split(self.separator)
+        if len(parts) != ndim:
+            return None
+        for part in parts:
+            # isdigit() alone also takes the digits of other scripts, and superscripts.
+            if not (part.isdigit() and part.isascii()) or len(part) > MAX_DIGITS or (part[0] == "0" and part != "0"):
+                return None
+        return tuple(map(int, parts))
+
+    def encode(self, index: tuple[int, ...]) -> str:
+        """Return the key of the chunk at an index."""
+        numbers = [str(i) for i in index]
+        if self.name == "default":
+            return self.separator.join(["c", *numbers])
+        return self.separator.join(numbers) if numbers else "0"
+
+    def other(self) -> KeyEncoding:
+        """Return the encoding of the same name with the other separator."""
+        return KeyEncoding(self.name, "/" if self.separator == "." else ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The regular grid of an array's objects.
+
+    Parameters
+    ----------
+    shape
+        The array's shape.
+    chunks
+        The shape of one object: of a chunk, or of a shard where the array is sharded.
+    encoding
+        How the objects' keys are written.
+    """
+
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    encoding: KeyEncoding
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """The number of objects along each axis."""
+        # A chunk length of zero is only ever allowed where there is nothing to divide.
+        return tuple(-(-n // c) if n else 0 for n, c in zip(self.shape, self.chunks, strict=True))
+
+    @property
+    def size(self) -> int:
+        """The number of objects in the full grid."""
+        return math.prod(self.extent)
+
+    def index(self, rel_key: str) -> tuple[int, ...] | None:
+        """Return the index that a key relative to the array names, inside the grid or not; None: it names none."""
+        return self.encoding.parse(rel_key, len(self.shape))
+
+    def key(self, index: tuple[int, ...]) -> str:
+        """Return the key, relative to the array, of the object at an index."""
+        return self.encoding.encode(index)
+
+    def contains(self, index: tuple[int, ...]) -> bool:
+        """Return whether an index lies inside the grid."""
+        return len(index) == len(self.shape) and all(0 <= i < n for i, n in zip(index, self.extent, strict=True))

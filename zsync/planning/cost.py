@@ -1,0 +1,78 @@
+"""What a plan takes in requests, and at S3's list price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.tables import PART_SIZE, Action
+
+# US dollars a request, S3 Standard, us-east-1 and us-west-2: https://aws.amazon.com/s3/pricing/ (2026-11).
+# Deletes are free. Uploading is free; what is stored and read is not part of a publish.
+PRICE_PUT = 0.005 / 1000  # PUT, COPY, POST, LIST
+PRICE_GET = 0.0004 / 1000  # GET, HEAD and all other requests
+
+_STATE_WRITES = 3  # manifest part, publication, head
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Requests, and their price in US dollars."""
+
+    puts: int
+    copies: int
+    lists: int
+    gets: int
+    deletes: int
+
+    @property
+    def dollars(self) -> float:
+        """The list price of the requests, in US dollars."""
+        return (self.puts + self.copies + self.lists) * PRICE_PUT + self.gets * PRICE_GET
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the cost as JSON."""
+        return {
+            "puts": self.puts,
+            "copies": self.copies,
+            "lists": self.lists,
+            "gets": self.gets,
+            "deletes": self.deletes,
+            "dollars": round(self.dollars, 6),
+        }
+
+
+def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
+    """Return the cost of a plan.
+
+    Parameters
+    ----------
+    table
+        `zsync.tables.PLAN`.
+    retire
+        What happens to retired objects, by product.
+    """
+    sent = table.filter(pc.equal(table["action"], str(Action.SEND)))
+    retired = table.filter(pc.equal(table["action"], str(Action.RETIRE)))
+    trashed = [name for name, mode in retire.items() if mode == "trash"]
+    copies = int(pc.sum(pc.is_in(retired["product"], value_set=pa.array(trashed, pa.string()))).as_py() or 0)
+    in_target = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
+    idle = not len(sent) and not len(retired)
+    return Cost(
+        puts=_puts(sent) + (0 if idle else _STATE_WRITES * len(retire)),
+        copies=copies,
+        lists=in_target // 1000 + len(retire),
+        gets=len(retire),
+        deletes=-(-len(retired) // 1000),
+    )
+
+
+def _puts(sent: pa.Table) -> int:
+    """Count one request an object, or one a part and two around them."""
+    large = sent.filter(pc.greater(sent["size"], PART_SIZE))
+    parts = sum(-(-size // PART_SIZE) + 2 for size in large["size"].to_pylist())
+    return len(sent) - len(large) + parts

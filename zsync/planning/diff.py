@@ -1,0 +1,275 @@
+"""Compare what is there with what was published, and say of every object what is to be done with it and why.
+
+Content decides (promise P5). An object counts as unchanged only if
+
+- the target still holds what the manifest says that we sent (same ETag and size), and the source's digest is the one
+  that the manifest records; or
+- the target's ETag is an MD5, and it is the MD5 of the source's bytes (a target that was filled by another tool, or by
+  a run that did not reach its commit).
+
+Everything else is sent. Sizes can only prove a difference, never equality; times decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.tables import PLAN, Action, Reason, Role, Stage
+
+_COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
+_REPLACED_RANK = 10  # objects that replace others go after those that are new, in one burst
+_TEXT_NULL = pa.scalar(None, pa.string())
+# Retiring undoes the order of publishing: what names others goes before what is named.
+_RETIRE_RANK = {Stage.ROOT: 0, Stage.GROUP: 1, Stage.ARRAY: 2, Stage.DATA: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything that the plan of one product is made of.
+
+    Attributes
+    ----------
+    source
+        `zsync.tables.SOURCE`: what is to be published, consolidated metadata made by zsync included.
+    objects
+        `zsync.tables.OBJECTS`, row by row with `source`.
+    headers
+        Digest of the headers that each row of `source` is to have.
+    generated
+        Bytes of the objects that zsync makes, by key.
+    target
+        `zsync.tables.TARGET`: what is in the target.
+    gone
+        `zsync.tables.OBJECTS` for the keys that only the target has, row by row with `gone_selected`.
+    gone_selected
+        Which of them the user's selection covers.
+    manifest
+        `zsync.tables.MANIFEST` of the head's publication; empty if there is none.
+    etag_is_md5
+        The target's ETags may be compared with MD5s.
+    """
+
+    source: pa.Table
+    objects: pa.Table
+    headers: pa.Array
+    generated: Mapping[str, bytes]
+    target: pa.Table
+    gone: pa.Table
+    gone_selected: pa.Array
+    manifest: pa.Table
+    etag_is_md5: bool
+
+
+def undecided(survey: Survey) -> pa.Table:
+    """Return the rows of the source that must be hashed before the plan can be made.
+
+    Returns
+    -------
+    pyarrow.Table
+        `zsync.tables.SOURCE`; the column `etag` holds the target's ETag that the hash must be compared with, or null
+        where only the digest is needed.
+    """
+    related = _relate(survey)
+    undecidable = pc.and_(related["in_target"], pc.invert(related["other_size"]))
+    digest_unknown = pc.is_null(survey.source["digest"])
+    wants_digest = pc.and_(related["pristine"], digest_unknown)
+    by_etag = pc.and_(pc.invert(related["pristine"]), related["comparable"])
+    # A digest kept from an earlier run does not help against an ETag that we did not record; the pair is hashed anew.
+    wants_etag = pc.and_(by_etag, pc.or_(digest_unknown, _differs(_shape(survey.source["etag"]), _shape(related["etag"]))))
+    wanted = pc.and_(undecidable, pc.or_(wants_digest, wants_etag))
+    etags = pc.if_else(by_etag, related["etag"], _TEXT_NULL)
+    index = survey.source.schema.get_field_index("etag")
+    return survey.source.set_column(index, "etag", etags).filter(wanted)
+
+
+def plan_product(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
+    """Return the plan of one product: every key exactly once, with action and reason.
+
+    Parameters
+    ----------
+    name
+        The product's name.
+    survey
+        What is there; what `undecided` names has been hashed.
+    keeps
+        Objects that the source no longer has stay in the target (``retire: keep``).
+
+    Returns
+    -------
+    pyarrow.Table
+        `zsync.tables.PLAN`.
+    """
+    return pa.concat_tables([_plan_source(name, survey), _plan_gone(name, survey, keeps=keeps)])
+
+
+def kept_keys(gone: pa.Table, gone_selected: pa.Array, *, keeps: bool) -> pa.Table:
+    """Return the keys that only the target has and that stay there."""
+    return gone if keeps else gone.filter(pc.invert(gone_selected))
+
+
+def _relate(survey: Survey) -> pa.Table:
+    """Put beside each row of the source what the target and the manifest say of its key."""
+    keys = survey.source["key"]
+    in_target = pc.index_in(keys, survey.target["key"])
+    in_manifest = pc.index_in(keys, survey.manifest["key"])
+    etag = survey.target["etag"].take(in_target)
+    size = survey.target["size"].take(in_target)
+    recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers"]).take(in_manifest)
+    there = pc.is_valid(in_target)
+    pristine = pc.and_(_equal(etag, recorded["etag"]), _equal(size, recorded["size"]))
+    comparable = pc.fill_null(pc.match_substring_regex(etag, _COMPARABLE), False) if survey.etag_is_md5 else _never(there)  # noqa: FBT003
+    return pa.table(
+        {
+            "etag": etag,
+            "in_target": there,
+            "in_manifest": pc.is_valid(in_manifest),
+            "other_size": pc.and_(there, pc.invert(_equal(size, survey.source["size"]))),
+            "pristine": pristine,
+            "comparable": comparable,
+            "digest": recorded["digest"],
+            "version": recorded["version"],
+            "headers": recorded["headers"],
+        }
+    )
+
+
+def _plan_source(name: str, survey: Survey) -> pa.Table:
+    related = _relate(survey)
+    source, objects = survey.source, survey.objects
+    same_digest = pc.and_(related["pristine"], _equal(source["digest"], related["digest"]))
+    same_etag = pc.and_(
+        pc.and_(pc.invert(related["pristine"]), related["comparable"]), _equal(source["etag"], related["etag"])
+    )
+    same = pc.and_(pc.or_(same_digest, same_etag), pc.invert(related["other_size"]))
+    drifted = pc.and_(same_digest, _differs(survey.headers, related["headers"]))
+    generated = pc.is_in(source["key"], value_set=pa.array(list(survey.generated), pa.string()))
+    unknown = pc.and_(pc.invert(related["comparable"]), pc.invert(pc.or_(related["pristine"], related["other_size"])))
+    reason = pc.case_when(
+        pc.make_struct(
+            pc.invert(related["in_target"]),
+            drifted,
+            same,
+            generated,
+            pc.and_(related["in_manifest"], pc.invert(related["pristine"])),
+            unknown,
+        ),
+        *(
+            pa.scalar(str(word))
+            for word in (
+                Reason.NEW,
+                Reason.HEADERS,
+                Reason.SAME,
+                Reason.GENERATED,
+                Reason.FOREIGN_WRITE,
+                Reason.UNKNOWN,
+                Reason.CHANGED,
+            )
+        ),
+    )
+    unchanged = pc.equal(reason, str(Reason.SAME))
+    late = pc.and_(
+        pc.and_(related["in_target"], pc.equal(objects["stage"], str(Stage.DATA))), pc.equal(objects["rank"], 0)
+    )
+    count = len(source)
+    return _table(
+        {
+            "product": _constant(name, count),
+            "key": source["key"],
+            "source_key": pc.if_else(generated, _TEXT_NULL, source["key"]),
+            "store": objects["store"],
+            "array": objects["array"],
+            "role": objects["role"],
+            "stage": objects["stage"],
+            "rank": pc.if_else(late, pa.scalar(_REPLACED_RANK, pa.int32()), objects["rank"]),
+            "action": pc.if_else(unchanged, str(Action.UNCHANGED), str(Action.SEND)),
+            "reason": reason,
+            "size": source["size"],
+            "digest": source["digest"],
+            "mtime_ns": source["mtime_ns"],
+            "ctime_ns": source["ctime_ns"],
+            "inode": source["inode"],
+            "etag": related["etag"],
+            "version": pc.if_else(related["pristine"], related["version"], _TEXT_NULL),
+            # Headers of an object that somebody else wrote are not known: a listing does not tell them.
+            "headers": pc.if_else(
+                unchanged, pc.if_else(related["pristine"], related["headers"], _TEXT_NULL), survey.headers
+            ),
+        }
+    )
+
+
+def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
+    gone = survey.gone
+    in_target = pc.index_in(gone["key"], survey.target["key"])
+    in_manifest = pc.index_in(gone["key"], survey.manifest["key"])
+    recorded = survey.manifest.take(in_manifest)
+    etag = survey.target["etag"].take(in_target)
+    pristine = _equal(etag, recorded["etag"])
+    vanished = pc.and_(pc.is_valid(in_manifest), pc.fill_null(gone["in_grid"], False))  # noqa: FBT003
+    retired = pc.if_else(vanished, str(Reason.VANISHED), str(Reason.GONE))
+    reason = pc.if_else(survey.gone_selected, str(Reason.POLICY) if keeps else retired, str(Reason.NOT_SELECTED))
+    stays = pc.or_(pc.invert(survey.gone_selected), keeps)
+    stage = pc.coalesce(recorded["stage"], gone["stage"])
+    count = len(gone)
+    return _table(
+        {
+            "product": _constant(name, count),
+            "key": gone["key"],
+            "source_key": pa.nulls(count, pa.string()),
+            "store": pc.coalesce(gone["store"], recorded["store"]),
+            "array": pc.coalesce(gone["array"], recorded["array"]),
+            "role": gone["role"],
+            "stage": pc.if_else(stays, stage, str(Stage.RETIRE)),
+            "rank": _retire_rank(stage, gone["role"]),
+            "action": pc.if_else(stays, str(Action.KEEP), str(Action.RETIRE)),
+            "reason": reason,
+            "size": survey.target["size"].take(in_target),
+            "digest": pc.if_else(pristine, recorded["digest"], _TEXT_NULL),
+            "mtime_ns": pa.nulls(count, pa.int64()),
+            "ctime_ns": pa.nulls(count, pa.int64()),
+            "inode": pa.nulls(count, pa.uint64()),
+            "etag": etag,
+            "version": recorded["version"],
+            "headers": recorded["headers"],
+        }
+    )
+
+
+def _retire_rank(stage: Any, role: Any) -> Any:
+    """Order retirements so that nothing visible names what is gone: root, group, array, data; sidecars last."""
+    rank: Any = pa.scalar(4, pa.int32())
+    for name, place in _RETIRE_RANK.items():
+        rank = pc.if_else(pc.equal(stage, str(name)), pa.scalar(place, pa.int32()), rank)
+    return pc.if_else(pc.equal(role, str(Role.SIDECAR)), pa.scalar(5, pa.int32()), rank)
+
+
+def _table(columns: dict[str, Any]) -> pa.Table:
+    return pa.table([columns[field.name] for field in PLAN], names=PLAN.names).cast(PLAN)
+
+
+def _constant(text: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), count)
+
+
+def _never(like: Any) -> Any:
+    return pc.and_(like, False)  # noqa: FBT003
+
+
+def _equal(left: Any, right: Any) -> Any:
+    """Compare; what is not known is not equal."""
+    return pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003
+
+
+def _differs(left: Any, right: Any) -> Any:
+    """Compare; what is not known does not differ."""
+    return pc.fill_null(pc.not_equal(left, right), False)  # noqa: FBT003
+
+
+def _shape(etag: Any) -> Any:
+    """Return what makes two ETags comparable: whether they are of parts, and of how many; null counts as its own shape."""
+    return pc.fill_null(pc.replace_substring_regex(etag, "^[0-9a-f]*", ""), "?")

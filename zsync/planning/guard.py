@@ -1,0 +1,71 @@
+"""What a plan may not do unless it was asked for (promise P8), and selections that would tear an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.tables import Action, Finding, Reason
+
+
+def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -> list[Finding]:
+    """Return an error if more would be retired than the guard allows, and what a reader should know of retirements.
+
+    Parameters
+    ----------
+    product
+        The product's name.
+    table
+        `zsync.tables.PLAN` of this product.
+    limit
+        The number of objects that may be retired, given the number that is in the target.
+    """
+    retired = _count(table, "action", Action.RETIRE)
+    present = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
+    found = []
+    if retired > limit(present):
+        found.append(
+            Finding(
+                "error",
+                "max-delete",
+                product,
+                "",
+                f"{retired} of {present} objects would be retired, more than max_delete allows ({limit(present)}); is the"
+                " source complete? If so, raise max_delete",
+            )
+        )
+    vanished = _count(table, "reason", Reason.VANISHED)
+    if vanished:
+        found.append(
+            Finding(
+                "warning",
+                "vanished-chunks",
+                product,
+                "",
+                f"{vanished} chunks that were published lie inside their arrays and are gone from the source: they are all"
+                " fill value now, or they were lost",
+            )
+        )
+    return found
+
+
+def split_arrays(objects: pa.Table, selected: pa.Array) -> list[str]:
+    """Return the arrays of which a selection takes only a part: published so, they would lack chunks silently (P2).
+
+    Parameters
+    ----------
+    objects
+        `zsync.tables.OBJECTS` of the whole source.
+    selected
+        Which rows the selection takes.
+    """
+    rows = objects.append_column("selected", selected).filter(pc.is_valid(objects["array"]))
+    grouped = rows.group_by(["store", "array"]).aggregate([("selected", "min"), ("selected", "max")])
+    torn = grouped.filter(pc.not_equal(grouped["selected_min"], grouped["selected_max"]))
+    return sorted(f"{row['store']}/{row['array']}".strip("/") for row in torn.to_pylist())
+
+
+def _count(table: pa.Table, column: str, value: str) -> int:
+    return int(pc.sum(pc.equal(table[column], str(value))).as_py() or 0)

@@ -1,0 +1,150 @@
+"""A plan is a value: frozen, ordered, printable, serialisable, and runnable elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.planning.cost import Cost, cost_of
+from zsync.tables import STAGES, Action, Finding, Reason, Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProduct:
+    """What the plan knows of a product beside its objects.
+
+    Attributes
+    ----------
+    retire
+        What happens to retired objects: ``keep``, ``trash`` or ``delete``.
+    parent
+        The publication that this plan builds on; None if there is none.
+    """
+
+    name: str
+    url: str
+    root: str
+    kind: str
+    retire: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Objects of one stage and rank: they may go side by side, and all of them before the next wave."""
+
+    stage: Stage
+    rank: int
+    table: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What must change, and why.
+
+    Attributes
+    ----------
+    table
+        `zsync.tables.PLAN`: every key of every product exactly once.
+    products
+        The products, in the order of their URLs.
+    contents
+        Bytes of the objects that zsync makes itself, by product and key.
+    findings
+        What was noticed on the way.
+    """
+
+    table: pa.Table
+    products: tuple[PlannedProduct, ...]
+    contents: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to send and nothing to retire."""
+        return self.count(Action.SEND) == 0 and self.count(Action.RETIRE) == 0
+
+    def count(self, action: Action, product: str | None = None) -> int:
+        """Return the number of objects with an action, of one product or of all."""
+        return len(self.rows(action, product))
+
+    def bytes(self, action: Action, product: str | None = None) -> int:
+        """Return the size of the objects with an action, in bytes."""
+        return int(pc.sum(self.rows(action, product)["size"]).as_py() or 0)
+
+    def rows(self, action: Action, product: str | None = None) -> pa.Table:
+        """Return the part of the table with an action, of one product or of all."""
+        mask = pc.equal(self.table["action"], str(action))
+        if product is not None:
+            mask = pc.and_(mask, pc.equal(self.table["product"], product))
+        return self.table.filter(mask)
+
+    def waves(self) -> Iterator[Wave]:
+        """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in a stage."""
+        todo = self.table.filter(pc.is_in(self.table["action"], pa.array([str(Action.SEND), str(Action.RETIRE)])))
+        for stage in STAGES:
+            rows = todo.filter(pc.equal(todo["stage"], str(stage)))
+            for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
+                yield Wave(stage, rank, rows.filter(pc.equal(rows["rank"], rank)))
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return one row a product, store, array, action and reason, with number and size of the objects."""
+        names = ["product", "store", "array", "action", "reason"]
+        grouped = self.table.group_by(names).aggregate([("size", "sum"), ("key", "count")])
+        rows = [
+            {**{name: row[name] for name in names}, "objects": row["key_count"], "bytes": row["size_sum"] or 0}
+            for row in grouped.to_pylist()
+        ]
+        return sorted(rows, key=lambda row: tuple(row[name] or "" for name in names))
+
+    def cost(self) -> Cost:
+        """Return what carrying it out takes in requests, and at S3's list price."""
+        return cost_of(self.table, {product.name: product.retire for product in self.products})
+
+    def vanished(self) -> int:
+        """Return the number of published chunks inside their grid that the source no longer has."""
+        return int(pc.sum(pc.equal(self.table["reason"], str(Reason.VANISHED))).as_py() or 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON: totals, and one row a product, array, action and reason."""
+        cost = self.cost()
+        return {
+            "products": [
+                {
+                    "name": product.name,
+                    "url": product.url,
+                    "kind": product.kind,
+                    "parent": product.parent,
+                    "retire": product.retire,
+                    **{str(action): self.count(action, product.name) for action in Action},
+                    "bytes": self.bytes(Action.SEND, product.name),
+                }
+                for product in self.products
+            ],
+            "changes": self.summary(),
+            "cost": cost.to_dict(),
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table as a pandas DataFrame."""
+        return self.table.to_pandas()
+
+    def write_parquet(self, path: str) -> None:
+        """Write the table as Parquet."""
+        import pyarrow.parquet as pq
+
+        pq.write_table(self.table, path, compression="zstd")
+
+    def _repr_html_(self) -> str:
+        from zsync.planning.html import plan_html
+
+        return plan_html(self)
+

@@ -1,0 +1,63 @@
+"""The manifest that a carried-out plan comes to: built from receipts, not from intentions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.tables import MANIFEST, Action
+
+if TYPE_CHECKING:
+    from zsync.planning.model import Plan
+
+
+class Answer(Protocol):
+    """What the store answered for one object that was sent."""
+
+    @property
+    def digest(self) -> str:
+        """BLAKE3 of the bytes that were sent."""
+
+    @property
+    def etag(self) -> str | None:
+        """ETag that the store gave them."""
+
+    @property
+    def version(self) -> str | None:
+        """Version that the store gave them."""
+
+
+def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answer]) -> pa.Table:
+    """Return what the target holds of a product once the plan is carried out.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    product
+        Name of the product.
+    answers
+        What the store answered, by product and key; one for every object that the plan sends.
+
+    Returns
+    -------
+    pyarrow.Table
+        `zsync.tables.MANIFEST`. Objects of others that stay in the target unasked are not part of it.
+
+    Raises
+    ------
+    KeyError
+        An object that was to be sent has no answer.
+    """
+    rows = plan.table.filter(pc.equal(plan.table["product"], product))
+    unchanged = rows.filter(pc.equal(rows["action"], str(Action.UNCHANGED)))
+    kept = rows.filter(pc.and_(pc.equal(rows["action"], str(Action.KEEP)), pc.is_valid(rows["digest"])))
+    sent = rows.filter(pc.equal(rows["action"], str(Action.SEND)))
+    mine = [answers[product, key] for key in sent["key"].to_pylist()]
+    for name in ("digest", "etag", "version"):
+        values = pa.array([getattr(answer, name) for answer in mine], pa.string())
+        sent = sent.set_column(sent.schema.get_field_index(name), name, values)
+    return pa.concat_tables([part.select(MANIFEST.names) for part in (unchanged, kept, sent)]).cast(MANIFEST)

@@ -1,0 +1,55 @@
+"""Conditional writes that survive a lost response."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, TransientError
+from zsync.storage import Headers, RetryPolicy, Stored, retry
+
+if TYPE_CHECKING:
+    from zsync.storage import ObjectStore
+
+STATE_HEADERS = Headers(content_type="application/json", cache_control="no-cache")
+
+
+def write_document(store: ObjectStore, key: str, document: dict[str, Any], etag: str | None) -> Stored:
+    """Write a JSON document only if the object still has `etag`, or, with None, only if it is absent.
+
+    A response can be lost after the service acted: the retry then fails against our own write. The document's
+    ``write_id`` tells the two apart.
+
+    Parameters
+    ----------
+    document
+        Must hold a ``write_id`` that no other write has.
+
+    Raises
+    ------
+    PreconditionError
+        Somebody else wrote the object.
+    """
+    data = json.dumps(document, indent=1).encode()
+
+    def attempt() -> Stored:
+        try:
+            return store.put_if(key, data, STATE_HEADERS, etag)
+        except (PreconditionError, TransientError, NetworkError):
+            landed = _is_ours(store, key, document["write_id"])
+            if landed is None:
+                raise
+            return landed
+
+    return retry(attempt, RetryPolicy())
+
+
+def _is_ours(store: ObjectStore, key: str, write_id: str) -> Stored | None:
+    try:
+        found = store.get(key)
+        document = json.loads(found.data)
+    except (ObjectNotFoundError, ValueError):
+        return None
+    if isinstance(document, dict) and document.get("write_id") == write_id:
+        return Stored(found.etag, found.version)
+    return None

@@ -1,0 +1,177 @@
+"""Manifests: the inventory of what was published, as Parquet parts named by their content.
+
+A part holds one array, or a COG directory, or what is too small for a part of its own; so an unchanged array's part is
+shared from publication to publication. Any Parquet reader reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import ObjectNotFoundError
+from zsync.storage import Headers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from zsync.publication.state import StateKeys
+    from zsync.storage import ObjectStore
+
+log = logging.getLogger(__name__)
+
+# Fewer objects than this share a part with their neighbours: hundreds of stores of a few objects each must not cost a
+# request an array.
+PART_OBJECTS = 512
+_HEADERS = Headers(content_type="application/vnd.apache.parquet")
+
+
+class ManifestLostError(Exception):
+    """A part of a manifest is missing or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a manifest: its name is the BLAKE3 of its bytes."""
+
+    digest: str
+    objects: int
+    bytes: int  # of the objects that it lists
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as JSON."""
+        return {"digest": self.digest, "objects": self.objects, "bytes": self.bytes}
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Part:
+        """Read a part from JSON."""
+        return cls(str(document["digest"]), int(document["objects"]), int(document["bytes"]))
+
+
+def split(table: pa.Table) -> list[pa.Table]:
+    """Cut a manifest into parts: an array of many objects alone, the rest of a store of many alone, then the rest.
+
+    Pure; the same table gives the same parts, each sorted by key.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    store = pc.fill_null(table["store"], "\0")
+    array = pc.fill_null(table["array"], "\0")
+    names = pc.binary_join_element_wise(store, array, "\1")
+    large = _large(names)
+    in_large_array = pc.is_in(names, value_set=large)
+    rest_of_store = pc.if_else(in_large_array, pa.scalar(None, pa.string()), store)
+    in_large_store = pc.and_(pc.invert(in_large_array), pc.is_in(store, value_set=_large(rest_of_store)))
+    group = pc.if_else(in_large_array, names, pc.if_else(in_large_store, store, ""))
+    encoded = group.combine_chunks().dictionary_encode() if isinstance(group, pa.ChunkedArray) else group.dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return [
+        table.filter(pc.equal(encoded.indices, index)).sort_by("key")
+        for index in sorted(range(len(encoded.dictionary)), key=lambda i: encoded.dictionary[i].as_py())
+    ]
+
+
+def _large(names: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(pc.drop_null(names))
+    return pc.filter(counts.field("values"), pc.greater_equal(counts.field("counts"), PART_OBJECTS)).cast(pa.string())
+
+
+def write(store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[Part], cache: Path) -> tuple[Part, ...]:
+    """Write the parts of a manifest that are not there yet, and return all of them.
+
+    Parameters
+    ----------
+    table
+        `zsync.tables.MANIFEST`.
+    known
+        Parts of the publication before, which are there already.
+    cache
+        Directory in which parts are kept for the next reading.
+    """
+    import io
+
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    from blake3 import blake3
+
+    there = {part.digest for part in known}
+
+    def one(rows: pa.Table) -> Part:
+        buffer = io.BytesIO()
+        pq.write_table(rows, buffer, compression="zstd")
+        data = buffer.getvalue()
+        part = Part(blake3(data).hexdigest(), len(rows), pc.sum(rows["size"]).as_py() or 0)
+        if part.digest not in there:
+            store.put(keys.manifest(part.digest), data, _HEADERS)
+            _remember(cache, part.digest, data)
+        return part
+
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="zsync-manifest") as pool:
+        return tuple(pool.map(one, split(table)))
+
+
+def read(store: ObjectStore, keys: StateKeys, parts: Sequence[Part], cache: Path) -> pa.Table:
+    """Return a manifest, from the cache where it has the parts.
+
+    Raises
+    ------
+    ManifestLostError
+        A part is missing, damaged, or of a form that this version does not know.
+    """
+    import pyarrow as pa
+
+    from zsync.tables import MANIFEST
+
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="zsync-manifest") as pool:
+        tables = list(pool.map(lambda part: _read_part(store, keys, part, cache), parts))
+    return pa.concat_tables(tables) if tables else MANIFEST.empty_table()
+
+
+def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from blake3 import blake3
+
+    from zsync.tables import MANIFEST
+
+    data = _recall(cache, part.digest)
+    if data is None:
+        try:
+            data = store.get(keys.manifest(part.digest)).data
+        except ObjectNotFoundError as error:
+            raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} is missing") from error
+        if blake3(data).hexdigest() != part.digest:
+            raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} is damaged")
+        _remember(cache, part.digest, data)
+    try:
+        return pq.ParquetFile(pa.BufferReader(data)).read().select(MANIFEST.names).cast(MANIFEST)
+    except (pa.ArrowException, KeyError) as error:
+        raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} cannot be read ({error})") from error
+
+
+def _recall(cache: Path, digest: str) -> bytes | None:
+    from blake3 import blake3
+
+    try:
+        data = (cache / f"{digest}.parquet").read_bytes()
+    except OSError:
+        return None
+    return data if blake3(data).hexdigest() == digest else None
+
+
+def _remember(cache: Path, digest: str, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # only a cache
+        cache.mkdir(parents=True, exist_ok=True)
+        beside = cache / f"{digest}.partial"
+        beside.write_bytes(data)
+        beside.replace(cache / f"{digest}.parquet")

@@ -1,0 +1,193 @@
+"""Publications and heads: what was published when, by whom, and which of it is current."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import ConflictError, ObjectNotFoundError, PreconditionError, TargetError
+from zsync.publication.conditional import STATE_HEADERS, write_document
+from zsync.publication.manifest import Part
+
+if TYPE_CHECKING:
+    from zsync.publication.state import StateKeys
+    from zsync.storage import ObjectStore
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The pointer to a product's current publication, as it was read.
+
+    Attributes
+    ----------
+    publication
+        Id of the publication, or None if the product was never published.
+    parts
+        Its manifest.
+    etag
+        ETag of the head itself, for the condition of the next move; None if it is absent.
+    version
+        Its version, where the bucket keeps versions.
+    """
+
+    publication: str | None = None
+    parts: tuple[Part, ...] = ()
+    etag: str | None = None
+    version: str | None = None
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether the bucket is known to keep versions."""
+        return self.version not in (None, "null")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedProduct:
+    """One product's share in a publication."""
+
+    name: str
+    url: str
+    kind: str
+    parent: str | None
+    sent: int
+    unchanged: int
+    retired: int
+    bytes_sent: int
+    parts: tuple[Part, ...]
+
+    @property
+    def objects(self) -> int:
+        """Number of objects of the product."""
+        return sum(part.objects for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the product, in bytes."""
+        return sum(part.bytes for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the share as JSON."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "kind": self.kind,
+            "parent": self.parent,
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "sent": self.sent,
+            "unchanged": self.unchanged,
+            "retired": self.retired,
+            "bytes_sent": self.bytes_sent,
+            "manifest": [part.to_dict() for part in self.parts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One committed run: all its products, when, and who."""
+
+    id: str
+    time: str  # ISO 8601, UTC
+    by: dict[str, str]
+    products: tuple[PublishedProduct, ...]
+    write_id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def now(cls, publication_id: str, products: tuple[PublishedProduct, ...], version: str) -> Publication:
+        """Return the record of a run that ends now."""
+        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), who(version), products)
+
+    def to_dict(self, product: PublishedProduct) -> dict[str, Any]:
+        """Return the record as JSON, as it is kept beside `product`."""
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "time": self.time,
+            "parent": product.parent,
+            "by": self.by,
+            "product": product.name,
+            "objects": sum(item.objects for item in self.products),
+            "bytes": sum(item.bytes for item in self.products),
+            "products": [item.to_dict() for item in self.products],
+            "write_id": self.write_id,
+        }
+
+
+def who(version: str) -> dict[str, str]:
+    """Return who publishes: user, host, process, version of zsync."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in the password file, as in many containers
+        user = str(os.getuid())
+    return {"user": user, "host": platform.node(), "pid": str(os.getpid()), "zsync": version}
+
+
+def read_head(store: ObjectStore, keys: StateKeys) -> Head:
+    """Return a product's head.
+
+    Raises
+    ------
+    TargetError
+        The head is not one that this version understands: publishing over it could undo what a newer one did.
+    NoBucketError
+        The bucket does not exist.
+    """
+    try:
+        found = store.get(keys.head)
+    except ObjectNotFoundError:
+        return Head()
+    try:
+        document = json.loads(found.data)
+        if document["format"] > FORMAT:
+            raise TargetError("the product was published by a newer zsync", store.url(keys.head), "upgrade zsync")
+        parts = tuple(Part.from_dict(part) for part in document["manifest"])
+        return Head(str(document["publication"]), parts, found.etag, found.version)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TargetError(
+            "the head cannot be read", store.url(keys.head), "move it away to have the product compared object by object"
+        ) from error
+
+
+def commit(store: ObjectStore, keys: StateKeys, head: Head, publication: Publication, product: PublishedProduct) -> Head:
+    """Write the publication's record beside a product, then move the product's head to it.
+
+    Parameters
+    ----------
+    head
+        The head as it was read before the work began; if it moved since, somebody else published.
+
+    Raises
+    ------
+    ConflictError
+        The head moved.
+    """
+    record = publication.to_dict(product)
+    store.put(keys.publication(publication.id), json.dumps(record, indent=1).encode(), STATE_HEADERS)
+    document = {
+        "format": FORMAT,
+        "publication": publication.id,
+        "time": publication.time,
+        "product": product.name,
+        "objects": product.objects,
+        "bytes": product.bytes,
+        "manifest": [part.to_dict() for part in product.parts],
+        "write_id": publication.write_id,
+    }
+    if not store.capabilities.conditional_put:
+        stored = store.put(keys.head, json.dumps(document, indent=1).encode(), STATE_HEADERS)
+    else:
+        try:
+            stored = write_document(store, keys.head, document, head.etag)
+        except PreconditionError as error:
+            raise ConflictError(
+                "somebody else published meanwhile: the head moved", store.url(keys.head), "publish again"
+            ) from error
+    return replace(Head(publication.id, product.parts), etag=stored.etag, version=stored.version)

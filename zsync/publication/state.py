@@ -1,0 +1,64 @@
+"""Where a product's state lives: beside the product, never inside it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zsync.config import Location
+
+STATE = ".zsync"
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeys:
+    """Keys (in the bucket) of one product's state: ``<target's parent>/.zsync/<product's last path element>/``."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, location: Location) -> StateKeys:
+        """Return the keys for a product's location.
+
+        A product that is a whole bucket has its state under the reserved name ``@root``.
+        """
+        parent, _, name = location.path.rpartition("/")
+        return cls(f"{parent}/{STATE}/{name}".lstrip("/") if name else f"{STATE}/@root")
+
+    @property
+    def head(self) -> str:
+        """The pointer to the current publication."""
+        return f"{self.prefix}/head.json"
+
+    @property
+    def lease(self) -> str:
+        """The claim of one publisher."""
+        return f"{self.prefix}/lease.json"
+
+    def publication(self, publication_id: str) -> str:
+        """One publication's record."""
+        return f"{self.prefix}/publications/{publication_id}.json"
+
+    def manifest(self, digest: str) -> str:
+        """One part of a manifest, named by its content."""
+        return f"{self.prefix}/manifests/{digest}.parquet"
+
+    def trash(self, publication_id: str, key: str) -> str:
+        """Where an object goes that a publication retires."""
+        return f"{self.prefix}/trash/{publication_id}/{key}"
+
+
+def new_publication_id(now_s: float | None = None) -> str:
+    """Return an id that sorts by time: UTC to the millisecond, and a few random digits.
+
+    Examples
+    --------
+    >>> new_publication_id(0.25)[:20]
+    '19700101T000000250Z-'
+    """
+    now_s = time.time() if now_s is None else now_s
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_s))
+    return f"{stamp}{int(now_s % 1 * 1000):03d}Z-{secrets.token_hex(4)}"

@@ -1,0 +1,136 @@
+"""Progress: bars on a terminal and in Jupyter, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zsync.transfer import Progress
+
+log = logging.getLogger("zsync.progress")
+
+_EVERY_S = 10.0  # seconds between two log lines of one step
+_STEPS = {
+    "survey": "taking stock",
+    "digest": "hashing",
+    "data": "data",
+    "array": "array metadata",
+    "group": "group metadata",
+    "root": "root metadata",
+    "retire": "retiring",
+}
+
+
+def progress_for(wanted: Progress | bool | None) -> Progress:
+    """Return what shows progress.
+
+    Parameters
+    ----------
+    wanted
+        True: bars. False: nothing. None: bars on a terminal and in Jupyter, log lines elsewhere. Or an object that is
+        used as it is.
+    """
+    if wanted is None:
+        return Bars() if sys.stderr.isatty() or _in_jupyter() else LogLines()
+    if wanted is True:
+        return Bars()
+    return Silent() if wanted is False else wanted
+
+
+def _in_jupyter() -> bool:
+    """Whether a notebook's kernel runs this code; IPython is there already if it does."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and hasattr(running, "kernel")
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begin(self, step: str, objects: int, size: int) -> None:
+        """Begin a step."""
+
+    def advance(self, objects: int, size: int) -> None:
+        """Go on."""
+
+    def end(self) -> None:
+        """End the step."""
+
+
+class LogLines:
+    """A log line when a step of any length begins to matter, every ten seconds, and at its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # digests advance from several threads
+
+    def begin(self, step: str, objects: int, size: int) -> None:
+        """Begin a step."""
+        self._step, self._objects, self._size = _STEPS.get(step, step), objects, size
+        self._done, self._bytes = 0, 0
+        self._began = self._said = time.monotonic()
+
+    def advance(self, objects: int, size: int) -> None:
+        """Go on."""
+        with self._lock:
+            self._done += objects
+            self._bytes += size
+            now = time.monotonic()
+            if now - self._said >= _EVERY_S:
+                self._said = now
+                self._say(now)
+
+    def end(self) -> None:
+        """End the step."""
+        if self._step != _STEPS["survey"]:
+            self._say(time.monotonic())
+
+    def _say(self, now: float) -> None:
+        rate = self._bytes / 2**20 / max(now - self._began, 1e-3)
+        log.info(
+            "%s: %d of %d objects, %.1f of %.1f MiB, %.1f MiB/s",
+            self._step, self._done, self._objects, self._bytes / 2**20, self._size / 2**20, rate,
+        )  # fmt: skip
+
+
+class Bars:
+    """Bars with rich: objects, bytes, rate and time left, a bar a step."""
+
+    def __init__(self) -> None:
+        self._display: Any = None
+        self._task: Any = None
+
+    def begin(self, step: str, objects: int, size: int) -> None:
+        """Begin a step."""
+        if self._display is None:
+            self._display = _display()
+            self._display.start()
+        # A step of many empty or generated objects still moves: it is drawn by bytes and one more for each object.
+        self._task = self._display.add_task(_STEPS.get(step, step), total=size + objects, objects=0, of=objects, size=size)
+
+    def advance(self, objects: int, size: int) -> None:
+        """Go on."""
+        task = self._display.tasks[self._display.task_ids.index(self._task)]
+        self._display.update(self._task, advance=size + objects, objects=task.fields["objects"] + objects)
+
+    def end(self) -> None:
+        """End the step; the display ends with it, so that what follows prints below."""
+        self._display.stop()
+        self._display = None
+
+
+def _display() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    return Progress(
+        TextColumn("{task.description:<15}"),
+        BarColumn(),
+        TextColumn("{task.fields[objects]:,}/{task.fields[of]:,} objects"),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,60 @@
+"""What an S3 service answers when it does not do as asked, in our words: one table for both transports."""
+
+from __future__ import annotations
+
+from zsync.errors import (
+    CredentialsError,
+    NoBucketError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    TargetError,
+    TransientError,
+)
+
+_UNKNOWN_CREDENTIALS = {
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+    "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "InvalidSecurity", "NotSignedUp",
+}  # fmt: skip
+_TRY_AGAIN = {
+    "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling",
+    "ThrottlingException", "TooManyRequests", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
+}  # fmt: skip
+
+
+def error_for(status: int, code: str | None, url: str, *, region: str | None = None) -> TargetError:
+    """Return the error that an answer comes to.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    code
+        Code of the service's error document, if it sent one (a HEAD has none).
+    url
+        What was asked for.
+    region
+        The region in which the service says that the bucket is.
+
+    Notes
+    -----
+    Codes: Amazon S3 API Reference, "Error responses".
+    """
+    said = code or str(status)
+    if code == "NoSuchBucket":
+        return NoBucketError("the bucket does not exist", url, "create it, or correct `target`")
+    if code in _UNKNOWN_CREDENTIALS:
+        return CredentialsError(
+            f"the service does not accept these credentials ({said})", url, "check key, secret, token and clock"
+        )
+    if code in _TRY_AGAIN or status >= 500 or status == 429:
+        return TransientError(f"the service could not answer ({said})", url, "try again later")
+    if status in (409, 412):
+        return PreconditionError("the object is not as the condition says", url)
+    if status in (401, 403):
+        return PermissionDeniedError(f"permission denied ({said})", url, "check what these credentials may do")
+    if region is not None:
+        return TargetError(f"the bucket is in region {region}", url, f"set `region: {region}`")
+    if status == 404:
+        return ObjectNotFoundError("there is no such object", url)
+    return TargetError(f"the service refused ({said})", url)

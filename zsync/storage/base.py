@@ -1,0 +1,129 @@
+"""The storage seam: what every transport does, and the values that cross it.
+
+A store is one bucket (or, for other URLs, one file system). Keys are whole keys in that bucket, without a leading
+``/``. Differences between services and transports are data (`Capabilities`), never `isinstance`. What cannot be
+emulated safely, a conditional write, has no emulation: a transport that lacks it says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARTS_MAX = 10_000  # S3's limit of parts an object
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a transport can do with a service.
+
+    Attributes
+    ----------
+    transport
+        ``obstore`` or ``fsspec``.
+    conditional_put
+        Writes that succeed only if the object is absent, or still is the one that was read.
+    headers
+        Content type, cache control, storage class and tags are stored with an object.
+    etag_is_md5
+        The ETag of an object that went up in one part may be compared with an MD5 (S3 without KMS).
+    """
+
+    transport: str
+    conditional_put: bool
+    headers: bool
+    etag_is_md5: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What is stored with an object beside its bytes."""
+
+    content_type: str | None = None
+    cache_control: str | None = None
+    storage_class: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """A short digest for the manifest: drift of headers is invisible to an ETag."""
+        fields = [self.content_type, self.cache_control, self.storage_class, self.tags, self.metadata]
+        return hashlib.blake2b(json.dumps(fields).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store answered to a write, or says of an object."""
+
+    etag: str | None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object that was read whole."""
+
+    data: bytes = field(repr=False)
+    etag: str | None
+    version: str | None = None
+
+
+class ObjectStore(Protocol):
+    """Objects in, objects out, conditional writes.
+
+    Every method raises an error of the family in `zsync.errors` and no other; which one a caller may retry is told by
+    its class (`TransientError`, `NetworkError`).
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this transport can do with this service."""
+
+    def url(self, key: str) -> str:
+        """Return the URL of a key, for messages."""
+
+    def list(self, prefix: str) -> Iterator[pa.Table]:
+        """Yield everything below `prefix` (empty, or ending in ``/``) as tables of `zsync.tables.TARGET`, in any order.
+
+        An absent prefix yields nothing; an absent bucket raises `NoBucketError`.
+        """
+
+    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+        """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
+
+    def get(self, key: str) -> Fetched:
+        """Read an object whole."""
+
+    def head(self, key: str) -> Stored:
+        """Ask for an object's ETag and version."""
+
+    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
+        """Write an object in one part, replacing what is there."""
+
+    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+        """Write an object in parts of `part_size` bytes.
+
+        Nothing becomes visible, and nothing stays behind, if the iterable raises: the error comes through as it is.
+        """
+
+    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+        """Write an object only if it still has `etag`, or, with None, only if it is absent.
+
+        Raises
+        ------
+        PreconditionError
+            It is not so. After a lost response this may be our own write: compare a write id in the object.
+        """
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the store."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; one that is absent already is no error."""

@@ -1,0 +1,254 @@
+"""The other transport: fsspec, for every URL it knows, with s3fs for S3."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import (
+    CredentialsError,
+    NetworkError,
+    NoBucketError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    TargetError,
+    TransientError,
+    ZsyncError,
+)
+from zsync.storage.answers import error_for
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Stored
+from zsync.tables import PART_SIZE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zsync.config import Location
+
+# File systems show a file while it is being written: there an object is written beside its place and then renamed.
+_WRITTEN_IN_PLACE = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs"}
+
+
+class FsspecTransport(ObjectStore):
+    """One bucket, or one file system, through fsspec."""
+
+    def __init__(self, fs: Any, root: Location) -> None:
+        self._fs = fs
+        self._root = root
+        self._base = root.bucket if root.bucket else ""
+        self._renames = root.scheme in _WRITTEN_IN_PLACE
+        is_s3 = root.scheme == "s3"
+        kms = is_s3 and str(fs.s3_additional_kwargs.get("ServerSideEncryption", "")).startswith("aws:kms")
+        self._capabilities = Capabilities(
+            "fsspec", conditional_put=is_s3, headers=is_s3, etag_is_md5=is_s3 and not kms
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this transport can do with this service."""
+        return self._capabilities
+
+    def url(self, key: str) -> str:
+        """Return the URL of a key, for messages."""
+        return self._root.child(key).url if key else self._root.url
+
+    def _path(self, key: str) -> str:
+        return f"{self._base}/{key}"
+
+    def list(self, prefix: str) -> Iterator[pa.Table]:
+        """Yield everything below `prefix`."""
+        with translated(self.url(prefix)):
+            found = self._fs.find(self._path(prefix).rstrip("/") or "/", detail=True, withdirs=False)
+            if not found:
+                self._check_bucket()
+        yield self._table([info for info in found.values() if info["type"] == "file"], prefix)
+
+    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+        """Return the objects and the prefixes directly below `prefix`."""
+        with translated(self.url(prefix)):
+            try:
+                level = self._fs.ls(self._path(prefix).rstrip("/") or "/", detail=True)
+            except FileNotFoundError:
+                self._check_bucket()
+                level = []
+        names = [self._key(info["name"]) for info in level if info["type"] == "directory"]
+        return self._table([info for info in level if info["type"] == "file"], prefix), [f"{name}/" for name in names]
+
+    def _table(self, infos: Sequence[dict[str, Any]], prefix: str) -> pa.Table:
+        import pyarrow as pa
+
+        from zsync.tables import TARGET
+
+        # `find` and `ls` answer with the file itself where the prefix names a file.
+        rows = [(self._key(info["name"]), info["size"], _token(info)) for info in infos]
+        rows = [row for row in rows if row[0].startswith(prefix)]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+        return pa.record_table([pa.array(c, field.type) for c, field in zip(columns, TARGET, strict=True)], schema=TARGET)
+
+    def _key(self, name: str) -> str:
+        return str(name).removeprefix(self._base).lstrip("/")
+
+    def _check_bucket(self) -> None:
+        if self._base and not self._fs.exists(self._base):
+            raise NoBucketError("the bucket does not exist", self.url(""), "create it, or correct `target`")
+
+    def get(self, key: str) -> Fetched:
+        """Read an object whole."""
+        with translated(self.url(key)):
+            stored = self.head(key)  # first: if the object is replaced between the two, the condition of a write fails
+            return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
+
+    def head(self, key: str) -> Stored:
+        """Ask for an object's ETag (or what stands for it) and version."""
+        with translated(self.url(key)):
+            self._fs.invalidate_cache(self._path(key))
+            return _stored(self._fs.info(self._path(key)))
+
+    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
+        """Write an object in one part."""
+        with translated(self.url(key)):
+            if self._renames:
+                return self._put_renamed(key, lambda path: self._fs.pipe_file(path, data))
+            answer = self._fs.pipe_file(self._path(key), data, **self._options(headers))
+            stored = _stored(answer) if isinstance(answer, dict) else self.head(key)
+            if self._capabilities.etag_is_md5 and stored.etag != hashlib.md5(data, usedforsecurity=False).hexdigest():
+                raise TransientError("the object did not arrive as it was sent", self.url(key), "try again")
+            return stored
+
+    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+        """Write an object in parts."""
+
+        def write(path: str, **options: Any) -> None:
+            file = self._fs.open(path, "wb", block_size=part_size, **options)
+            try:
+                for part in parts:
+                    file.write(part)
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    file.discard() if hasattr(file, "discard") else file.close()
+                raise
+            file.close()
+
+        with translated(self.url(key)):
+            if self._renames:
+                return self._put_renamed(key, write)
+            write(self._path(key), **self._options(headers))
+            return self.head(key)
+
+    def _put_renamed(self, key: str, write: Callable[[str], None]) -> Stored:
+        path = self._path(key)
+        beside = f"{path}.{uuid.uuid4().hex}.partial"
+        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            write(beside)
+            self._fs.mv(beside, path)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(beside)
+            raise
+        return self.head(key)
+
+    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+        """Write an object only if it is absent, or still has `etag`."""
+        if not self._capabilities.conditional_put:
+            raise TargetError("this target has no conditional writes", self.url(key))
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        with translated(self.url(key)):
+            answer = self._fs.pipe_file(self._path(key), data, **self._options(headers), **condition)
+            return _stored(answer) if isinstance(answer, dict) else self.head(key)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the store."""
+        with translated(self.url(source)):
+            if self._renames:
+                self._put_renamed(target, lambda path: self._fs.cp_file(self._path(source), path))
+            else:
+                self._fs.cp_file(self._path(source), self._path(target))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects."""
+        for key in keys:
+            with translated(self.url(key)), contextlib.suppress(FileNotFoundError):
+                self._fs.rm_file(self._path(key))
+
+    def _options(self, headers: Headers) -> dict[str, Any]:
+        if not self._capabilities.headers:
+            return {}
+        from urllib.parse import urlencode
+
+        named = {
+            "ContentType": headers.content_type,
+            "CacheControl": headers.cache_control,
+            "StorageClass": headers.storage_class,
+            "Tagging": urlencode(headers.tags) or None,
+            "Metadata": dict(headers.metadata) or None,
+        }
+        return {name: value for name, value in named.items() if value is not None} | {"chunksize": PART_SIZE}
+
+
+def _stored(info: dict[str, Any]) -> Stored:
+    return Stored(_token(info), info.get("VersionId") or None)
+
+
+def _token(info: dict[str, Any]) -> str | None:
+    """Return what changes when the object does: its ETag, or what stands for one on a file system.
+
+    It is only ever compared with a token that was recorded, never taken for a hash of the content.
+    """
+    for name in ("ETag", "etag", "md5Hash", "generation"):
+        if info.get(name):
+            return str(info[name]).strip('"')
+    moments = [str(info[name]) for name in ("mtime", "ino", "modified", "created") if info.get(name) is not None]
+    return "-".join([*moments, str(info["size"])]) if moments else None
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn the errors of fsspec and of what is below it into ours."""
+    try:
+        yield
+    except ZsyncError:
+        raise
+    except Exception as error:
+        ours = translate(error, url)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: Exception, url: str) -> ZsyncError | None:
+    """Return our error for one of fsspec's, s3fs's or botocore's; None for an error that is nobody's answer."""
+    answer = _answer(error)
+    if answer is not None:
+        details = answer.get("Error", {})
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = details.get("Code")
+        # A HEAD has no error document: botocore then gives the status as the code.
+        return error_for(status, None if str(code).isdigit() else code, url, region=details.get("Region"))
+    name = type(error).__name__
+    if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
+    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
+        return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
+    if isinstance(error, ConnectionError | TimeoutError) or name in ("ReadTimeoutError", "ConnectionClosedError", "HTTPClientError"):
+        return TransientError("the connection broke", url, "try again")
+    if isinstance(error, FileNotFoundError):
+        return ObjectNotFoundError("there is no such object", url)
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError("permission denied", url, "check what you may write there")
+    if isinstance(error, OSError):
+        return TargetError(f"the target refused ({error.strerror or error})", url)
+    return None
+
+
+def _answer(error: BaseException | None) -> dict[str, Any] | None:
+    """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return response
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,171 @@
+"""The fast transport: obstore, a Rust client for S3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import PreconditionError as ObstorePreconditionError
+
+from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
+from zsync.storage.answers import error_for
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Stored
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from obstore.store import S3Store
+
+class ObstoreTransport(ObjectStore):
+    """One S3 bucket through obstore."""
+
+    def __init__(self, store: S3Store, base_url: str, *, etag_is_md5: bool) -> None:
+        self._store = store
+        self._base_url = base_url.rstrip("/")
+        self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this transport can do with this service."""
+        return self._capabilities
+
+    def url(self, key: str) -> str:
+        """Return the URL of a key, for messages."""
+        return f"{self._base_url}/{key}"
+
+    def list(self, prefix: str) -> Iterator[pa.Table]:
+        """Yield everything below `prefix`."""
+        with translated(self.url(prefix)):
+            # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
+            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000):
+                yield _target_table(batch)
+
+    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+        """Return the objects and the prefixes directly below `prefix`."""
+        with translated(self.url(prefix)):
+            level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+        return _target_table(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
+
+    def get(self, key: str) -> Fetched:
+        """Read an object whole."""
+        with translated(self.url(key)):
+            answer = obstore.get(self._store, key)
+            return Fetched(bytes(answer.bytes()), _unquoted(answer.meta["e_tag"]), answer.meta.get("version"))
+
+    def head(self, key: str) -> Stored:
+        """Ask for an object's ETag and version."""
+        with translated(self.url(key)):
+            return _stored(obstore.head(self._store, key))
+
+    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
+        """Write an object in one part."""
+        with translated(self.url(key)):
+            return _stored(obstore.put(self._store, key, data, use_multipart=False, **_options(headers)))
+
+    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+        """Write an object in parts."""
+        with translated(self.url(key)):
+            return _stored(
+                obstore.put(
+                    self._store, key, iter(parts), use_multipart=True, chunk_size=part_size, max_concurrency=4,
+                    **_options(headers),
+                )
+            )  # fmt: skip
+
+    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+        """Write an object only if it is absent, or still has `etag`."""
+        mode: Any = "create" if etag is None else {"e_tag": f'"{etag}"'}
+        with translated(self.url(key)):
+            return _stored(obstore.put(self._store, key, data, mode=mode, **_options(headers)))
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the bucket, on the server."""
+        with translated(self.url(source)):
+            obstore.copy(self._store, source, target)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, a thousand a request."""
+        with translated(self.url(keys[0] if keys else "")):
+            obstore.delete(self._store, list(keys))
+
+
+def _options(headers: Headers) -> dict[str, Any]:
+    named = {
+        "Content-Type": headers.content_type,
+        "Cache-Control": headers.cache_control,
+        "Storage-Class": headers.storage_class,
+    }
+    attributes = {name: value for name, value in named.items() if value is not None} | dict(headers.metadata)
+    options: dict[str, Any] = {"attributes": attributes}
+    if headers.tags:
+        options["tags"] = dict(headers.tags)
+    return options
+
+
+def _stored(answer: Any) -> Stored:
+    return Stored(_unquoted(answer.get("e_tag")), answer.get("version"))
+
+
+def _unquoted(etag: str | None) -> str | None:
+    return None if etag is None else etag.strip('"')
+
+
+def _target_table(batch: Any) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from zsync.tables import TARGET
+
+    listed = pa.table(batch)
+    etags = pc.utf8_trim(listed["e_tag"].cast(pa.string()), '"')
+    return pa.table([listed["path"].cast(pa.string()), listed["size"].cast(pa.int64()), etags], schema=TARGET)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn obstore's errors into ours."""
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        raise translate(error, url) from error
+    except ValueError as error:  # an empty segment, a control character: what obstore will not send
+        if "path" not in str(error).lower():
+            raise
+        raise TargetError("this key cannot be written", url, "rename the file") from error
+
+
+def translate(error: Exception, url: str) -> ZsyncError:
+    """Return our error for one of obstore's.
+
+    obstore's classes name some cases; the status and S3's error code are in the text only.
+    """
+    text = str(error)
+    head = text.split("Debug source:", 1)[0]
+    code = _first(r"<Code>(\w+)</Code>", head)
+    status = int(_first(r"status code: (\d{3})", head) or 0)
+    if isinstance(error, AlreadyExistsError | ObstorePreconditionError):
+        status = 412
+    elif isinstance(error, FileNotFoundError):
+        status = status or 404
+    if status:
+        return error_for(status, code, url, region=_first(r"<Region>([\w-]+)</Region>", head))
+    return _without_answer(text, url)
+
+
+def _without_answer(text: str, url: str) -> ZsyncError:
+    endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
+    if "kind: Connect" in text:
+        return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")
+    if "HTTP error" in text or "kind: Timeout" in text or "error decoding response" in text:
+        return TransientError("the connection broke", endpoint, "try again")
+    if "credential" in text.lower():
+        return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
+    return TargetError(" ".join(text.split("Debug source:", 1)[0].split())[:300], url)
+
+
+def _first(pattern: str, text: str) -> str | None:
+    match = re.search(pattern, text)
+    return match[1] if match else None

@@ -1,0 +1,121 @@
+"""Batches: what is sent to a worker, and what comes back. Plain values; they hold no secret and survive `pickle`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zsync.errors import ZsyncError
+    from zsync.inventory.digest import Signature
+    from zsync.storage import Headers, StoreSpec
+
+BATCH_OBJECTS = 64
+BATCH_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One object to be sent.
+
+    Attributes
+    ----------
+    product, key
+        The object in the plan.
+    target
+        Its whole key in the bucket.
+    path
+        Absolute path of the source file; None if `content` is what is sent.
+    digest
+        What the plan knows of the content; None for an object that is hashed while it is sent.
+    signature
+        What the scan saw of the file.
+    """
+
+    product: str
+    key: str
+    target: str
+    size: int
+    headers: Headers
+    path: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+    digest: str | None = None
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """One object to be retired; `trash` is the whole key that it is copied to first, None for a plain delete."""
+
+    product: str
+    key: str
+    target: str
+    size: int
+    trash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one worker does at a time, in one bucket."""
+
+    store: StoreSpec
+    items: tuple[Send, ...] | tuple[Retire, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the store answered for one object."""
+
+    product: str
+    key: str
+    size: int
+    digest: str
+    etag: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One object that could not be sent or retired, and why."""
+
+    product: str
+    key: str
+    error: ZsyncError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a batch: receipts (none for retired objects), failures, and how much was done."""
+
+    receipts: tuple[Receipt, ...]
+    failures: tuple[Failure, ...]
+    objects: int
+    bytes: int
+
+
+def cut(store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: int) -> Iterator[Batch]:
+    """Cut objects into batches, small enough that every worker has several.
+
+    Parameters
+    ----------
+    store
+        The bucket of all of them.
+    items
+        The objects.
+    workers
+        Batches that run side by side.
+    count
+        Number of objects.
+    """
+    limit = max(1, min(BATCH_OBJECTS, count // (workers * 4)))
+    batch: list[Send | Retire] = []
+    size = 0
+    for item in items:
+        if batch and (len(batch) >= limit or size + item.size > BATCH_BYTES):
+            yield Batch(store, tuple(batch))  # type: ignore[arg-type]
+            batch, size = [], 0
+        batch.append(item)
+        size += item.size
+    if batch:
+        yield Batch(store, tuple(batch))  # type: ignore[arg-type]

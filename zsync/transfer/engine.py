@@ -1,0 +1,178 @@
+"""Carry out a plan: wave after wave, each a scope that ends only complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zsync.errors import ZsyncError
+from zsync.inventory.digest import Signature
+from zsync.tables import Stage
+from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
+from zsync.transfer.work import retire_batch, send_batch
+
+if TYPE_CHECKING:
+    from zsync.planning import Plan, Wave
+    from zsync.publication import StateKeys
+    from zsync.storage import StoreSpec
+    from zsync.transfer.executor import Executor
+    from zsync.transfer.headers import HeaderPolicy
+
+
+class Progress(Protocol):
+    """Told what is happening; every method is called from the thread that publishes."""
+
+    def begin(self, step: str, objects: int, size: int) -> None:
+        """Begin a step of the protocol, of so many objects and bytes."""
+
+    def advance(self, objects: int, size: int) -> None:
+        """Go on by so many objects and bytes."""
+
+    def end(self) -> None:
+        """End the step, complete or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a product's objects go.
+
+    Attributes
+    ----------
+    prefix
+        The product's prefix in the bucket, empty or ending in ``/``.
+    root
+        Absolute path of the product's source.
+    publication
+        Id of the publication: the trash is kept by it.
+    trashes
+        Retired objects go to the trash; else they are deleted.
+    """
+
+    store: StoreSpec
+    prefix: str
+    root: str
+    headers: HeaderPolicy
+    state: StateKeys
+    publication: str
+    trashes: bool
+
+
+@dataclass(slots=True)
+class _Collector:
+    """Takes outcomes as they come, and stops the wave at the first failure."""
+
+    progress: Progress
+    receipts: list[Receipt] = field(default_factory=list)
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.receipts += outcome.receipts
+        self.progress.advance(outcome.objects, outcome.bytes)
+        if outcome.failures:
+            failure = outcome.failures[0]
+            raise failure.error.at(f"{failure.product}/{failure.key}")
+
+
+def carry_out(
+    plan: Plan, destinations: Mapping[str, Destination], executor: Executor, progress: Progress, receipts: list[Receipt]
+) -> None:
+    """Carry out a plan.
+
+    A wave begins only when the one before it has succeeded whole, for all products; hence no ``root`` stage begins
+    before every product's ``data``, ``array`` and ``group`` are in place (promises P2 and P4), and nothing is retired
+    before the new roots are visible (P8).
+
+    Parameters
+    ----------
+    plan
+        What to do.
+    destinations
+        Where each product goes.
+    executor
+        Who runs the batches.
+    progress
+        Told what is happening.
+    receipts
+        Gathers what the store answered, also when an error ends the work: what was sent need not be hashed again.
+
+    Raises
+    ------
+    ZsyncError
+        The first object that failed; no later wave has begun.
+    """
+    for stage, waves in _by_stage(plan):
+        progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
+        try:
+            for wave in waves:
+                _carry_out_wave(plan, wave, destinations, executor, progress, receipts)
+        finally:
+            progress.end()
+
+
+def _by_stage(plan: Plan) -> Iterator[tuple[Stage, list[Wave]]]:
+    waves = list(plan.waves())
+    for stage in Stage:
+        mine = [wave for wave in waves if wave.stage == stage]
+        if mine:
+            yield stage, mine
+
+
+def _size(waves: list[Wave]) -> int:
+    return sum(sum(wave.table["size"].to_pylist()) for wave in waves)
+
+
+def _carry_out_wave(
+    plan: Plan,
+    wave: Wave,
+    destinations: Mapping[str, Destination],
+    executor: Executor,
+    progress: Progress,
+    receipts: list[Receipt],
+) -> None:
+    work = retire_batch if wave.stage == Stage.RETIRE else send_batch
+    batches = [
+        batch
+        for name, rows in _by_product(wave)
+        for batch in cut(
+            destinations[name].store,
+            (_item(row, destinations[name], plan) for row in rows),
+            executor.workers,
+            len(wave.table),
+        )
+    ]
+    collector = _Collector(progress)
+    try:
+        executor.run(work, batches, collector)
+    finally:
+        receipts += collector.receipts
+    if work is send_batch and len(collector.receipts) != len(wave.table):
+        # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
+        raise ZsyncError(f"{len(wave.table) - len(collector.receipts)} objects of stage {wave.stage} have no receipt")
+
+
+def _by_product(wave: Wave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in wave.table.to_pylist():
+        rows.setdefault(row["product"], []).append(row)
+    yield from rows.items()
+
+
+def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
+    target = to.prefix + row["key"]
+    if row["stage"] == Stage.RETIRE:
+        trash = to.state.trash(to.publication, row["key"]) if to.trashes else None
+        return Retire(row["product"], row["key"], target, row["size"] or 0, trash)
+    content = plan.contents.get((row["product"], row["key"]))
+    headers = to.headers.headers(row["key"], row["role"], row["stage"])
+    if content is not None:
+        return Send(row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"])
+    return Send(
+        row["product"],
+        row["key"],
+        target,
+        row["size"],
+        headers,
+        path=f"{to.root}/{row['source_key']}",
+        digest=row["digest"],
+        signature=Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"]),
+    )

@@ -1,0 +1,80 @@
+"""Who runs the batches: dask's threads, or, defining what they must do, a plain loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zsync.transfer.batch import Batch, Outcome
+
+Work = Callable[["Batch"], "Outcome"]
+Done = Callable[["Outcome"], None]
+
+DEFAULT_WORKERS = 32  # requests in flight; a request waits for the network far longer than it computes
+
+
+class Executor(Protocol):
+    """Runs batches in any order, and hands every outcome to `done` in the caller's thread.
+
+    When `done` raises, no further batch begins; those under way come to their end before `run` raises the same error.
+    """
+
+    @property
+    def workers(self) -> int:
+        """Batches that run side by side."""
+
+    def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
+        """Run all batches."""
+
+
+class Serial:
+    """One batch after the other: the reference."""
+
+    workers = 1
+
+    def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
+        """Run all batches."""
+        for batch in batches:
+            done(work(batch))
+
+
+class Threads:
+    """Batches as dask tasks on the threaded scheduler."""
+
+    def __init__(self, workers: int = DEFAULT_WORKERS) -> None:
+        self.workers = workers
+
+    def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
+        """Run all batches."""
+        if len(batches) == 1:  # a scheduler has nothing to schedule
+            Serial().run(work, batches, done)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        import dask.callbacks
+        import dask.threaded
+
+        def after(_key: Any, outcome: Any, _graph: Any, _state: Any, _worker: Any) -> None:
+            done(outcome)
+
+        graph = {f"batch-{number}": (work, batch) for number, batch in enumerate(batches)}
+        with (
+            ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool,
+            dask.callbacks.Callback(posttask=after),
+        ):
+            try:
+                dask.threaded.get(graph, list(graph), pool=pool)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def executor_for(scheduler: str, workers: int | str) -> Executor:
+    """Return the executor that the user's settings name."""
+    if scheduler == "serial":
+        return Serial()
+    if scheduler == "threads":
+        return Threads(DEFAULT_WORKERS if workers == "auto" else int(workers))
+    raise ConfigError("this scheduler is not available", f"scheduler: {scheduler}", "use threads or serial")

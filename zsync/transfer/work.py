@@ -1,0 +1,139 @@
+"""What a worker does with a batch: it sends or retires, and returns receipts or failures. It never commits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from zsync.errors import SourceChangedError, ZsyncError
+from zsync.inventory.digest import read_blocks
+from zsync.storage import PARTS_MAX, connect, retry
+from zsync.tables import PART_SIZE
+from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
+
+if TYPE_CHECKING:
+    from zsync.storage import ObjectStore, Stored
+
+IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
+_DELETE_LIMIT = 1000  # keys a DeleteObjects request
+
+
+class ByteBudget:
+    """Lets callers in while the bytes that they hold together stay below a limit; one caller is always let in."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes fit, and hold them."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self._limit)
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._held -= size
+                self._freed.notify_all()
+
+
+_budget = ByteBudget(IN_FLIGHT_BYTES)
+
+
+def send_batch(batch: Batch) -> Outcome:
+    """Send the objects of a batch, one after the other, up to the first that fails."""
+    receipts: list[Receipt] = []
+    for item in cast("tuple[Send, ...]", batch.items):
+        try:
+            receipts.append(send(connect(batch.store), item))
+        except ZsyncError as error:
+            return _outcome(receipts, Failure(item.product, item.key, error))
+    return _outcome(receipts, None)
+
+
+def _outcome(receipts: list[Receipt], failure: Failure | None) -> Outcome:
+    failures = () if failure is None else (failure,)
+    return Outcome(tuple(receipts), failures, len(receipts), sum(receipt.size for receipt in receipts))
+
+
+def retire_batch(batch: Batch) -> Outcome:
+    """Retire the objects of a batch: copy to the trash where that is wanted, then delete."""
+    items = cast("tuple[Retire, ...]", batch.items)
+    store = connect(batch.store)
+    at = items[0]
+    try:
+        for at in items:
+            if at.trash is not None:
+                store.copy(at.target, at.trash)
+        for start in range(0, len(items), _DELETE_LIMIT):
+            at = items[start]
+            store.delete([item.target for item in items[start : start + _DELETE_LIMIT]])
+    except ZsyncError as error:
+        return Outcome((), (Failure(at.product, at.key, error),), 0, 0)
+    return Outcome((), (), len(items), sum(item.size for item in items))
+
+
+def send(store: ObjectStore, item: Send) -> Receipt:
+    """Send one object, and see that what is sent is what was planned (promise P6).
+
+    Raises
+    ------
+    SourceChangedError
+        The file is not the one that was planned.
+    """
+    if item.size > PART_SIZE:
+        digest, stored = _send_in_parts(store, item)
+    else:
+        with _budget.hold(item.size):
+            digest, stored = _send_whole(store, item)
+    return Receipt(item.product, item.key, item.size, digest, stored.etag, stored.version)
+
+
+def _send_whole(store: ObjectStore, item: Send) -> tuple[str, Stored]:
+    from blake3 import blake3
+
+    data = item.content if item.content is not None else b"".join(_blocks(item, max(item.size, 1)))
+    digest = blake3(data).hexdigest()
+    _check(item, digest)
+    return digest, store.put(item.target, data, item.headers)
+
+
+def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
+    from blake3 import blake3
+
+    part_size = max(PART_SIZE, -(-item.size // PARTS_MAX))
+
+    def attempt() -> tuple[str, Stored]:
+        total = blake3()
+
+        def parts() -> Iterator[bytes]:
+            for block in _blocks(item, part_size):
+                total.update(block)
+                yield block
+            # Raising here, before the upload is completed, leaves the target as it was.
+            _check(item, total.hexdigest())
+
+        with _budget.hold(4 * part_size):
+            stored = store.put_parts(item.target, parts(), item.headers, part_size)
+        return total.hexdigest(), stored
+
+    return retry(attempt)
+
+
+def _blocks(item: Send, block: int) -> Iterator[bytes]:
+    if item.path is None or item.signature is None:
+        raise TypeError(f"{item.key} has neither content nor file")
+    return read_blocks(item.path, item.key, item.signature, block)
+
+
+def _check(item: Send, digest: str) -> None:
+    if item.digest is not None and item.digest != digest:
+        raise SourceChangedError(
+            "a source file changed while it was being published", item.key, "publish again once its writer is done"
+        )
+

@@ -1,0 +1,393 @@
+"""Publish: the main job. `publish` reads like the protocol (see ARCHITECTURE)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zsync import __version__
+from zsync.config import RunConfig
+from zsync.errors import ConfigError, GuardError, ZsyncError
+from zsync.report.progress import progress_for
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zsync.config import ResolvedProduct
+    from zsync.planning import Plan
+    from zsync.publication import Part
+    from zsync.verbs.survey import Surveyed
+    from zsync.tables import Finding
+    from zsync.transfer import Destination, Progress, Receipt
+
+log = logging.getLogger(__name__)
+
+Status = Literal["published", "unchanged", "planned"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductResult:
+    """What a publish did (or, planned, would do) with one product.
+
+    Attributes
+    ----------
+    sent, unchanged, retired
+        Numbers of objects.
+    bytes
+        Size of what was sent, in bytes.
+    """
+
+    name: str
+    url: str
+    sent: int
+    unchanged: int
+    retired: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the product's result as JSON."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "sent": self.sent,
+            "unchanged": self.unchanged,
+            "retired": self.retired,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """What came of a publish.
+
+    Attributes
+    ----------
+    status
+        ``published``; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
+    publication
+        Id of the publication that readers now see; None if the products were never published.
+    products
+        What was done with each product.
+    findings
+        What was noticed on the way.
+    seconds
+        How long it took.
+    plan
+        What was planned; None if the configuration left nothing to do.
+    note
+        Why there was nothing to do, where the configuration says so.
+    """
+
+    status: Status
+    publication: str | None
+    products: tuple[ProductResult, ...]
+    findings: tuple[Finding, ...]
+    seconds: float
+    plan: Plan | None
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON; after a dry run with the plan."""
+        document: dict[str, Any] = {
+            "status": self.status,
+            "publication": self.publication,
+            "products": [product.to_dict() for product in self.products],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "seconds": round(self.seconds, 3),
+        }
+        if self.note is not None:
+            document["note"] = self.note
+        if self.status == "planned" and self.plan is not None:
+            document["plan"] = self.plan.to_dict()
+        return document
+
+    def to_pandas(self) -> Any:
+        """Return one row a product, as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame([product.to_dict() for product in self.products])
+
+    def _repr_html_(self) -> str:
+        from zsync.report.html import result_html
+
+        return result_html(self)
+
+
+def publish(
+    run_config: Any = None,
+    *,
+    target: str | None = None,
+    dry_run: bool = False,
+    client: Any = None,
+    progress: Progress | bool | None = None,
+    **overrides: Any,
+) -> PublishResult:
+    """Publish the products of a run: send what changed, consolidated metadata last, and put it on record.
+
+    Readers of the target see the old state, whole, until they see the new one, whole. If anything fails, they go on
+    seeing the old one, and the same call finishes the work.
+
+    Parameters
+    ----------
+    run_config
+        A dict, a path (YAML, JSON, TOML), a `RunConfig`, or None for the environment.
+    target
+        URL to publish to, in place of the configuration's.
+    dry_run
+        Stop after the plan, having written nothing.
+    client
+        A `distributed.Client`; not available in this version.
+    progress
+        True for progress bars, False for none, None for what suits the place, or an object of your own with the
+        methods of `zsync.transfer.Progress`.
+    **overrides
+        Any option of the configuration by its name, for instance ``retire="keep"`` or ``workers=8``.
+
+    Returns
+    -------
+    PublishResult
+        What was done; shows itself in a notebook.
+
+    Raises
+    ------
+    ConfigError
+        The configuration is wrong or incomplete.
+    SourceError
+        A source is missing or unfit to publish, or changed meanwhile; nothing that readers see was changed.
+    ConflictError
+        Somebody else published the same product meanwhile.
+    TargetError
+        The target refused or could not be reached.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> result = zsync.publish({"source": "/data/oco3", "target": "s3://bucket/oco3"})  # doctest: +SKIP
+    >>> result.status  # doctest: +SKIP
+    'published'
+    """
+    started = time.monotonic()
+    if client is not None:
+        raise ConfigError("a distributed client is not available in this version", "client", "leave it out")
+    config = RunConfig.from_any(run_config, target=target, **overrides)
+    if config.nothing_to_do is not None:
+        return PublishResult("unchanged", None, (), (), time.monotonic() - started, None, config.nothing_to_do)
+    products = config.resolve()
+    watcher = progress_for(progress)
+
+    surveyed = _survey(config, products, watcher, writes_cache=not (dry_run or config.dry_run))
+    plan = _plan(config, surveyed)
+    if dry_run or config.dry_run:
+        return _result("planned", _common_head(surveyed), plan, started)
+    _guard(plan)
+    if plan.is_empty and _is_on_record(plan, surveyed):
+        log.info("nothing changed: every object of %d products is published already", len(products))
+        return _result("unchanged", _common_head(surveyed), plan, started)
+    publication = _carry_out(config, surveyed, plan, watcher)
+    return _result("published", publication, plan, started)
+
+
+def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:
+    """Say what `publish` would do, and do nothing.
+
+    Parameters are those of `publish`.
+
+    Returns
+    -------
+    Plan
+        Every object of every product, with action and reason; shows itself in a notebook.
+
+    Raises
+    ------
+    ConfigError
+        The configuration is wrong, or leaves nothing to plan.
+    """
+    result = publish(run_config, target=target, dry_run=True, **overrides)
+    if result.plan is None:
+        raise ConfigError(result.note or "there is nothing to plan", "run_config", "there is nothing to do")
+    return result.plan
+
+
+def _survey(
+    config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, writes_cache: bool
+) -> list[Surveyed]:
+    from zsync.verbs.survey import take_stock, with_digests
+
+    cores = os.cpu_count() or 1
+    return [
+        with_digests(surveyed, cores * 2, progress, writes_cache=writes_cache)
+        for surveyed in take_stock(config, products, progress)
+    ]
+
+
+def _plan(config: RunConfig, surveyed: list[Surveyed]) -> Plan:
+    import pyarrow as pa
+
+    from zsync.planning import Plan, PlannedProduct, guard_findings, plan_product
+
+    tables, planned, findings = [], [], []
+    for item in surveyed:
+        table = plan_product(item.product.name, item.survey, keeps=config.publish.retire == "keep")
+        mode = _retire_mode(config.publish.retire, is_versioned=item.head.is_versioned)
+        tables.append(table)
+        planned.append(
+            PlannedProduct(
+                item.product.name, item.product.location.url, item.product.root, str(item.kind), mode, item.head.publication
+            )
+        )
+        findings += [*item.findings, *guard_findings(item.product.name, table, config.publish.max_delete_limit)]
+    contents = {
+        (item.product.name, key): body for item in surveyed for key, body in item.survey.generated.items()
+    }
+    made = Plan(pa.concat_tables(tables), tuple(planned), contents, tuple(findings))
+    return _with_cog_findings(config, made)
+
+
+def _with_cog_findings(config: RunConfig, plan: Plan) -> Plan:
+    """Judge the COGs that are to be sent; what is published already was judged before."""
+    from dataclasses import replace
+
+    from zsync.inventory.cogs import judge_cogs
+    from zsync.tables import Action
+
+    findings = [
+        finding
+        for product in plan.products
+        if product.kind == "cog"
+        for finding in judge_cogs(product.root, product.name, plan.rows(Action.SEND, product.name), config.publish.check_cogs)
+    ]
+    return replace(plan, findings=(*plan.findings, *findings))
+
+
+def _retire_mode(asked: str, *, is_versioned: bool) -> str:
+    """On a versioned bucket what is deleted remains as a version; elsewhere it goes to the trash (P8)."""
+    if asked != "auto":
+        return asked
+    return "delete" if is_versioned else "trash"
+
+
+def _guard(plan: Plan) -> None:
+    errors = [finding for finding in plan.findings if finding.level == "error"]
+    if errors:
+        raise GuardError(errors[0].message, "/".join(part for part in (errors[0].product, errors[0].key) if part))
+
+
+def _carry_out(config: RunConfig, surveyed: list[Surveyed], plan: Plan, progress: Progress) -> str:
+    from zsync.publication import new_publication_id
+    from zsync.verbs.survey import remember_receipts
+    from zsync.transfer import carry_out, executor_for
+
+    publication = new_publication_id()
+    receipts: list[Receipt] = []
+    destinations = {item.product.name: _destination(item, plan, publication) for item in surveyed}
+    executor = executor_for(config.publish.scheduler, config.publish.workers)
+    try:
+        carry_out(plan, destinations, executor, progress, receipts)
+    finally:
+        for item in surveyed:
+            mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.product.name}
+            if mine:
+                remember_receipts(item, mine)
+    _commit(surveyed, plan, publication, receipts)
+    return publication
+
+
+def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
+    from zsync.transfer import Destination
+
+    planned = next(product for product in plan.products if product.name == item.product.name)
+    path = item.product.location.path
+    return Destination(
+        store=item.spec,
+        prefix=f"{path}/" if path else "",
+        root=item.product.root,
+        headers=item.headers,
+        state=item.state,
+        publication=publication,
+        trashes=planned.retire == "trash",
+    )
+
+
+def _commit(surveyed: list[Surveyed], plan: Plan, publication_id: str, receipts: list[Receipt]) -> None:
+    """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions."""
+    from zsync.publication import Publication, commit
+    from zsync.storage import connect
+
+    answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
+    shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in surveyed)
+    record = Publication.now(publication_id, shares, __version__)
+    for item, share in zip(surveyed, shares, strict=True):
+        commit(connect(item.spec), item.state, item.head, record, share)
+
+
+def _write_manifest(
+    item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt]
+) -> tuple[Part, ...]:
+    from zsync.inventory import cache_directory
+    from zsync.planning import manifest_of
+    from zsync.publication import manifest
+    from zsync.storage import connect
+
+    table = manifest_of(plan, item.product.name, answers)
+    return manifest.write(connect(item.spec), item.state, table, item.head.parts, cache_directory() / "manifests")
+
+
+def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> Any:
+    from zsync.publication import PublishedProduct
+
+    result = _product_result(plan, item.product.name, item.product.location.url)
+    return PublishedProduct(
+        name=result.name,
+        url=result.url,
+        kind=str(item.kind),
+        parent=item.head.publication,
+        sent=result.sent,
+        unchanged=result.unchanged,
+        retired=result.retired,
+        bytes_sent=result.bytes,
+        parts=parts,
+    )
+
+
+def _is_on_record(plan: Plan, surveyed: list[Surveyed]) -> bool:
+    """Whether the manifests say just what there is; a target that another tool filled is not on record yet."""
+    from zsync.planning import manifest_of
+
+    return all(
+        item.head.publication is not None and _same_rows(manifest_of(plan, item.product.name, {}), item.survey.manifest)
+        for item in surveyed
+    )
+
+
+def _same_rows(left: pa.Table, right: pa.Table) -> bool:
+    return bool(left.sort_by("key").equals(right.sort_by("key")))
+
+
+def _common_head(surveyed: list[Surveyed]) -> str | None:
+    """Return the newest publication among the products' heads."""
+    return max((item.head.publication for item in surveyed if item.head.publication is not None), default=None)
+
+
+def _product_result(plan: Plan, name: str, url: str) -> ProductResult:
+    from zsync.tables import Action
+
+    return ProductResult(
+        name=name,
+        url=url,
+        sent=plan.count(Action.SEND, name),
+        unchanged=plan.count(Action.UNCHANGED, name),
+        retired=plan.count(Action.RETIRE, name),
+        bytes=plan.bytes(Action.SEND, name),
+    )
+
+
+def _result(status: Status, publication: str | None, plan: Plan, started: float) -> PublishResult:
+    products = tuple(_product_result(plan, product.name, product.url) for product in plan.products)
+    return PublishResult(status, publication, products, plan.findings, time.monotonic() - started, plan)
+
+
+__all__ = ["ProductResult", "PublishResult", "ZsyncError", "plan", "publish"]
