@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,8 @@ import typer
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zsync.config import RunConfig
     from zsync.verbs.publish import PublishResult
 
@@ -67,7 +68,7 @@ def main() -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,  # noqa: FBT002
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
         from zsync import __version__
@@ -82,10 +83,10 @@ def _root(
 
 
 @app.command()
-def publish(  # noqa: PLR0913 - one parameter an option
+def publish(
     config: Config = None,
     target: Target = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     only: Only = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -103,22 +104,22 @@ def publish(  # noqa: PLR0913 - one parameter an option
     profile: Profile = None,
     plan_out: PlanOut = None,
     report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
-    as_json: Json = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Publish what changed, consolidated metadata last, and put it on record."""
-    options = dict(
-        target=target, only=only, include=include, exclude=exclude, retire=retire, max_delete=max_delete,
-        allow_empty=allow_empty, trust=trust, rewrites=rewrites, on_incompatible=on_incompatible, scheduler=scheduler,
-        workers=workers, transport=transport, endpoint_url=endpoint_url, region=region, profile=profile,
-        dry_run=dry_run or None,
-    )  # fmt: skip
+    options = {
+        "target": target, "only": only, "include": include, "exclude": exclude, "retire": retire, "max_delete": max_delete,
+        "allow_empty": allow_empty, "trust": trust, "rewrites": rewrites, "on_incompatible": on_incompatible, "scheduler": scheduler,
+        "workers": workers, "transport": transport, "endpoint_url": endpoint_url, "region": region, "profile": profile,
+        "dry_run": dry_run or None,
+    }  # fmt: skip
     _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
 
 
 @app.command()
-def plan(  # noqa: PLR0913 - one parameter an option
+def plan(
     config: Config = None,
     target: Target = None,
     only: Only = None,
@@ -134,16 +135,16 @@ def plan(  # noqa: PLR0913 - one parameter an option
     profile: Profile = None,
     plan_out: PlanOut = None,
     report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
-    as_json: Json = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show what a publish would do and why, and what it would cost; write nothing."""
-    options = dict(
-        target=target, only=only, include=include, exclude=exclude, retire=retire, max_delete=max_delete,
-        allow_empty=allow_empty, trust=trust, transport=transport, endpoint_url=endpoint_url, region=region,
-        profile=profile, dry_run=True,
-    )  # fmt: skip
+    options = {
+        "target": target, "only": only, "include": include, "exclude": exclude, "retire": retire, "max_delete": max_delete,
+        "allow_empty": allow_empty, "trust": trust, "transport": transport, "endpoint_url": endpoint_url, "region": region,
+        "profile": profile, "dry_run": True,
+    }  # fmt: skip
     _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
 
 
@@ -181,12 +182,12 @@ def _understood(config: str | None, options: dict[str, Any]) -> RunConfig:
 
 
 def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:
-    from zsync.report.html import page
-
     try:
         if plan_out is not None and result.plan is not None:
             result.plan.write_parquet(str(plan_out))
         if report is not None:
+            from zsync.report.html import page
+
             report.write_text(page(result), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot be written ({error.strerror})", error.filename or str(plan_out or report)) from error
@@ -209,7 +210,7 @@ def _show(result: PublishResult, *, as_json: bool) -> None:
 @config_app.command("init")
 def config_init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("zsync.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented configuration to begin with."""
     with _door():
@@ -226,7 +227,7 @@ def config_init(
 
 
 @config_app.command("show")
-def config_show(config: Config = None, target: Target = None, verbose: Verbose = False) -> None:  # noqa: FBT002
+def config_show(config: Config = None, target: Target = None, verbose: Verbose = False) -> None:
     """Show what was understood, as native YAML, with secrets masked."""
     with _door(verbose=verbose):
         from zsync.config import to_yaml
@@ -241,8 +242,8 @@ def config_show(config: Config = None, target: Target = None, verbose: Verbose =
 def config_check(
     config: Config = None,
     target: Target = None,
-    as_json: Json = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
+    as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Check a configuration all the way: source, bucket, listing, reading, writing, conditional writing."""
     with _door(as_json=as_json, verbose=verbose):
@@ -254,7 +255,9 @@ def config_check(
             typer.echo(json.dumps([check.to_dict() for check in checks], indent=1))
         for check in checks if not as_json else []:
             said = f": {check.note}" if check.note else ""
-            typer.echo(f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}"))
+            typer.echo(
+                f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}")
+            )
         if understood.nothing_to_do is not None and not as_json:
             typer.echo(understood.nothing_to_do)
         raise typer.Exit(exit_status(checks))
@@ -265,7 +268,7 @@ def dev_server(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 8333,
     directory: Annotated[Path | None, typer.Option(help="Where to keep the data; temporary if left out.")] = None,
     bucket: Annotated[list[str] | None, typer.Option(help="Bucket to make; may be repeated.")] = None,
-    verbose: Verbose = False,  # noqa: FBT002
+    verbose: Verbose = False,
 ) -> None:
     """Run a real S3 server on loopback (SeaweedFS), for trying things out."""
     with _door(verbose=verbose):
@@ -277,9 +280,9 @@ def dev_server(
 @app.command()
 def demo(
     directory: Annotated[Path | None, typer.Option(help="Where to put the demo's data; temporary if left out.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the data there at the end.")] = False,  # noqa: FBT002
-    serve: Annotated[bool, typer.Option("--serve", help="Go on serving the published data until Ctrl-C.")] = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the data there at the end.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Go on serving the published data until Ctrl-C.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show the whole story on real data: publish, read back, publish again."""
     with _door(verbose=verbose, quiet=not verbose):
@@ -298,7 +301,13 @@ def _door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) 
     except ZsyncError as error:
         _tell(error, str(error), int(error.exit_status), as_json=as_json, verbose=verbose)
     except KeyboardInterrupt as error:
-        _tell(error, "interrupted; readers see what they saw before", int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
+        _tell(
+            error,
+            "interrupted; readers see what they saw before",
+            int(ExitStatus.FAILED),
+            as_json=as_json,
+            verbose=verbose,
+        )
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without -v

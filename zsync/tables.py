@@ -1,4 +1,4 @@
-"""The Arrow tables that flow between the rooms, and the words in them.
+"""The Arrow tables that flow between the rooms.
 
 A *source* inventory is what a scan found, a *target* inventory what a listing found, a *manifest* what was published.
 All three are keyed by `key`, relative to the product's root, with ``/`` between its parts. A *plan* joins them.
@@ -8,98 +8,30 @@ Digests are BLAKE3, 64 hexadecimal characters. ETags are without quotes. Sizes a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from arro3.core import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-PART_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
+def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return values as an Arrow array.
 
-
-class Kind(StrEnum):
-    """What a product is."""
-
-    ZARR = "zarr"
-    COG = "cog"
-    FILES = "files"
-
-
-class Stage(StrEnum):
-    """The place of an object in the order of publishing (the order of the members is that order)."""
-
-    DATA = "data"
-    ARRAY = "array"
-    GROUP = "group"
-    ROOT = "root"
-    RETIRE = "retire"
-
-
-STAGES: tuple[Stage, ...] = tuple(Stage)
-
-
-class Role(StrEnum):
-    """What an object is to the product that it belongs to."""
-
-    CHUNK = "chunk"  # a chunk, or a shard, of an array
-    METADATA = "metadata"  # .zarray, .zattrs, .zgroup, zarr.json
-    CONSOLIDATED = "consolidated"  # .zmetadata (v3 keeps consolidated metadata inside the group's zarr.json: METADATA)
-    COG = "cog"  # a GeoTIFF of a cog product
-    SIDECAR = "sidecar"  # .aux.xml, .msk, .ovr beside a GeoTIFF
-    INDEX = "index"  # VRT, STAC, index JSON: refers to others
-    FILE = "file"  # an object of a `files` product
-    FOREIGN = "foreign"  # an object that the product's format does not know
-
-
-class Action(StrEnum):
-    """What a plan does with an object."""
-
-    SEND = "send"
-    UNCHANGED = "unchanged"
-    RETIRE = "retire"
-    KEEP = "keep"  # in the target only, and stays there
-
-
-class Reason(StrEnum):
-    """Why a plan does it."""
-
-    NEW = "new"  # not in the target
-    CHANGED = "changed"  # other bytes than those published
-    FOREIGN_WRITE = "overwritten by others"  # the target no longer holds what was published
-    UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
-    HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
-    GENERATED = "consolidated anew"  # consolidated metadata made by zsync
-    SAME = "same content"
-    GONE = "gone from the source"
-    VANISHED = "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
-    NOT_SELECTED = "not selected"  # left out by only, include, exclude
-    POLICY = "retire: keep"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that was noticed about a product.
-
-    Errors stop the product; warnings and infos are on the report.
+    `pyarrow.array` does the same, but asks pandas first whether it knows the values, and importing pandas takes longer
+    than a publish with nothing to do.
     """
+    return pa.array(Array(values, kind))
 
-    level: Literal["error", "warning", "info"]
-    code: str  # stable, kebab-case: "outside-grid", "leftover", ...
-    product: str
-    key: str
-    message: str  # one line; names what to do where something is to be done
 
-    def to_dict(self) -> dict[str, str]:
-        """Return the finding as JSON."""
-        return {
-            "level": self.level,
-            "code": self.code,
-            "product": self.product,
-            "key": self.key,
-            "message": self.message,
-        }
+def scalar(value: str | bool | int, kind: pa.DataType | None = None) -> pa.Scalar:  # noqa: FBT001 - a value is what it is
+    """Return a value as an Arrow scalar, for the reason given at `column`."""
+    return column([value], kind or (pa.bool_() if isinstance(value, bool) else pa.string()))[0]
 
+
+NO_TEXT: pa.Scalar = pa.nulls(1, pa.string())[0]
 
 SOURCE = pa.schema(
     [
@@ -109,7 +41,10 @@ SOURCE = pa.schema(
         ("ctime_ns", pa.int64()),
         ("inode", pa.uint64()),
         ("digest", pa.string()),  # null: not known yet
-        ("etag", pa.string()),  # what S3 would give these bytes, in the form that the target's ETag has; null: not asked
+        (
+            "etag",
+            pa.string(),
+        ),  # what S3 would give these bytes, in the form that the target's ETag has; null: not asked
     ]
 )
 
@@ -138,7 +73,10 @@ MANIFEST = pa.schema(
         ("store", pa.string()),
         ("array", pa.string()),
         ("stage", pa.string()),
-        ("headers", pa.string()),  # digest of content type, cache control, storage class, ...: their drift is invisible to an ETag
+        (
+            "headers",
+            pa.string(),
+        ),  # digest of content type, cache control, storage class, ...: their drift is invisible to an ETag
     ]
 )
 

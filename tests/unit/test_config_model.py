@@ -86,7 +86,7 @@ def test_max_delete(given, kept, limits):
     assert Publish(max_delete=kept) == publish
 
 
-@pytest.mark.parametrize("given", [-1, "-1", "101%", "%", "a lot", "", 0.25, True, None, [], "1e3", "٣"])
+@pytest.mark.parametrize("given", [-1, "-1", "101%", "%", "a lot", "", 0.25, True, [], "1e3", "٣"])
 def test_bad_max_delete(given):
     text = said({**BASE, "publish": {"max_delete": given}})
     assert "publish.max_delete must be a number of objects or a percentage like 25%" in text
@@ -105,12 +105,12 @@ BAD = [
     ({"retire": "keep"}, ["unknown key retire", "did you mean publish.retire?"]),
     ({"region": "x"}, ["unknown key region", "did you mean storage.region?"]),
     ({"Target": "s3://bbb/x"}, ["unknown key Target", "did you mean target?"]),
-    ({"zzzzzz": 1}, ["unknown key zzzzzz", "known here", "source, target"]),
+    ({"zzzzzz": 1}, ["unknown key zzzzzz", "known here: source, target", "only, dry_run, verbose"]),
     ({"notes": ["x"]}, ["unknown key notes"]),
     ({"nothing_to_do": "x"}, ["unknown key nothing_to_do"]),
     ({"storage": {"cache_control": {"rot": "x"}}}, ["unknown key storage.cache_control.rot", "cache_control.root?"]),
     ({"source": 5}, ["source must be text, not a number"]),
-    ({"source": ""}, ["source must be text that is not empty"]),
+    ({"source": ""}, ["source must not be empty"]),
     ({"source": "s3://bucket/x"}, ["source", "local path"]),
     ({"target": ["a"]}, ["target must be text, not a list"]),
     ({"target": "my-bucket/x"}, ["target", "s3://"]),
@@ -150,9 +150,14 @@ BAD = [
     ({"publish": {"workers": True}}, ["publish.workers must be"]),
     ({"publish": {"workers": 1.5}}, ["publish.workers must be"]),
     ({"publish": {"retire": "burn"}}, ["publish.retire must be auto, keep, trash or delete, not burn"]),
-    ({"publish": {"retire": None}}, ["publish.retire must be auto, keep, trash or delete, not null"]),
+    ({"publish": {"workers": "9" * 5000}}, ["publish.workers must be auto or a whole number from 1, not that text"]),
+    ({"publish": {5: 1}}, ["publish.5 is not text"]),
+    ({"publish": {"retier": None}}, ["unknown key publish.retier"]),
+    ({"products": {"a": {"path": None}}}, ["products.a.path is missing"]),
+    ({"products": {"a": {"path": "a\0"}}}, ["products.a.path", "null character"]),
+    ({"storage": {"cache_control": {"root": None}}}, ["storage.cache_control.root must be text, not null"]),
     ({"publish": {"include": {"a": 1}}}, ["publish.include must be a list, not a mapping"]),
-    ({"publish": {"exclude": [""]}}, ["publish.exclude.0 must be text that is not empty"]),
+    ({"publish": {"exclude": [""]}}, ["publish.exclude.0 must not be empty"]),
     ({"publish": {"follow_symlinks": 7}}, ["publish.follow_symlinks must be true or false"]),
     ({"only": [1]}, ["only.0 must be text, not a number"]),
     ({"dry_run": "maybe"}, ["dry_run must be true or false"]),
@@ -224,7 +229,14 @@ def test_friendly_forms(tmp_path, monkeypatch):
     assert config.storage.tags == {"year": "2024"}
     assert config.storage.endpoint_url == "http://localhost:9000"
     assert config.only == ["a"]
-    assert RunConfig.from_any({**BASE, "storage": None, "publish": None}) == RunConfig.from_any(BASE)
+
+
+def test_null_is_the_default():
+    doc = {name: None for name in RunConfig.model_fields if name not in {"notes", "nothing_to_do"}}
+    assert RunConfig.from_any({**doc, **BASE}) == RunConfig.from_any(BASE)
+    for name, section in (("storage", Storage), ("publish", Publish)):
+        nulls = dict.fromkeys(section.model_fields)
+        assert RunConfig.from_any({**BASE, name: nulls}) == RunConfig.from_any(BASE)
 
 
 def test_only_home_is_expanded(monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from zsync.layout import content_type, describe, is_metadata
-from zsync.tables import OBJECTS, Kind, Role
+from zsync.tables import OBJECTS
+from zsync.words import Kind, Role
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 

@@ -20,10 +20,10 @@ _NO_BUCKET = frozenset({"file", "memory"})
 # Their URLs name a user or a container before an @, and that is no secret.
 _NAMED_USER = frozenset({"abfs", "abfss", "az", "adl", "sftp", "ssh", "hdfs", "webhdfs"})
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_FILE_URL = re.compile(r"(?:file|local):(//(?:localhost(?=/))?)?(?=/)", re.IGNORECASE)
+_FILE_URL = re.compile(r"(?:file|local):(?://(?:localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
 _FILE_SCHEME = re.compile(r"(?:file|local):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Location:
             It is not a URL, its protocol is unknown, or it holds credentials.
         """
         text = os.fspath(url)
-        if _CONTROL.search(text):
+        if CONTROL.search(text):
             raise ConfigError("a URL holds a control character", None, "check for stray line ends")
         match = _URL.fullmatch(text)
         if _FILE_SCHEME.match(text) or match is None:

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from zsync.config.location import Location, local_path
+from zsync.config.location import CONTROL, Location, local_path
 from zsync.config.problems import ExpectedError, problems_of, report
 from zsync.errors import ConfigError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zsync.config.resolve import ResolvedProduct
 
 _PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
-_COUNT = re.compile(r"[0-9]+")
+_COUNT = re.compile(r"[0-9]{1,18}")
 _MOST_TAGS = 10  # what S3 takes
 _NOT_YET = {
     "rewrites": ("flip",),
@@ -74,6 +74,8 @@ def _canonical_url(value: str) -> str:
 
 
 def _local(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a path holds no null character")
     try:
         return local_path(value)
     except ConfigError as error:
@@ -94,13 +96,13 @@ def _below_target(value: str) -> str:
     if "://" in value or value.startswith("file:"):
         return _canonical_url(value)
     path = value.rstrip("/")
-    if any(part in {"", ".", ".."} for part in path.split("/")) or not path.isprintable():
+    if any(part in {"", ".", ".."} for part in path.split("/")) or CONTROL.search(path):
         raise ValueError("must be a path below the target, like products/cog, or a full URL")
     return path
 
 
 def _product_name(value: str) -> str:
-    if "/" in value or not value.isprintable():
+    if "/" in value or CONTROL.search(value):
         raise ValueError("a product's name holds no slash and no control character")
     return value
 
@@ -122,6 +124,14 @@ class Section(BaseModel):
     """Base of all parts of a configuration: frozen, closed to unknown keys, silent about the values it was given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {name: item for name, item in value.items() if item is not None or name not in known}
 
 
 class Storage(Section):
@@ -324,8 +334,9 @@ class RunConfig(Section):
     only: Patterns = Field(default_factory=list, description="names of the products to publish; empty: all of them")
     dry_run: bool = Field(default=False, description="plan, and stop there")
     verbose: bool = Field(default=False, description="log in detail")
-    notes: list[str] = Field(default_factory=list)
-    nothing_to_do: str | None = None
+    # Excluded: what reading a configuration comes to, not what one may hold.
+    notes: list[str] = Field(default_factory=list, exclude=True)
+    nothing_to_do: str | None = Field(None, exclude=True)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -336,11 +347,6 @@ class RunConfig(Section):
             problems = problems_of(error, cls)
         # Raised here, not above: an exception's context would keep the values.
         raise report(problems, (info.context or {}).get("place", lambda _: None))
-
-    @field_validator("storage", "publish", mode="before")
-    @classmethod
-    def _empty_section(cls, value: object) -> object:
-        return {} if value is None else value
 
     @classmethod
     def from_any(

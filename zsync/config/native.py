@@ -10,9 +10,6 @@ from zsync.config.dialect import Reading
 from zsync.config.location import anchored
 from zsync.config.problems import known_keys, report, unknown_key
 
-# In the model, but not in a document: they are what reading one comes to.
-OUTCOMES = frozenset({"notes", "nothing_to_do"})
-
 
 def recognise(doc: dict[str, Any]) -> bool:
     """Return whether a document is in the native dialect."""
@@ -30,8 +27,8 @@ def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
     from zsync.config.model import RunConfig
 
     known = known_keys(RunConfig)
-    top = [name for name in known if "." not in name and name not in OUTCOMES]
-    problems = [unknown_key(name, top) for name in doc if name in OUTCOMES]
+    outcomes = RunConfig.model_fields.keys() - set(known)
+    problems = [unknown_key(name, known) for name in doc if name in outcomes]
     if problems:
         raise report(problems, lambda _: place)
     return Reading(doc=with_paths_from(doc, base))

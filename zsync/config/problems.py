@@ -16,6 +16,7 @@ from zsync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 MOST_REPORTED = 5
@@ -23,7 +24,6 @@ _LONGEST_VALUE = 40
 _SECRET_NAME = re.compile(r"secret|token|auth|passw|credential|access_?key", re.IGNORECASE)
 _EXPECTED = {
     "string_type": "text",
-    "string_too_short": "text that is not empty",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "int_type": "a whole number",
@@ -33,6 +33,12 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "list_type": "a list",
+}
+_SAID_WHOLE = {
+    "missing": "is missing",
+    "string_too_short": "must not be empty",
+    "invalid_key": "is not text, as keys must be",
+    "recursion_loop": "holds itself",
 }
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -135,11 +141,18 @@ def nearest(key: str, siblings: Iterable[str], elsewhere: Iterable[str] = ()) ->
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return the dotted names of a model's fields, and of its sections' fields."""
-    names = [f"{prefix}{field.alias or name}" for name, field in model.model_fields.items()]
-    for name, field in model.model_fields.items():
+    fields = _fields(model)
+    names = [f"{prefix}{name}" for name in fields]
+    for name, field in fields.items():
         if section := _model_in(field.annotation):
-            names += known_keys(section, f"{prefix}{field.alias or name}.")
+            names += known_keys(section, f"{prefix}{name}.")
     return names
+
+
+def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """Return the fields that a document may hold, by the names that they have there."""
+    fields = model.model_fields if model else {}
+    return {field.alias or name: field for name, field in fields.items() if not field.exclude}
 
 
 def _placed(problem: Problem, place: Callable[[str], str | None]) -> str:
@@ -159,8 +172,8 @@ def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
     key = ".".join(parts)
     if kind == "extra_forbidden":
         return _unknown_field(parts, model)
-    if kind == "missing":
-        return Problem(key, f"{key} is missing")
+    if kind in _SAID_WHOLE:
+        return Problem(key, f"{key} {_SAID_WHOLE[kind]}")
     if kind == "value_error" and not isinstance(context["error"], ExpectedError):
         return Problem(key, f"{key}: {context['error']}" if key else str(context["error"]))
     if kind in {"value_error", "literal_error"}:
@@ -185,11 +198,11 @@ def _unknown_field(parts: list[str], model: type[BaseModel]) -> Problem:
     owner: type[BaseModel] | None = model
     for part in parts[:-1]:
         # A part that is no field is the name of an entry, as in products.<name>: its model is the mapping's.
-        fields = {field.alias or name: field for name, field in owner.model_fields.items()} if owner else {}
+        fields = _fields(owner)
         if part in fields:
             owner = _model_in(fields[part].annotation)
     prefix = "".join(f"{part}." for part in parts[:-1])
-    siblings = [f"{prefix}{f.alias or name}" for name, f in owner.model_fields.items()] if owner else []
+    siblings = [f"{prefix}{name}" for name in _fields(owner)]
     return unknown_key(".".join(parts), siblings, known_keys(model))
 
 

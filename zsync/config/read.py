@@ -14,7 +14,7 @@ from zsync.config.dialect import Reading
 from zsync.config.formats import load
 from zsync.config.location import absolute, local_path
 from zsync.config.model import Publish, RunConfig, Storage
-from zsync.config.problems import report, unknown_key
+from zsync.config.problems import known_keys, report, unknown_key
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ DIALECTS = (
 
 _SECTIONS: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}
 _SECTION_OF = {field: name for name, section in _SECTIONS.items() for field in section.model_fields}
-_TOP = tuple(name for name in RunConfig.model_fields if name not in native.OUTCOMES)
+_TOP = tuple(name for name in known_keys(RunConfig) if "." not in name)
 
 
 def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> RunConfig:
@@ -121,7 +121,7 @@ def _config(reading: Reading, said: dict[str, Any], place: str | None) -> RunCon
 def _changed(config: RunConfig, said: dict[str, Any]) -> RunConfig:
     if not said:
         return config
-    doc = config.model_dump(exclude=set(native.OUTCOMES))
+    doc = config.model_dump()
     return _config(Reading(doc, tuple(config.notes), config.nothing_to_do), said, None)
 
 

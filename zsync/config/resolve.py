@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from zsync.config.location import Location, absolute, anchored
+from zsync.config.location import CONTROL, Location, absolute, anchored
 from zsync.config.problems import report, unknown_key
 from zsync.errors import ConfigError
 
@@ -67,13 +67,13 @@ def _products(config: RunConfig) -> dict[str, Product]:
         return config.products
     if config.source is None:
         raise ConfigError("nothing to publish: there is no source and there are no products", None, "give `source`")
+    root = _absolute(config.source)
+    last = root.rpartition("/")[2]
     from zsync.config.model import Product
 
-    root = absolute(config.source)
-    last = root.rpartition("/")[2]
-    if not last:
-        raise ConfigError("the source is the root of the file system", root, "name a directory in it")
-    return {last.removesuffix(".zarr") or last: Product(path=root, to=_implied_to(last, config.target))}
+    # Not validated: the name of a directory may be what a `to` may not, and is looked at with those of other products.
+    implied = Product.model_construct(path=root, to=_implied_to(last, config.target))
+    return {last.removesuffix(".zarr") or last: implied}
 
 
 def _implied_to(last: str, target: str | None) -> str:
@@ -98,10 +98,19 @@ def _product(name: str, product: Product, config: RunConfig) -> ResolvedProduct:
 def _root(name: str, product: Product, config: RunConfig) -> str:
     if config.source is None and not product.path.startswith("/"):
         raise ConfigError(f"the path of product {name} is relative", product.path, "give `source`, or an absolute path")
-    return absolute(anchored(product.path, config.source or "/"))
+    return _absolute(anchored(product.path, config.source or "/"))
+
+
+def _absolute(path: str) -> str:
+    root = absolute(path)
+    if root == "/":
+        raise ConfigError("the root of the file system is no product", root, "name a directory in it")
+    return root
 
 
 def _location(name: str, to: str, target: str | None) -> Location:
+    if CONTROL.search(to):
+        raise ConfigError(f"a control character ends up in the target of product {name!r}", None, "give it a `to`")
     if "://" in to:
         return Location.parse(to)
     if target is None:

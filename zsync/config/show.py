@@ -14,7 +14,7 @@ MASK = "********"
 
 def to_native(config: RunConfig) -> dict[str, Any]:
     """Return a configuration as a native document: what differs from the defaults, with secrets as `SecretStr`."""
-    return config.model_dump(exclude_defaults=True, exclude={"notes", "nothing_to_do"})
+    return config.model_dump(exclude_defaults=True)
 
 
 def to_yaml(config: RunConfig, *, mask: bool = True) -> str:

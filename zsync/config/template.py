@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zsync.config.model import Product, Publish, RunConfig, Storage
-from zsync.config.native import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +42,7 @@ def template(
     given = {"source": source, "target": target, "products": dict(_PRODUCTS if products is None else products)}
     lines = [_HEADER]
     for name, field in RunConfig.model_fields.items():
-        if name in OUTCOMES:
+        if field.exclude:
             continue
         lines.append(f"# {field.description}")
         if name == "products":

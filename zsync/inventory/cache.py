@@ -45,8 +45,9 @@ class DigestCache:
 
     def fill(self, table: pa.Table) -> pa.Table:
         """Return a source inventory with the digests that are known."""
-        import pyarrow as pa
         import pyarrow.compute as pc
+
+        from zsync.tables import NO_TEXT, scalar
 
         kept = self._load()
         if kept is None or not len(kept):
@@ -54,9 +55,9 @@ class DigestCache:
         where = pc.index_in(table["key"], kept["key"])
         same = pc.is_valid(where)
         for name in _STATS:
-            same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), False))  # noqa: FBT003
+            same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), scalar(False)))
         for name in ("digest", "etag"):
-            known = pc.if_else(same, kept[name].take(where), pa.scalar(None, pa.string()))
+            known = pc.if_else(same, kept[name].take(where), NO_TEXT)
             table = table.set_column(table.schema.get_field_index(name), name, known)
         return table
 
@@ -65,7 +66,9 @@ class DigestCache:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        before = time.time_ns() - RACY_NS
+        from zsync.tables import scalar
+
+        before = scalar(time.time_ns() - RACY_NS, pa.int64())
         old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
         table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
         try:
@@ -80,7 +83,9 @@ class DigestCache:
                     Path(name).unlink()
                 raise
         except OSError as error:
-            log.warning("the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror)
+            log.warning(
+                "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror
+            )
 
     def _load(self) -> pa.Table | None:
         import pyarrow as pa

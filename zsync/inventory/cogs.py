@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
-from zsync.tables import Finding, Role
+from zsync.words import Finding, Role
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,7 @@ def judge_cogs(root: str, product: str, rows: pa.Table, policy: str) -> list[Fin
 
 def _check_header(path: str) -> None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - strings, for speed
+        with open(path, "rb") as file:
             magic = file.read(4)
     except OSError as error:
         raise SourceError(f"a source file cannot be read ({error.strerror})", path, "check its permissions") from error

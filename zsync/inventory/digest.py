@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 BLOCK = 8 * 2**20  # bytes read at a time
 _MIB = 2**20
@@ -51,7 +54,11 @@ class Hashed:
 
 
 def digest_source(
-    root: str, wanted: Sequence[Wanted], *, workers: int, advance: Callable[[int, int], None] = lambda _objects, _bytes: None
+    root: str,
+    wanted: Sequence[Wanted],
+    *,
+    workers: int,
+    advance: Callable[[int, int], None] = lambda _objects, _bytes: None,
 ) -> list[Hashed]:
     """Hash files in parallel.
 
@@ -113,7 +120,7 @@ def read_blocks(path: str, key: str, signature: Signature, block: int = BLOCK) -
         The file cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - strings, for speed
+        with open(path, "rb", buffering=0) as file:
             _check(os.fstat(file.fileno()), key, signature)
             count = 0
             while count < signature.size:
@@ -137,7 +144,9 @@ def _check(status: os.stat_result, key: str, signature: Signature) -> None:
 
 
 def _changed(key: str) -> SourceChangedError:
-    return SourceChangedError("a source file changed while it was being published", key, "publish again once its writer is done")
+    return SourceChangedError(
+        "a source file changed while it was being published", key, "publish again once its writer is done"
+    )
 
 
 class _Md5:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from zsync.tables import Finding
 
 # What writers, editors and file systems leave behind; never data.
 LEFTOVERS = (
@@ -28,24 +27,39 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: s
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a scan found.
+    """What a scan found, column by column, sorted by key.
 
     Attributes
     ----------
-    table
-        `zsync.tables.SOURCE`, sorted by key; digests are null.
+    keys
+        Keys relative to the product's root.
+    signatures
+        Size in bytes, mtime and ctime in nanoseconds, and inode of each file.
     findings
         What was left out, and what makes the source unfit.
     """
 
-    table: pa.Table
+    keys: list[str]
+    signatures: list[tuple[int, int, int, int]]
     findings: tuple[Finding, ...]
+
+    def table(self) -> pa.Table:
+        """Return the scan as `zsync.tables.SOURCE`, without digests."""
+        import pyarrow as pa
+
+        from zsync.tables import SOURCE, column
+
+        stats = zip(*self.signatures, strict=True) if self.keys else ((), (), (), ())
+        columns = [self.keys, *(list(values) for values in stats)]
+        arrays = [column(values, field.type) for values, field in zip(columns, SOURCE, strict=False)]
+        unknown = [pa.nulls(len(self.keys), field.type) for field in list(SOURCE)[len(arrays) :]]
+        return pa.table([*arrays, *unknown], schema=SOURCE)
 
 
 @dataclass(slots=True)
 class _Rows:
     keys: list[str] = field(default_factory=list)
-    stats: list[os.stat_result] = field(default_factory=list)
+    signatures: list[tuple[int, int, int, int]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     errors: list[tuple[str, str, str]] = field(default_factory=list)  # code, key, message
     specials: list[str] = field(default_factory=list)
@@ -68,33 +82,14 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False) -> Scan:
     SourceError
         The root is missing, is no directory, or a directory below it cannot be read.
     """
-    import pyarrow as pa
-
-    from zsync.tables import SOURCE
-
     if not os.path.lexists(root):
         raise SourceError("the source is not there", root, f"check `source` and the path of product {product}")
-    if not os.path.isdir(root):  # noqa: PTH112 - this module works on strings, for speed
+    if not os.path.isdir(root):
         raise SourceError("the source is not a directory", root, f"check the path of product {product}")
     rows = _Rows()
     _walk(root, rows, follow_symlinks=follow_symlinks)
     order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
-    keys = [rows.keys[i] for i in order]
-    stats = [rows.stats[i] for i in order]
-    columns = [
-        keys,
-        [s.st_size for s in stats],
-        [s.st_mtime_ns for s in stats],
-        [s.st_ctime_ns for s in stats],
-        [s.st_ino for s in stats],
-        None,
-        None,
-    ]
-    arrays = [
-        pa.nulls(len(keys), column.type) if values is None else pa.array(values, column.type)
-        for values, column in zip(columns, SOURCE, strict=True)
-    ]
-    return Scan(pa.table(arrays, schema=SOURCE), _findings(rows, product))
+    return Scan([rows.keys[i] for i in order], [rows.signatures[i] for i in order], _findings(rows, product))
 
 
 def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
@@ -106,7 +101,9 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
         try:
             entries = list(os.scandir(directory))
         except OSError as error:
-            raise SourceError(f"a directory cannot be read ({error.strerror})", directory, "check its permissions") from error
+            raise SourceError(
+                f"a directory cannot be read ({error.strerror})", directory, "check its permissions"
+            ) from error
         for entry in entries:
             name = entry.name
             if _LEFTOVER.match(name) is not None:
@@ -123,10 +120,14 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
 
 def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
     if not key.isascii() and not _is_utf8(key):
-        rows.errors.append(("not-utf8", key.encode(errors="backslashreplace").decode(), "a name is not UTF-8; rename the file"))
+        rows.errors.append(
+            ("not-utf8", key.encode(errors="backslashreplace").decode(), "a name is not UTF-8; rename the file")
+        )
         return
     if _UNFIT.search(key):
-        rows.errors.append(("unfit-name", repr(key)[1:-1], "a name holds a control character or a backslash; rename the file"))
+        rows.errors.append(
+            ("unfit-name", repr(key)[1:-1], "a name holds a control character or a backslash; rename the file")
+        )
         return
     try:
         status = entry.stat()
@@ -137,7 +138,7 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         rows.specials.append(key)
         return
     rows.keys.append(key)
-    rows.stats.append(status)
+    rows.signatures.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 def _is_utf8(text: str) -> bool:
@@ -154,25 +155,31 @@ def _link_is_fine(
     key = prefix + entry.name
     real = os.path.realpath(entry.path)
     if not os.path.lexists(real):
-        rows.errors.append(("broken-link", key, f"a symbolic link leads nowhere ({real}); remove it or restore its target"))
+        rows.errors.append(
+            ("broken-link", key, f"a symbolic link leads nowhere ({real}); remove it or restore its target")
+        )
         return False
     inside = real == real_root or real.startswith(real_root + os.sep)
     if not inside and not follow:
         rows.errors.append(
-            ("outside-link", key, f"a symbolic link leads out of the source ({real}); set follow_symlinks: true to publish it")
+            (
+                "outside-link",
+                key,
+                f"a symbolic link leads out of the source ({real}); set follow_symlinks: true to publish it",
+            )
         )
         return False
     # A directory is not entered through itself, be it by way of its own parents or of links.
-    parent = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    parent = os.path.realpath(os.path.dirname(entry.path))
     if real in above or parent == real or parent.startswith(real + os.sep):
-        rows.errors.append(("link-loop", key, f"a symbolic link leads back to a directory above it ({real}); remove it"))
+        rows.errors.append(
+            ("link-loop", key, f"a symbolic link leads back to a directory above it ({real}); remove it")
+        )
         return False
     return True
 
 
 def _findings(rows: _Rows, product: str) -> tuple[Finding, ...]:
-    from zsync.tables import Finding
-
     found = [Finding("error", code, product, key, message) for code, key, message in sorted(rows.errors)]
     if rows.leftovers:
         kinds = Counter(_kind_of_leftover(key) for key in rows.leftovers)
@@ -180,7 +187,9 @@ def _findings(rows: _Rows, product: str) -> tuple[Finding, ...]:
         found.append(Finding("warning", "leftover", product, min(rows.leftovers), f"left out: {named}"))
     if rows.specials:
         found.append(
-            Finding("warning", "special-file", product, min(rows.specials), f"left out: {len(rows.specials)} special files")
+            Finding(
+                "warning", "special-file", product, min(rows.specials), f"left out: {len(rows.specials)} special files"
+            )
         )
     return tuple(found)
 

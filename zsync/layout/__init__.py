@@ -17,7 +17,7 @@ from zsync.layout.headers import content_type
 from zsync.layout.model import Array, Layout, Store
 from zsync.layout.place import place
 from zsync.layout.zarr import describe_zarr
-from zsync.tables import Kind
+from zsync.words import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from zsync.tables import Finding
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.objects import Verdict, Verdicts
-from zsync.tables import Role, Stage
+from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ Cloud-Optimized GeoTIFFs; the IANA media type registry and common use for the re
 
 from __future__ import annotations
 
-from zsync.tables import Kind, Role
+from zsync.words import Kind, Role
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 JSON = "application/json"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.layout.grid import Grid
-    from zsync.tables import Finding, Kind
+    from zsync.words import Finding, Kind
 
 
 @dataclass(frozen=True, slots=True)

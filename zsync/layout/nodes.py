@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zsync.layout import documents as docs
 from zsync.layout.checks import examples
 from zsync.layout.model import Array, Store
-from zsync.tables import Finding
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -6,14 +6,16 @@ A product has millions of keys but few kinds of them: each distinct verdict is k
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zsync.tables import OBJECTS, Role, Stage
+from zsync.tables import OBJECTS, column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from zsync.words import Role, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Verdicts:
 
     def table(self, keys: Sequence[str], codes: Sequence[int]) -> pa.Table:
         """Return the table of the keys, of which each has the verdict with its code."""
-        columns = {
+        columns: dict[str, list[Any]] = {
             "store": [v.store for v in self.known],
             "array": [v.array for v in self.known],
             "role": [v.role.value for v in self.known],
@@ -52,6 +54,6 @@ class Verdicts:
             "rank": [v.rank for v in self.known],
             "in_grid": [v.in_grid for v in self.known],
         }
-        which = pa.array(codes, pa.int32())
-        taken = {name: pa.array(values, OBJECTS.field(name).type).take(which) for name, values in columns.items()}
-        return pa.table({"key": pa.array(keys, pa.string()), **taken}, schema=OBJECTS)
+        which = column(codes, pa.int32())
+        taken = {name: column(values, OBJECTS.field(name).type).take(which) for name, values in columns.items()}
+        return pa.table({"key": column(keys, pa.string()), **taken}, schema=OBJECTS)

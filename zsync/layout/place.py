@@ -10,7 +10,7 @@ from zsync.layout.files import describe_files
 from zsync.layout.nodes import below, lineage
 from zsync.layout.objects import Verdict, Verdicts
 from zsync.layout.zarr import GROUP_ORDER, RANKS_OF_GROUP
-from zsync.tables import Kind, Role, Stage
+from zsync.words import Kind, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from zsync.layout.checks import examples
 from zsync.layout.documents import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 from zsync.layout.nodes import below, build_stores, find_nodes, join, parent, read_documents, structure_findings
 from zsync.layout.objects import Verdict, Verdicts
-from zsync.tables import Finding, Role, Stage
+from zsync.words import Finding, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import PART_SIZE, Action
+from zsync.tables import column, scalar
+from zsync.words import PART_SIZE, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # US dollars a request, S3 Standard, us-east-1 and us-west-2: https://aws.amazon.com/s3/pricing/ (2026-11).
 # Deletes are free. Uploading is free; what is stored and read is not part of a publish.
@@ -56,10 +59,10 @@ def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
     retire
         What happens to retired objects, by product.
     """
-    sent = table.filter(pc.equal(table["action"], str(Action.SEND)))
-    retired = table.filter(pc.equal(table["action"], str(Action.RETIRE)))
+    sent = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))
+    retired = table.filter(pc.equal(table["action"], scalar(str(Action.RETIRE))))
     trashed = [name for name, mode in retire.items() if mode == "trash"]
-    copies = int(pc.sum(pc.is_in(retired["product"], value_set=pa.array(trashed, pa.string()))).as_py() or 0)
+    copies = int(pc.sum(pc.is_in(retired["product"], value_set=column(trashed, pa.string()))).as_py() or 0)
     in_target = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
     idle = not len(sent) and not len(retired)
     return Cost(
@@ -73,6 +76,6 @@ def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
 
 def _puts(sent: pa.Table) -> int:
     """Count one request an object, or one a part and two around them."""
-    large = sent.filter(pc.greater(sent["size"], PART_SIZE))
+    large = sent.filter(pc.greater(sent["size"], scalar(PART_SIZE, pa.int64())))
     parts = sum(-(-size // PART_SIZE) + 2 for size in large["size"].to_pylist())
-    return len(sent) - len(large) + parts
+    return int(len(sent) - len(large) + parts)

@@ -12,18 +12,21 @@ Everything else is sent. Sizes can only prove a difference, never equality; time
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import PLAN, Action, Reason, Role, Stage
+from zsync.tables import NO_TEXT, PLAN, column, scalar
+from zsync.words import Action, Reason, Role, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
 _REPLACED_RANK = 10  # objects that replace others go after those that are new, in one burst
-_TEXT_NULL = pa.scalar(None, pa.string())
+_FALSE = scalar(False)
 # Retiring undoes the order of publishing: what names others goes before what is named.
 _RETIRE_RANK = {Stage.ROOT: 0, Stage.GROUP: 1, Stage.ARRAY: 2, Stage.DATA: 3}
 
@@ -80,9 +83,11 @@ def undecided(survey: Survey) -> pa.Table:
     wants_digest = pc.and_(related["pristine"], digest_unknown)
     by_etag = pc.and_(pc.invert(related["pristine"]), related["comparable"])
     # A digest kept from an earlier run does not help against an ETag that we did not record; the pair is hashed anew.
-    wants_etag = pc.and_(by_etag, pc.or_(digest_unknown, _differs(_shape(survey.source["etag"]), _shape(related["etag"]))))
+    wants_etag = pc.and_(
+        by_etag, pc.or_(digest_unknown, _differs(_shape(survey.source["etag"]), _shape(related["etag"])))
+    )
     wanted = pc.and_(undecidable, pc.or_(wants_digest, wants_etag))
-    etags = pc.if_else(by_etag, related["etag"], _TEXT_NULL)
+    etags = pc.if_else(by_etag, related["etag"], NO_TEXT)
     index = survey.source.schema.get_field_index("etag")
     return survey.source.set_column(index, "etag", etags).filter(wanted)
 
@@ -122,7 +127,9 @@ def _relate(survey: Survey) -> pa.Table:
     recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers"]).take(in_manifest)
     there = pc.is_valid(in_target)
     pristine = pc.and_(_equal(etag, recorded["etag"]), _equal(size, recorded["size"]))
-    comparable = pc.fill_null(pc.match_substring_regex(etag, _COMPARABLE), False) if survey.etag_is_md5 else _never(there)  # noqa: FBT003
+    comparable = (
+        pc.fill_null(pc.match_substring_regex(etag, _COMPARABLE), _FALSE) if survey.etag_is_md5 else _never(there)
+    )
     return pa.table(
         {
             "etag": etag,
@@ -147,7 +154,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
     )
     same = pc.and_(pc.or_(same_digest, same_etag), pc.invert(related["other_size"]))
     drifted = pc.and_(same_digest, _differs(survey.headers, related["headers"]))
-    generated = pc.is_in(source["key"], value_set=pa.array(list(survey.generated), pa.string()))
+    generated = pc.is_in(source["key"], value_set=column(list(survey.generated), pa.string()))
     unknown = pc.and_(pc.invert(related["comparable"]), pc.invert(pc.or_(related["pristine"], related["other_size"])))
     reason = pc.case_when(
         pc.make_struct(
@@ -159,7 +166,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             unknown,
         ),
         *(
-            pa.scalar(str(word))
+            scalar(str(word))
             for word in (
                 Reason.NEW,
                 Reason.HEADERS,
@@ -171,22 +178,23 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             )
         ),
     )
-    unchanged = pc.equal(reason, str(Reason.SAME))
+    unchanged = pc.equal(reason, scalar(str(Reason.SAME)))
     late = pc.and_(
-        pc.and_(related["in_target"], pc.equal(objects["stage"], str(Stage.DATA))), pc.equal(objects["rank"], 0)
+        pc.and_(related["in_target"], pc.equal(objects["stage"], scalar(str(Stage.DATA)))),
+        pc.equal(objects["rank"], scalar(0, pa.int32())),
     )
     count = len(source)
     return _table(
         {
             "product": _constant(name, count),
             "key": source["key"],
-            "source_key": pc.if_else(generated, _TEXT_NULL, source["key"]),
+            "source_key": pc.if_else(generated, NO_TEXT, source["key"]),
             "store": objects["store"],
             "array": objects["array"],
             "role": objects["role"],
             "stage": objects["stage"],
-            "rank": pc.if_else(late, pa.scalar(_REPLACED_RANK, pa.int32()), objects["rank"]),
-            "action": pc.if_else(unchanged, str(Action.UNCHANGED), str(Action.SEND)),
+            "rank": pc.if_else(late, scalar(_REPLACED_RANK, pa.int32()), objects["rank"]),
+            "action": pc.if_else(unchanged, scalar(str(Action.UNCHANGED)), scalar(str(Action.SEND))),
             "reason": reason,
             "size": source["size"],
             "digest": source["digest"],
@@ -194,10 +202,10 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             "ctime_ns": source["ctime_ns"],
             "inode": source["inode"],
             "etag": related["etag"],
-            "version": pc.if_else(related["pristine"], related["version"], _TEXT_NULL),
+            "version": pc.if_else(related["pristine"], related["version"], NO_TEXT),
             # Headers of an object that somebody else wrote are not known: a listing does not tell them.
             "headers": pc.if_else(
-                unchanged, pc.if_else(related["pristine"], related["headers"], _TEXT_NULL), survey.headers
+                unchanged, pc.if_else(related["pristine"], related["headers"], NO_TEXT), survey.headers
             ),
         }
     )
@@ -210,10 +218,11 @@ def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
     recorded = survey.manifest.take(in_manifest)
     etag = survey.target["etag"].take(in_target)
     pristine = _equal(etag, recorded["etag"])
-    vanished = pc.and_(pc.is_valid(in_manifest), pc.fill_null(gone["in_grid"], False))  # noqa: FBT003
-    retired = pc.if_else(vanished, str(Reason.VANISHED), str(Reason.GONE))
-    reason = pc.if_else(survey.gone_selected, str(Reason.POLICY) if keeps else retired, str(Reason.NOT_SELECTED))
-    stays = pc.or_(pc.invert(survey.gone_selected), keeps)
+    vanished = pc.and_(pc.is_valid(in_manifest), pc.fill_null(gone["in_grid"], _FALSE))
+    retired = pc.if_else(vanished, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
+    selected = scalar(str(Reason.POLICY)) if keeps else retired
+    reason = pc.if_else(survey.gone_selected, selected, scalar(str(Reason.NOT_SELECTED)))
+    stays = pc.or_(pc.invert(survey.gone_selected), scalar(keeps))
     stage = pc.coalesce(recorded["stage"], gone["stage"])
     count = len(gone)
     return _table(
@@ -224,12 +233,12 @@ def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
             "store": pc.coalesce(gone["store"], recorded["store"]),
             "array": pc.coalesce(gone["array"], recorded["array"]),
             "role": gone["role"],
-            "stage": pc.if_else(stays, stage, str(Stage.RETIRE)),
+            "stage": pc.if_else(stays, stage, scalar(str(Stage.RETIRE))),
             "rank": _retire_rank(stage, gone["role"]),
-            "action": pc.if_else(stays, str(Action.KEEP), str(Action.RETIRE)),
+            "action": pc.if_else(stays, scalar(str(Action.KEEP)), scalar(str(Action.RETIRE))),
             "reason": reason,
             "size": survey.target["size"].take(in_target),
-            "digest": pc.if_else(pristine, recorded["digest"], _TEXT_NULL),
+            "digest": pc.if_else(pristine, recorded["digest"], NO_TEXT),
             "mtime_ns": pa.nulls(count, pa.int64()),
             "ctime_ns": pa.nulls(count, pa.int64()),
             "inode": pa.nulls(count, pa.uint64()),
@@ -242,10 +251,10 @@ def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
 
 def _retire_rank(stage: Any, role: Any) -> Any:
     """Order retirements so that nothing visible names what is gone: root, group, array, data; sidecars last."""
-    rank: Any = pa.scalar(4, pa.int32())
+    rank: Any = scalar(4, pa.int32())
     for name, place in _RETIRE_RANK.items():
-        rank = pc.if_else(pc.equal(stage, str(name)), pa.scalar(place, pa.int32()), rank)
-    return pc.if_else(pc.equal(role, str(Role.SIDECAR)), pa.scalar(5, pa.int32()), rank)
+        rank = pc.if_else(pc.equal(stage, scalar(str(name))), scalar(place, pa.int32()), rank)
+    return pc.if_else(pc.equal(role, scalar(str(Role.SIDECAR))), scalar(5, pa.int32()), rank)
 
 
 def _table(columns: dict[str, Any]) -> pa.Table:
@@ -253,23 +262,23 @@ def _table(columns: dict[str, Any]) -> pa.Table:
 
 
 def _constant(text: str, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text, pa.string()), count)
+    return pa.repeat(scalar(text), count)
 
 
 def _never(like: Any) -> Any:
-    return pc.and_(like, False)  # noqa: FBT003
+    return pc.and_(like, _FALSE)
 
 
 def _equal(left: Any, right: Any) -> Any:
     """Compare; what is not known is not equal."""
-    return pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003
+    return pc.fill_null(pc.equal(left, right), _FALSE)
 
 
 def _differs(left: Any, right: Any) -> Any:
     """Compare; what is not known does not differ."""
-    return pc.fill_null(pc.not_equal(left, right), False)  # noqa: FBT003
+    return pc.fill_null(pc.not_equal(left, right), _FALSE)
 
 
 def _shape(etag: Any) -> Any:
     """Return what makes two ETags comparable: whether they are of parts, and of how many; null counts as its own shape."""
-    return pc.fill_null(pc.replace_substring_regex(etag, "^[0-9a-f]*", ""), "?")
+    return pc.fill_null(pc.replace_substring_regex(etag, "^[0-9a-f]*", ""), scalar("?"))

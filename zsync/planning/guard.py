@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import Action, Finding, Reason
+from zsync.tables import scalar
+from zsync.words import Action, Finding, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -> list[Finding]:
@@ -67,5 +71,5 @@ def split_arrays(objects: pa.Table, selected: pa.Array) -> list[str]:
     return sorted(f"{row['store']}/{row['array']}".strip("/") for row in torn.to_pylist())
 
 
-def _count(table: pa.Table, column: str, value: str) -> int:
-    return int(pc.sum(pc.equal(table[column], str(value))).as_py() or 0)
+def _count(table: pa.Table, name: str, value: str) -> int:
+    return int(pc.sum(pc.equal(table[name], scalar(str(value)))).as_py() or 0)

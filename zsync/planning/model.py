@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.planning.cost import Cost, cost_of
-from zsync.tables import STAGES, Action, Finding, Reason, Stage
+from zsync.tables import column, scalar
+from zsync.words import STAGES, Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import pandas as pd
 
 
@@ -81,18 +83,20 @@ class Plan:
 
     def rows(self, action: Action, product: str | None = None) -> pa.Table:
         """Return the part of the table with an action, of one product or of all."""
-        mask = pc.equal(self.table["action"], str(action))
+        mask = pc.equal(self.table["action"], scalar(str(action)))
         if product is not None:
-            mask = pc.and_(mask, pc.equal(self.table["product"], product))
+            mask = pc.and_(mask, pc.equal(self.table["product"], scalar(product)))
         return self.table.filter(mask)
 
     def waves(self) -> Iterator[Wave]:
         """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in a stage."""
-        todo = self.table.filter(pc.is_in(self.table["action"], pa.array([str(Action.SEND), str(Action.RETIRE)])))
+        todo = self.table.filter(
+            pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+        )
         for stage in STAGES:
-            rows = todo.filter(pc.equal(todo["stage"], str(stage)))
+            rows = todo.filter(pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
-                yield Wave(stage, rank, rows.filter(pc.equal(rows["rank"], rank)))
+                yield Wave(stage, rank, rows.filter(pc.equal(rows["rank"], scalar(rank, pa.int32()))))
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one row a product, store, array, action and reason, with number and size of the objects."""
@@ -110,7 +114,7 @@ class Plan:
 
     def vanished(self) -> int:
         """Return the number of published chunks inside their grid that the source no longer has."""
-        return int(pc.sum(pc.equal(self.table["reason"], str(Reason.VANISHED))).as_py() or 0)
+        return int(pc.sum(pc.equal(self.table["reason"], scalar(str(Reason.VANISHED)))).as_py() or 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON: totals, and one row a product, array, action and reason."""
@@ -135,7 +139,8 @@ class Plan:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the table as a pandas DataFrame."""
-        return self.table.to_pandas()
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
     def write_parquet(self, path: str) -> None:
         """Write the table as Parquet."""
@@ -144,7 +149,6 @@ class Plan:
         pq.write_table(self.table, path, compression="zstd")
 
     def _repr_html_(self) -> str:
-        from zsync.planning.html import plan_html
+        from zsync.report.html import plan_html
 
         return plan_html(self)
-

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import MANIFEST, Action
+from zsync.tables import MANIFEST, column, scalar
+from zsync.words import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zsync.planning.model import Plan
 
 
@@ -52,12 +54,12 @@ def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answ
     KeyError
         An object that was to be sent has no answer.
     """
-    rows = plan.table.filter(pc.equal(plan.table["product"], product))
-    unchanged = rows.filter(pc.equal(rows["action"], str(Action.UNCHANGED)))
-    kept = rows.filter(pc.and_(pc.equal(rows["action"], str(Action.KEEP)), pc.is_valid(rows["digest"])))
-    sent = rows.filter(pc.equal(rows["action"], str(Action.SEND)))
+    rows = plan.table.filter(pc.equal(plan.table["product"], scalar(product)))
+    unchanged = rows.filter(pc.equal(rows["action"], scalar(str(Action.UNCHANGED))))
+    kept = rows.filter(pc.and_(pc.equal(rows["action"], scalar(str(Action.KEEP))), pc.is_valid(rows["digest"])))
+    sent = rows.filter(pc.equal(rows["action"], scalar(str(Action.SEND))))
     mine = [answers[product, key] for key in sent["key"].to_pylist()]
     for name in ("digest", "etag", "version"):
-        values = pa.array([getattr(answer, name) for answer in mine], pa.string())
+        values = column([getattr(answer, name) for answer in mine], pa.string())
         sent = sent.set_column(sent.schema.get_field_index(name), name, values)
     return pa.concat_tables([part.select(MANIFEST.names) for part in (unchanged, kept, sent)]).cast(MANIFEST)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from zsync.errors import ObjectNotFoundError
 from zsync.storage import Headers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -59,31 +59,31 @@ def split(table: pa.Table) -> list[pa.Table]:
 
     Pure; the same table gives the same parts, each sorted by key.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    store = pc.fill_null(table["store"], "\0")
-    array = pc.fill_null(table["array"], "\0")
-    names = pc.binary_join_element_wise(store, array, "\1")
+    from zsync.tables import NO_TEXT, scalar
+
+    store = pc.fill_null(table["store"], scalar("\0"))
+    array = pc.fill_null(table["array"], scalar("\0"))
+    names = pc.binary_join_element_wise(store, array, scalar("\1"))
     large = _large(names)
     in_large_array = pc.is_in(names, value_set=large)
-    rest_of_store = pc.if_else(in_large_array, pa.scalar(None, pa.string()), store)
+    rest_of_store = pc.if_else(in_large_array, NO_TEXT, store)
     in_large_store = pc.and_(pc.invert(in_large_array), pc.is_in(store, value_set=_large(rest_of_store)))
-    group = pc.if_else(in_large_array, names, pc.if_else(in_large_store, store, ""))
-    encoded = group.combine_chunks().dictionary_encode() if isinstance(group, pa.ChunkedArray) else group.dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    return [
-        table.filter(pc.equal(encoded.indices, index)).sort_by("key")
-        for index in sorted(range(len(encoded.dictionary)), key=lambda i: encoded.dictionary[i].as_py())
-    ]
+    group = pc.if_else(in_large_array, names, pc.if_else(in_large_store, store, scalar("")))
+    return [table.filter(pc.equal(group, scalar(name))).sort_by("key") for name in sorted(pc.unique(group).to_pylist())]
 
 
 def _large(names: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from zsync.tables import scalar
+
     counts = pc.value_counts(pc.drop_null(names))
-    return pc.filter(counts.field("values"), pc.greater_equal(counts.field("counts"), PART_OBJECTS)).cast(pa.string())
+    return pc.filter(
+        counts.field("values"), pc.greater_equal(counts.field("counts"), scalar(PART_OBJECTS, pa.int64()))
+    ).cast(pa.string())
 
 
 def write(store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[Part], cache: Path) -> tuple[Part, ...]:

@@ -152,11 +152,15 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
         return Head(str(document["publication"]), parts, found.etag, found.version)
     except (ValueError, KeyError, TypeError) as error:
         raise TargetError(
-            "the head cannot be read", store.url(keys.head), "move it away to have the product compared object by object"
+            "the head cannot be read",
+            store.url(keys.head),
+            "move it away to have the product compared object by object",
         ) from error
 
 
-def commit(store: ObjectStore, keys: StateKeys, head: Head, publication: Publication, product: PublishedProduct) -> Head:
+def commit(
+    store: ObjectStore, keys: StateKeys, head: Head, publication: Publication, product: PublishedProduct
+) -> Head:
     """Write the publication's record beside a product, then move the product's head to it.
 
     Parameters

@@ -25,7 +25,7 @@ _STEPS = {
 }
 
 
-def progress_for(wanted: Progress | bool | None) -> Progress:
+def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - True and False are what users say
     """Return what shows progress.
 
     Parameters
@@ -109,7 +109,9 @@ class Bars:
             self._display = _display()
             self._display.start()
         # A step of many empty or generated objects still moves: it is drawn by bytes and one more for each object.
-        self._task = self._display.add_task(_STEPS.get(step, step), total=size + objects, objects=0, of=objects, size=size)
+        self._task = self._display.add_task(
+            _STEPS.get(step, step), total=size + objects, objects=0, of=objects, size=size
+        )
 
     def advance(self, objects: int, size: int) -> None:
         """Go on."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from zsync.planning.html import human_bytes, place
-from zsync.tables import Action
+from zsync.report.format import human_bytes, place
+from zsync.words import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from zsync.planning import Plan
     from zsync.verbs.publish import PublishResult
-    from zsync.tables import Finding
+    from zsync.words import Finding
 
 _LINES = 60
 
@@ -64,7 +65,9 @@ def plan_text(plan: Plan) -> str:
         if len(rows) > _LINES:
             lines.append(f"  and {len(rows) - _LINES:,} more lines; --json or --plan-out has all")
     cost = plan.cost()
-    requests = f"{cost.puts:,} PUT, {cost.copies:,} COPY, {cost.lists:,} LIST, {cost.gets:,} GET, {cost.deletes:,} DELETE"
+    requests = (
+        f"{cost.puts:,} PUT, {cost.copies:,} COPY, {cost.lists:,} LIST, {cost.gets:,} GET, {cost.deletes:,} DELETE"
+    )
     lines.append(f"requests: {requests}; about ${cost.dollars:.4f} at S3's list price")
     return "\n".join(lines)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator, Sequence
 
 PARTS_MAX = 10_000  # S3's limit of parts an object
 
@@ -75,6 +74,15 @@ class Fetched:
     version: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Objects of a listing, column by column: whole keys, sizes in bytes, ETags (None where the service has none)."""
+
+    keys: Sequence[str] = ()
+    sizes: Sequence[int] = ()
+    etags: Sequence[str | None] = ()
+
+
 class ObjectStore(Protocol):
     """Objects in, objects out, conditional writes.
 
@@ -89,13 +97,13 @@ class ObjectStore(Protocol):
     def url(self, key: str) -> str:
         """Return the URL of a key, for messages."""
 
-    def list(self, prefix: str) -> Iterator[pa.Table]:
-        """Yield everything below `prefix` (empty, or ending in ``/``) as tables of `zsync.tables.TARGET`, in any order.
+    def list(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix` (empty, or ending in ``/``), page by page, in any order.
 
         An absent prefix yields nothing; an absent bucket raises `NoBucketError`.
         """
 
-    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+    def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
 
     def get(self, key: str) -> Fetched:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,11 @@ from zsync.errors import (
     ZsyncError,
 )
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Stored
-from zsync.tables import PART_SIZE
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zsync.config import Location
 
@@ -42,9 +41,7 @@ class FsspecTransport(ObjectStore):
         self._renames = root.scheme in _WRITTEN_IN_PLACE
         is_s3 = root.scheme == "s3"
         kms = is_s3 and str(fs.s3_additional_kwargs.get("ServerSideEncryption", "")).startswith("aws:kms")
-        self._capabilities = Capabilities(
-            "fsspec", conditional_put=is_s3, headers=is_s3, etag_is_md5=is_s3 and not kms
-        )
+        self._capabilities = Capabilities("fsspec", conditional_put=is_s3, headers=is_s3, etag_is_md5=is_s3 and not kms)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -58,15 +55,15 @@ class FsspecTransport(ObjectStore):
     def _path(self, key: str) -> str:
         return f"{self._base}/{key}"
 
-    def list(self, prefix: str) -> Iterator[pa.Table]:
+    def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
         with translated(self.url(prefix)):
             found = self._fs.find(self._path(prefix).rstrip("/") or "/", detail=True, withdirs=False)
             if not found:
                 self._check_bucket()
-        yield self._table([info for info in found.values() if info["type"] == "file"], prefix)
+        yield self._page([info for info in found.values() if info["type"] == "file"], prefix)
 
-    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+    def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
         with translated(self.url(prefix)):
             try:
@@ -75,18 +72,13 @@ class FsspecTransport(ObjectStore):
                 self._check_bucket()
                 level = []
         names = [self._key(info["name"]) for info in level if info["type"] == "directory"]
-        return self._table([info for info in level if info["type"] == "file"], prefix), [f"{name}/" for name in names]
+        return self._page([info for info in level if info["type"] == "file"], prefix), [f"{name}/" for name in names]
 
-    def _table(self, infos: Sequence[dict[str, Any]], prefix: str) -> pa.Table:
-        import pyarrow as pa
-
-        from zsync.tables import TARGET
-
+    def _page(self, infos: Sequence[dict[str, Any]], prefix: str) -> Page:
         # `find` and `ls` answer with the file itself where the prefix names a file.
         rows = [(self._key(info["name"]), info["size"], _token(info)) for info in infos]
         rows = [row for row in rows if row[0].startswith(prefix)]
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-        return pa.record_table([pa.array(c, field.type) for c, field in zip(columns, TARGET, strict=True)], schema=TARGET)
+        return Page(*([list(column) for column in zip(*rows, strict=True)] or ([], [], [])))
 
     def _key(self, name: str) -> str:
         return str(name).removeprefix(self._base).lstrip("/")
@@ -233,7 +225,11 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
-    if isinstance(error, ConnectionError | TimeoutError) or name in ("ReadTimeoutError", "ConnectionClosedError", "HTTPClientError"):
+    if isinstance(error, ConnectionError | TimeoutError) or name in (
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "HTTPClientError",
+    ):
         return TransientError("the connection broke", url, "try again")
     if isinstance(error, FileNotFoundError):
         return ObjectNotFoundError("there is no such object", url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,13 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
 from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Stored
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator, Sequence
+
     from obstore.store import S3Store
+
 
 class ObstoreTransport(ObjectStore):
     """One S3 bucket through obstore."""
@@ -36,18 +37,18 @@ class ObstoreTransport(ObjectStore):
         """Return the URL of a key, for messages."""
         return f"{self._base_url}/{key}"
 
-    def list(self, prefix: str) -> Iterator[pa.Table]:
+    def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
         with translated(self.url(prefix)):
             # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
             for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000):
-                yield _target_table(batch)
+                yield _page(batch)
 
-    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+    def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
         with translated(self.url(prefix)):
             level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
-        return _target_table(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
+        return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
 
     def get(self, key: str) -> Fetched:
         """Read an object whole."""
@@ -113,15 +114,9 @@ def _unquoted(etag: str | None) -> str | None:
     return None if etag is None else etag.strip('"')
 
 
-def _target_table(batch: Any) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from zsync.tables import TARGET
-
-    listed = pa.table(batch)
-    etags = pc.utf8_trim(listed["e_tag"].cast(pa.string()), '"')
-    return pa.table([listed["path"].cast(pa.string()), listed["size"].cast(pa.int64()), etags], schema=TARGET)
+def _page(listed: Any) -> Page:
+    etags = [_unquoted(etag) for etag in listed["e_tag"].to_pylist()]
+    return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
 
 
 @contextmanager

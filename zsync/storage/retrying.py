@@ -6,16 +6,15 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import NetworkError, TransientError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Stored
+    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +65,11 @@ class Retrying:
         """Return the URL of a key, for messages."""
         return self._store.url(key)
 
-    def list(self, prefix: str) -> Iterator[pa.Table]:
+    def list(self, prefix: str) -> Iterator[Page]:
         """List all below a prefix; a listing that breaks is begun anew, so that no page is lost or seen twice."""
         return iter(self._again(lambda: [*self._store.list(prefix)]))
 
-    def list_level(self, prefix: str) -> tuple[pa.Table, Sequence[str]]:
+    def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """List one level."""
         return self._again(functools.partial(self._store.list_level, prefix))
 

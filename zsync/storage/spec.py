@@ -13,11 +13,10 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import Location
 from zsync.errors import ConfigError, CredentialsError
 
 if TYPE_CHECKING:
-    from zsync.config import Storage
+    from zsync.config import Location, Storage
     from zsync.storage.base import ObjectStore
 
 CHAIN = "chain"
@@ -77,7 +76,9 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         transport=transport,
         credentials=_credentials_name(storage),
         profile=storage.profile,
-        endpoint_url=storage.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        endpoint_url=storage.endpoint_url
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL"),
         region=storage.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         path_style=storage.path_style,
         ca_bundle=storage.ca_bundle or os.environ.get("AWS_CA_BUNDLE"),
@@ -234,7 +235,7 @@ def _endpoint(url: str, spec: StoreSpec) -> str:
 
 def _read_bundle(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path from the environment, read once
+        with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         raise ConfigError("the CA bundle cannot be read", path, error.strerror or "check `ca_bundle`") from error
@@ -277,7 +278,11 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
     if spec.profile:
         options["profile"] = spec.profile
     if keys:
-        options |= {"key": keys["access_key_id"], "secret": keys["secret_access_key"], "token": keys.get("session_token")}
+        options |= {
+            "key": keys["access_key_id"],
+            "secret": keys["secret_access_key"],
+            "token": keys.get("session_token"),
+        }
     extra = {"ServerSideEncryption": spec.sse, "SSEKMSKeyId": spec.sse_kms_key_id}
     options["s3_additional_kwargs"] = {name: value for name, value in extra.items() if value}
     return options

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ZsyncError
 from zsync.inventory.digest import Signature
-from zsync.tables import Stage
 from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.work import retire_batch, send_batch
+from zsync.words import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from zsync.planning import Plan, Wave
     from zsync.publication import StateKeys
     from zsync.storage import StoreSpec

@@ -63,7 +63,7 @@ class Threads:
         graph = {f"batch-{number}": (work, batch) for number, batch in enumerate(batches)}
         with (
             ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool,
-            dask.callbacks.Callback(posttask=after),
+            dask.callbacks.Callback(posttask=after),  # type: ignore[no-untyped-call]
         ):
             try:
                 dask.threaded.get(graph, list(graph), pool=pool)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Selection
 from zsync.layout import content_type
 from zsync.storage import Headers
-from zsync.tables import Kind, Role, Stage
+from zsync.words import Kind, Role, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zsync.config import Storage
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from zsync.errors import SourceChangedError, ZsyncError
 from zsync.inventory.digest import read_blocks
 from zsync.storage import PARTS_MAX, connect, retry
-from zsync.tables import PART_SIZE
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
+from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zsync.storage import ObjectStore, Stored
 
 IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
@@ -136,4 +137,3 @@ def _check(item: Send, digest: str) -> None:
         raise SourceChangedError(
             "a source file changed while it was being published", item.key, "publish again once its writer is done"
         )
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from zsync.publication import StateKeys
 from zsync.storage import Headers, ObjectStore, connect, spec_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zsync.config import ResolvedProduct
 
 
@@ -102,7 +103,7 @@ def _try(product: ResolvedProduct, name: str, action: Callable[[], str]) -> Chec
 
 
 def _see_source(product: ResolvedProduct) -> str:
-    if not os.path.isdir(product.root):  # noqa: PTH112 - one look
+    if not os.path.isdir(product.root):
         raise SourceError("the source is not there", product.root, "check `source` and the product's path")
     if not os.access(product.root, os.R_OK | os.X_OK):
         raise SourceError("the source cannot be read", product.root, "check its permissions")
@@ -121,7 +122,7 @@ class _Probe:
     def list(self) -> str:
         objects, prefixes = self._store.list_level(self._prefix)
         url = self._store.url(self._prefix)
-        return url if len(objects) or prefixes else f"{url} (nothing there yet)"
+        return url if objects.keys or prefixes else f"{url} (nothing there yet)"
 
     def read_absent(self) -> str:
         try:
@@ -145,7 +146,9 @@ class _Probe:
             except PreconditionError:
                 continue
             raise TargetError(
-                f"the service ignores {what}: two publishers are not kept apart", self._store.url(self._key), "use another service"
+                f"the service ignores {what}: two publishers are not kept apart",
+                self._store.url(self._key),
+                "use another service",
             )
         return "If-Match and If-None-Match are honoured"
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync import __version__
 from zsync.config import RunConfig
-from zsync.errors import ConfigError, GuardError, ZsyncError
+from zsync.errors import ConfigError, GuardError
 from zsync.report.progress import progress_for
+from zsync.verbs.memo import Memo
+from zsync.verbs.stock import take_stock
+from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
-    from zsync.config import ResolvedProduct
     from zsync.planning import Plan
-    from zsync.publication import Part
-    from zsync.verbs.survey import Surveyed
-    from zsync.tables import Finding
+    from zsync.publication import Part, PublishedProduct
     from zsync.transfer import Destination, Progress, Receipt
-
-log = logging.getLogger(__name__)
+    from zsync.verbs.stock import Stock
+    from zsync.verbs.survey import Surveyed
 
 Status = Literal["published", "unchanged", "planned"]
 
@@ -77,7 +77,7 @@ class PublishResult:
     seconds
         How long it took.
     plan
-        What was planned; None if the configuration left nothing to do.
+        What was planned; None if there was nothing to do.
     note
         Why there was nothing to do, where the configuration says so.
     """
@@ -174,19 +174,26 @@ def publish(
     if client is not None:
         raise ConfigError("a distributed client is not available in this version", "client", "leave it out")
     config = RunConfig.from_any(run_config, target=target, **overrides)
+    dry_run = dry_run or config.dry_run
     if config.nothing_to_do is not None:
         return PublishResult("unchanged", None, (), (), time.monotonic() - started, None, config.nothing_to_do)
     products = config.resolve()
     watcher = progress_for(progress)
 
-    surveyed = _survey(config, products, watcher, writes_cache=not (dry_run or config.dry_run))
+    taken_ns = time.time_ns()
+    stock = take_stock(config, products, watcher)
+    memo = Memo(config, stock)
+    if not dry_run and (known := memo.recall()) is not None:
+        return _known(known, started)
+    surveyed = _survey(config, stock, watcher, writes_cache=not dry_run)
     plan = _plan(config, surveyed)
-    if dry_run or config.dry_run:
-        return _result("planned", _common_head(surveyed), plan, started)
+    if dry_run:
+        return _result("planned", _newest(stock), plan, started)
     _guard(plan)
     if plan.is_empty and _is_on_record(plan, surveyed):
-        log.info("nothing changed: every object of %d products is published already", len(products))
-        return _result("unchanged", _common_head(surveyed), plan, started)
+        result = _result("unchanged", _newest(stock), plan, started)
+        memo.keep(result.to_dict(), taken_ns)
+        return result
     publication = _carry_out(config, surveyed, plan, watcher)
     return _result("published", publication, plan, started)
 
@@ -212,16 +219,11 @@ def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any)
     return result.plan
 
 
-def _survey(
-    config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, writes_cache: bool
-) -> list[Surveyed]:
-    from zsync.verbs.survey import take_stock, with_digests
+def _survey(config: RunConfig, stock: list[Stock], progress: Progress, *, writes_cache: bool) -> list[Surveyed]:
+    from zsync.verbs.survey import survey, with_digests
 
-    cores = os.cpu_count() or 1
-    return [
-        with_digests(surveyed, cores * 2, progress, writes_cache=writes_cache)
-        for surveyed in take_stock(config, products, progress)
-    ]
+    workers = 2 * (os.cpu_count() or 1)
+    return [with_digests(item, workers, progress, writes_cache=writes_cache) for item in survey(config, stock)]
 
 
 def _plan(config: RunConfig, surveyed: list[Surveyed]) -> Plan:
@@ -231,18 +233,15 @@ def _plan(config: RunConfig, surveyed: list[Surveyed]) -> Plan:
 
     tables, planned, findings = [], [], []
     for item in surveyed:
-        table = plan_product(item.product.name, item.survey, keeps=config.publish.retire == "keep")
-        mode = _retire_mode(config.publish.retire, is_versioned=item.head.is_versioned)
+        product, head = item.stock.product, item.stock.head
+        table = plan_product(item.name, item.survey, keeps=config.publish.retire == "keep")
+        mode = _retire_mode(config.publish.retire, is_versioned=head.is_versioned)
         tables.append(table)
         planned.append(
-            PlannedProduct(
-                item.product.name, item.product.location.url, item.product.root, str(item.kind), mode, item.head.publication
-            )
+            PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
         )
-        findings += [*item.findings, *guard_findings(item.product.name, table, config.publish.max_delete_limit)]
-    contents = {
-        (item.product.name, key): body for item in surveyed for key, body in item.survey.generated.items()
-    }
+        findings += [*item.findings, *guard_findings(item.name, table, config.publish.max_delete_limit)]
+    contents = {(item.name, key): body for item in surveyed for key, body in item.survey.generated.items()}
     made = Plan(pa.concat_tables(tables), tuple(planned), contents, tuple(findings))
     return _with_cog_findings(config, made)
 
@@ -252,13 +251,14 @@ def _with_cog_findings(config: RunConfig, plan: Plan) -> Plan:
     from dataclasses import replace
 
     from zsync.inventory.cogs import judge_cogs
-    from zsync.tables import Action
 
     findings = [
         finding
         for product in plan.products
         if product.kind == "cog"
-        for finding in judge_cogs(product.root, product.name, plan.rows(Action.SEND, product.name), config.publish.check_cogs)
+        for finding in judge_cogs(
+            product.root, product.name, plan.rows(Action.SEND, product.name), config.publish.check_cogs
+        )
     ]
     return replace(plan, findings=(*plan.findings, *findings))
 
@@ -278,18 +278,18 @@ def _guard(plan: Plan) -> None:
 
 def _carry_out(config: RunConfig, surveyed: list[Surveyed], plan: Plan, progress: Progress) -> str:
     from zsync.publication import new_publication_id
-    from zsync.verbs.survey import remember_receipts
     from zsync.transfer import carry_out, executor_for
+    from zsync.verbs.survey import remember_receipts
 
     publication = new_publication_id()
     receipts: list[Receipt] = []
-    destinations = {item.product.name: _destination(item, plan, publication) for item in surveyed}
+    destinations = {item.name: _destination(item, plan, publication) for item in surveyed}
     executor = executor_for(config.publish.scheduler, config.publish.workers)
     try:
         carry_out(plan, destinations, executor, progress, receipts)
     finally:
         for item in surveyed:
-            mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.product.name}
+            mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.name}
             if mine:
                 remember_receipts(item, mine)
     _commit(surveyed, plan, publication, receipts)
@@ -299,14 +299,14 @@ def _carry_out(config: RunConfig, surveyed: list[Surveyed], plan: Plan, progress
 def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
     from zsync.transfer import Destination
 
-    planned = next(product for product in plan.products if product.name == item.product.name)
-    path = item.product.location.path
+    planned = next(product for product in plan.products if product.name == item.name)
+    path = item.stock.product.location.path
     return Destination(
-        store=item.spec,
+        store=item.stock.spec,
         prefix=f"{path}/" if path else "",
-        root=item.product.root,
+        root=item.stock.product.root,
         headers=item.headers,
-        state=item.state,
+        state=item.stock.state,
         publication=publication,
         trashes=planned.retire == "trash",
     )
@@ -321,30 +321,29 @@ def _commit(surveyed: list[Surveyed], plan: Plan, publication_id: str, receipts:
     shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in surveyed)
     record = Publication.now(publication_id, shares, __version__)
     for item, share in zip(surveyed, shares, strict=True):
-        commit(connect(item.spec), item.state, item.head, record, share)
+        commit(connect(item.stock.spec), item.stock.state, item.stock.head, record, share)
 
 
-def _write_manifest(
-    item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt]
-) -> tuple[Part, ...]:
+def _write_manifest(item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt]) -> tuple[Part, ...]:
     from zsync.inventory import cache_directory
     from zsync.planning import manifest_of
     from zsync.publication import manifest
     from zsync.storage import connect
 
-    table = manifest_of(plan, item.product.name, answers)
-    return manifest.write(connect(item.spec), item.state, table, item.head.parts, cache_directory() / "manifests")
+    table = manifest_of(plan, item.name, answers)
+    there = item.stock.head.parts
+    return manifest.write(connect(item.stock.spec), item.stock.state, table, there, cache_directory() / "manifests")
 
 
-def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> Any:
+def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProduct:
     from zsync.publication import PublishedProduct
 
-    result = _product_result(plan, item.product.name, item.product.location.url)
+    result = _product_result(plan, item.name, item.stock.product.location.url)
     return PublishedProduct(
         name=result.name,
         url=result.url,
         kind=str(item.kind),
-        parent=item.head.publication,
+        parent=item.stock.head.publication,
         sent=result.sent,
         unchanged=result.unchanged,
         retired=result.retired,
@@ -358,7 +357,7 @@ def _is_on_record(plan: Plan, surveyed: list[Surveyed]) -> bool:
     from zsync.planning import manifest_of
 
     return all(
-        item.head.publication is not None and _same_rows(manifest_of(plan, item.product.name, {}), item.survey.manifest)
+        item.stock.head.publication is not None and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
         for item in surveyed
     )
 
@@ -367,14 +366,12 @@ def _same_rows(left: pa.Table, right: pa.Table) -> bool:
     return bool(left.sort_by("key").equals(right.sort_by("key")))
 
 
-def _common_head(surveyed: list[Surveyed]) -> str | None:
+def _newest(stock: list[Stock]) -> str | None:
     """Return the newest publication among the products' heads."""
-    return max((item.head.publication for item in surveyed if item.head.publication is not None), default=None)
+    return max((item.head.publication for item in stock if item.head.publication is not None), default=None)
 
 
 def _product_result(plan: Plan, name: str, url: str) -> ProductResult:
-    from zsync.tables import Action
-
     return ProductResult(
         name=name,
         url=url,
@@ -387,7 +384,12 @@ def _product_result(plan: Plan, name: str, url: str) -> ProductResult:
 
 def _result(status: Status, publication: str | None, plan: Plan, started: float) -> PublishResult:
     products = tuple(_product_result(plan, product.name, product.url) for product in plan.products)
-    return PublishResult(status, publication, products, plan.findings, time.monotonic() - started, plan)
+    kept = None if status == "unchanged" else plan
+    return PublishResult(status, publication, products, plan.findings, time.monotonic() - started, kept)
 
 
-__all__ = ["ProductResult", "PublishResult", "ZsyncError", "plan", "publish"]
+def _known(document: dict[str, Any], started: float) -> PublishResult:
+    """Return the result that a memo holds."""
+    products = tuple(ProductResult(**product) for product in document["products"])
+    findings = tuple(Finding(**finding) for finding in document["findings"])
+    return PublishResult("unchanged", document["publication"], products, findings, time.monotonic() - started, None)

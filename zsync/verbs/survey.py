@@ -1,127 +1,94 @@
-"""Take stock of one product, both sides of it: steps 3 to 5 of the protocol (see ARCHITECTURE)."""
+"""From stock to survey: steps 4 and 5 of the protocol (see ARCHITECTURE): inspect the source, and hash what must be."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from blake3 import blake3
+
 from zsync.errors import ConfigError, SourceError, TargetError
-from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, list_target, scan
-from zsync.inventory.digest import Signature, Wanted
-from zsync.publication import Head, ManifestLostError, StateKeys, read_head
+from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, list_target
+from zsync.inventory.digest import Signature, Wanted, read_blocks
+from zsync.layout import consolidate, describe, is_metadata, place
+from zsync.planning import Survey, kept_keys, split_arrays, undecided
+from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
-from zsync.storage import connect, spec_for
+from zsync.storage import connect
+from zsync.tables import MANIFEST, column, scalar
+from zsync.transfer import HeaderPolicy
+from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Mapping, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.layout import Layout
-    from zsync.planning import Survey
     from zsync.storage import StoreSpec
-    from zsync.tables import Finding, Kind
-    from zsync.transfer import HeaderPolicy, Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the target says of a product."""
-
-    head: Head
-    manifest: pa.Table
-    target: pa.Table
-    findings: tuple[Finding, ...]
+    from zsync.transfer import Progress
+    from zsync.verbs.stock import Stock
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
     """One product, with everything that its plan is made of."""
 
-    product: ResolvedProduct
+    stock: Stock
     kind: Kind
-    spec: StoreSpec
-    state: StateKeys
     headers: HeaderPolicy
-    head: Head
     survey: Survey
     findings: tuple[Finding, ...]
 
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        return self.stock.product.name
 
-def take_stock(config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress) -> list[Surveyed]:
-    """Survey all products: their targets over the network while their sources are scanned here.
+
+def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
+    """Inspect every source, and put the two sides of every product together.
 
     Raises
     ------
     SourceError
-        A source is missing, empty, or unfit to publish.
-    TargetError
-        A target cannot be reached, or refuses.
+        A source is empty, or unfit to publish.
     """
-    for product in products:
-        if not os.path.isdir(product.root):  # noqa: PTH112 - before anything is asked over the network
-            scan(product.root, product.name)
-    progress.begin("survey", len(products), 0)
-    try:
-        with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-survey") as pool:
-            remotes = [pool.submit(_ask_target, config, product) for product in products]
-            surveyed = []
-            for product, remote in zip(products, remotes, strict=True):
-                surveyed.append(_survey(config, product, remote))
-                progress.advance(1, 0)
-    finally:
-        progress.end()
-    return surveyed
+    local = [_inspect(config, item) for item in stock]  # before anything more is asked over the network
+    return [_survey(config, item, mine) for item, mine in zip(stock, local, strict=True)]
 
 
-def _ask_target(config: RunConfig, product: ResolvedProduct) -> Remote:
-    from zsync.tables import MANIFEST, Finding
-
-    store = connect(spec_for(product.location, config.storage, config.publish.transport))
-    state = StateKeys.of(product.location)
-    trusts_manifest = config.publish.trust == "manifest"
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        listing = None if trusts_manifest else pool.submit(list_target, store, product.location.path)
-        head = read_head(store, state)
-        findings: tuple[Finding, ...] = ()
-        try:
-            manifest = manifests.read(store, state, head.parts, cache_directory() / "manifests")
-        except ManifestLostError as error:
-            manifest = MANIFEST.empty_table()
-            message = f"the manifest is lost, so objects are compared by ETag: {error}"
-            findings = (Finding("warning", "manifest-lost", product.name, "", message),)
-        if listing is not None:
-            target = listing.result()
-        elif head.publication is None or findings:
-            target = list_target(store, product.location.path)
-        else:
-            target = manifest.select(["key", "size", "etag"])
-    return Remote(head, manifest, target, findings)
-
-
-def _survey(config: RunConfig, product: ResolvedProduct, remote: Future[Remote]) -> Surveyed:
-    from zsync.tables import Kind
-    from zsync.transfer import HeaderPolicy
-
-    local = _take_local_stock(config, product)
-    answer = remote.result()
-    kind = local.layout.kind
-    spec = spec_for(product.location, config.storage, config.publish.transport)
-    headers = HeaderPolicy.of(Kind(kind), config.storage)
-    survey = _relate(config, product, local, answer, spec, headers)
+def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
+    headers = HeaderPolicy.of(local.layout.kind, config.storage)
+    manifest, findings = _manifest(stock)
+    target = _target(stock, manifest, lost=bool(findings))
     return Surveyed(
-        product,
-        kind,
-        spec,
-        StateKeys.of(product.location),
+        stock,
+        local.layout.kind,
         headers,
-        answer.head,
-        survey,
-        (*local.findings, *answer.findings),
+        _relate(config, stock, local, target, manifest, headers),
+        (*local.findings, *findings),
     )
+
+
+def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
+    try:
+        return manifests.read(connect(stock.spec), stock.state, stock.head.parts, cache_directory() / "manifests"), ()
+    except ManifestLostError as error:
+        message = f"the manifest is lost, so objects are compared by ETag: {error}"
+        return MANIFEST.empty_table(), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _target(stock: Stock, manifest: pa.Table, *, lost: bool) -> pa.Table:
+    if stock.listing is not None:
+        return stock.listing.table()
+    if lost or stock.head.publication is None:
+        return list_target(connect(stock.spec), stock.product.location.path).table()
+    return manifest.select(["key", "size", "etag"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,84 +100,71 @@ class _Local:
     findings: tuple[Finding, ...]
 
 
-def _take_local_stock(config: RunConfig, product: ResolvedProduct) -> _Local:
-    """Scan the source and inspect it: metadata parses, chunks lie in their grids, nothing is torn."""
-    import pyarrow as pa
-
-    from zsync.layout import describe
-    from zsync.planning import split_arrays
-
-    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-    _refuse(found.findings)
-    source = found.table
-    kind = _kind_of(product, source)
-    if not len(source) and not config.publish.allow_empty:
+def _inspect(config: RunConfig, stock: Stock) -> _Local:
+    """Inspect the source: metadata parses, chunks lie in their grids, nothing is torn."""
+    product, scan = stock.product, stock.scan
+    _refuse(scan.findings)
+    if not scan.keys and not config.publish.allow_empty:
         raise SourceError(
-            "the source is empty", product.root, "is it mounted? To retire all that was published, set allow_empty: true"
+            "the source is empty",
+            product.root,
+            "is it mounted? To retire all that was published, set allow_empty: true",
         )
-    documents = _read_documents(product, kind, source)
+    kind = _kind_of(product, scan.keys)
+    keys, sizes, source = scan.keys, [signature[0] for signature in scan.signatures], scan.table()
+    documents = _read_documents(product, kind, scan.keys, scan.signatures)
+    layout = describe(kind, product.name, keys, documents, sizes)
     selection = Selection(product.include, product.exclude)
-    layout = describe(kind, product.name, source["key"].to_pylist(), documents, source["size"].to_pylist())
     if not selection.is_everything:
-        mask = pa.array(selection.mask(source["key"].to_pylist()), pa.bool_())
+        mask = column(selection.mask(keys), pa.bool_())
         if torn := split_arrays(layout.objects, mask):
             raise ConfigError(
-                "include and exclude take only a part of an array", f"{product.name}/{torn[0]}", "name whole arrays or groups"
+                "include and exclude take only a part of an array",
+                f"{product.name}/{torn[0]}",
+                "name whole arrays or groups",
             )
         source = source.filter(mask)
-        keys = source["key"].to_pylist()
+        keys, sizes = source["key"].to_pylist(), source["size"].to_pylist()
         documents = {key: documents[key] for key in keys if key in documents}
-        layout = describe(kind, product.name, keys, documents, source["size"].to_pylist())
+        layout = describe(kind, product.name, keys, documents, sizes)
     _refuse(layout.findings)
     source, layout = _without_foreign(config, product, source, layout)
-    return _Local(source, layout, documents, selection, (*found.findings, *layout.findings))
+    return _Local(source, layout, documents, selection, (*scan.findings, *layout.findings))
 
 
 def _without_foreign(
     config: RunConfig, product: ResolvedProduct, source: pa.Table, layout: Layout
 ) -> tuple[pa.Table, Layout]:
-    import pyarrow.compute as pc
-
-    from zsync.tables import Role
-
-    foreign = pc.equal(layout.objects["role"], str(Role.FOREIGN))
+    foreign = pc.equal(layout.objects["role"], scalar(str(Role.FOREIGN)))
     if config.publish.foreign == "publish" or not pc.any(foreign).as_py():
         return source, layout
     if config.publish.foreign == "refuse":
         first = source.filter(foreign)["key"][0].as_py()
-        raise SourceError("a file does not belong to any store", f"{product.root}/{first}", "remove it, or set foreign: publish")
+        raise SourceError(
+            "a file does not belong to any store", f"{product.root}/{first}", "remove it, or set foreign: publish"
+        )
     keep = pc.invert(foreign)
     return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
 
 
-def _kind_of(product: ResolvedProduct, source: pa.Table) -> Kind:
+def _kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
     """Return the product's kind: the one that was given, or the one that its files tell."""
-    from zsync.layout import is_metadata
-    from zsync.tables import Kind
-
     if product.kind is not None:
         return Kind(product.kind)
-    keys = source["key"].to_pylist()
     if any(is_metadata(Kind.ZARR, key) for key in keys):
         return Kind.ZARR
     return Kind.COG if any(key.lower().endswith((".tif", ".tiff")) for key in keys) else Kind.FILES
 
 
-def _read_documents(product: ResolvedProduct, kind: Kind, source: pa.Table) -> dict[str, bytes]:
-    """Read the metadata documents; their bytes are hashed here, so what is planned is what was understood."""
-    from zsync.inventory.digest import read_blocks
-    from zsync.layout import is_metadata
-
-    documents = {}
-    for index, key in enumerate(source["key"].to_pylist()):
-        if is_metadata(kind, key):
-            signature = _signature(source, index)
-            documents[key] = b"".join(read_blocks(f"{product.root}/{key}", key, signature, max(1, signature.size)))
-    return documents
-
-
-def _signature(table: pa.Table, index: int) -> Signature:
-    return Signature(*(table[name][index].as_py() for name in ("size", "mtime_ns", "ctime_ns", "inode")))
+def _read_documents(
+    product: ResolvedProduct, kind: Kind, keys: Sequence[str], signatures: Sequence[tuple[int, int, int, int]]
+) -> dict[str, bytes]:
+    """Read the metadata documents; their bytes are hashed later, so what is planned is what was understood."""
+    return {
+        key: b"".join(read_blocks(f"{product.root}/{key}", key, Signature(*signature)))
+        for key, signature in zip(keys, signatures, strict=True)
+        if is_metadata(kind, key)
+    }
 
 
 def _refuse(findings: tuple[Finding, ...]) -> None:
@@ -222,36 +176,29 @@ def _refuse(findings: tuple[Finding, ...]) -> None:
 
 
 def _relate(
-    config: RunConfig, product: ResolvedProduct, local: _Local, remote: Remote, spec: StoreSpec, headers: HeaderPolicy
+    config: RunConfig, stock: Stock, local: _Local, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
 ) -> Survey:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from zsync.layout import place
-    from zsync.planning import Survey, kept_keys
-
-    gone_keys = remote.target["key"].filter(pc.invert(pc.is_in(remote.target["key"], local.source["key"])))
+    gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, gone_keys.to_pylist())
-    selected = pa.array(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
-    keeps = config.publish.retire == "keep"
-    kept = kept_keys(gone, selected, keeps=keeps)
-    extra = _kept_documents(local.layout, kept, product, spec)
+    selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
+    kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
+    extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
     generated = _consolidate(local.layout, extra)
     # What zsync makes may be in the target already, though the source has no such file.
-    stays_gone = pc.invert(pc.is_in(gone["key"], pa.array(list(generated), pa.string())))
+    is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     source, objects = _with_generated(local, generated)
     rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
     return Survey(
         source=source,
         objects=objects,
-        headers=pa.array(headers.digests(rows), pa.string()),
+        headers=column(headers.digests(rows), pa.string()),
         generated=generated,
-        target=remote.target,
-        gone=gone.filter(stays_gone),
-        gone_selected=selected.filter(stays_gone.combine_chunks()),
-        manifest=remote.manifest,
-        etag_is_md5=connect(spec).capabilities.etag_is_md5,
+        target=target,
+        gone=gone.filter(is_gone),
+        gone_selected=selected.filter(is_gone.combine_chunks()),
+        manifest=manifest,
+        etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
     )
 
 
@@ -259,13 +206,7 @@ def _kept_documents(
     layout: Layout, kept: pa.Table, product: ResolvedProduct, spec: StoreSpec
 ) -> dict[str, dict[str, Any]]:
     """Read the metadata of nodes that stay in the target though the source lacks them, by store and key in the store."""
-    import json
-
-    import pyarrow.compute as pc
-
-    from zsync.tables import Role
-
-    documents = kept.filter(pc.equal(kept["role"], str(Role.METADATA))).select(["key", "store"]).to_pylist()
+    documents = kept.filter(pc.equal(kept["role"], scalar(str(Role.METADATA)))).select(["key", "store"]).to_pylist()
     documents = [row for row in documents if row["store"] in layout.stores]
     if not documents:
         return {}
@@ -280,15 +221,15 @@ def _kept_documents(
             extra.setdefault(row["store"], {})[inside] = json.loads(body)
         except ValueError as error:
             raise TargetError(
-                "metadata in the target is not JSON", store.url(base + row["key"]), "delete it, or publish with another retire"
+                "metadata in the target is not JSON",
+                store.url(base + row["key"]),
+                "delete it, or publish with another retire",
             ) from error
     return extra
 
 
 def _consolidate(layout: Layout, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
     """Return the consolidated metadata that zsync makes, because the source's is missing or would be untrue."""
-    from zsync.layout import consolidate
-
     return {
         f"{prefix}/{key}".lstrip("/"): body
         for prefix, store in layout.stores.items()
@@ -298,21 +239,15 @@ def _consolidate(layout: Layout, extra: Mapping[str, Mapping[str, Any]]) -> dict
 
 def _with_generated(local: _Local, generated: Mapping[str, bytes]) -> tuple[pa.Table, pa.Table]:
     """Return source and objects, with digests of all documents, and with what zsync makes in its place."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from blake3 import blake3
-
-    from zsync.layout import place
-
     known = {key: blake3(body).hexdigest() for key, body in local.documents.items()}
     source = local.source
     digests = [known.get(key) for key in source["key"].to_pylist()] if known else []
     if digests:
         index = source.schema.get_field_index("digest")
-        source = source.set_column(index, "digest", pa.array(digests, pa.string()))
+        source = source.set_column(index, "digest", column(digests, pa.string()))
     if not generated:
         return source, local.layout.objects
-    stays = pc.invert(pc.is_in(source["key"], value_set=pa.array(list(generated), pa.string())))
+    stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))
     made = [
         {
             "key": key,
@@ -323,9 +258,13 @@ def _with_generated(local: _Local, generated: Mapping[str, bytes]) -> tuple[pa.T
         for key, body in generated.items()
     ]
     return (
-        pa.concat_tables([source.filter(stays), pa.Table.from_pylist(made, schema=source.schema)]),
+        pa.concat_tables([source.filter(stays), _rows(made, source.schema)]),
         pa.concat_tables([local.layout.objects.filter(stays), place(local.layout, list(generated))]),
     )
+
+
+def _rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
 
 
 def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes_cache: bool) -> Surveyed:
@@ -341,41 +280,35 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
     SourceChangedError
         A file is no longer what the scan saw.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from zsync.planning import undecided
-
-    cache = DigestCache(surveyed.product.root)
-    survey = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
-    rows = undecided(survey)
+    cache = DigestCache(surveyed.stock.product.root)
+    filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
+    rows = undecided(filled)
     if len(rows):
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
         wanted = [
             Wanted(key, Signature(*stat), etag)
             for key, etag, *stat in zip(
-                *(rows[name].to_pylist() for name in ("key", "etag", "size", "mtime_ns", "ctime_ns", "inode")), strict=True
+                *(rows[name].to_pylist() for name in ("key", "etag", "size", "mtime_ns", "ctime_ns", "inode")),
+                strict=True,
             )
         ]
         try:
-            hashed = digest_source(surveyed.product.root, wanted, workers=workers, advance=progress.advance)
+            hashed = digest_source(surveyed.stock.product.root, wanted, workers=workers, advance=progress.advance)
         finally:
             progress.end()
-        survey = replace(survey, source=_merged(survey.source, {item.key: (item.digest, item.etag) for item in hashed}))
+        filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(survey.source)
-    return replace(surveyed, survey=survey)
+            cache.keep(filled.source)
+    return replace(surveyed, survey=filled)
 
 
 def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> pa.Table:
     """Return the source with what was hashed."""
-    import pyarrow as pa
-
     keys = source["key"].to_pylist()
-    for place, name in enumerate(("digest", "etag")):
+    for position, name in enumerate(("digest", "etag")):
         old = source[name].to_pylist()
-        new = [hashed[key][place] if key in hashed else value for key, value in zip(keys, old, strict=True)]
-        source = source.set_column(source.schema.get_field_index(name), name, pa.array(new, pa.string()))
+        new = [hashed[key][position] if key in hashed else value for key, value in zip(keys, old, strict=True)]
+        source = source.set_column(source.schema.get_field_index(name), name, column(new, pa.string()))
     return source
 
 
@@ -383,10 +316,8 @@ def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
     source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.product.root).keep(source.filter(_from_files(source)))
+    DigestCache(surveyed.stock.product.root).keep(source.filter(_from_files(source)))
 
 
 def _from_files(source: pa.Table) -> Any:
-    import pyarrow.compute as pc
-
     return pc.is_valid(source["inode"])

@@ -1,0 +1,29 @@
+"""Numbers and places for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def human_bytes(count: int) -> str:
+    """Return a size for people.
+
+    Examples
+    --------
+    >>> human_bytes(0), human_bytes(1536), human_bytes(3 * 2**30)
+    ('0 B', '1.5 KiB', '3.0 GiB')
+    """
+    if count < 1024:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
+
+
+def place(row: dict[str, Any]) -> str:
+    """Return where in its product a row of a summary lies: store and array."""
+    inside = "/".join(part for part in (row["store"], row["array"]) if part)
+    return inside or ("(metadata)" if row["store"] is not None else "")

@@ -1,0 +1,94 @@
+"""The words of DESIGN as values: kinds, stages, roles, actions, reasons, findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+PART_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
+
+
+class Kind(StrEnum):
+    """What a product is."""
+
+    ZARR = "zarr"
+    COG = "cog"
+    FILES = "files"
+
+
+class Stage(StrEnum):
+    """The place of an object in the order of publishing (the order of the members is that order)."""
+
+    DATA = "data"
+    ARRAY = "array"
+    GROUP = "group"
+    ROOT = "root"
+    RETIRE = "retire"
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+class Role(StrEnum):
+    """What an object is to the product that it belongs to."""
+
+    CHUNK = "chunk"  # a chunk, or a shard, of an array
+    METADATA = "metadata"  # .zarray, .zattrs, .zgroup, zarr.json
+    CONSOLIDATED = "consolidated"  # .zmetadata (v3 keeps consolidated metadata inside the group's zarr.json: METADATA)
+    COG = "cog"  # a GeoTIFF of a cog product
+    SIDECAR = "sidecar"  # .aux.xml, .msk, .ovr beside a GeoTIFF
+    INDEX = "index"  # VRT, STAC, index JSON: refers to others
+    FILE = "file"  # an object of a `files` product
+    FOREIGN = "foreign"  # an object that the product's format does not know
+
+
+class Action(StrEnum):
+    """What a plan does with an object."""
+
+    SEND = "send"
+    UNCHANGED = "unchanged"
+    RETIRE = "retire"
+    KEEP = "keep"  # in the target only, and stays there
+
+
+class Reason(StrEnum):
+    """Why a plan does it."""
+
+    NEW = "new"  # not in the target
+    CHANGED = "changed"  # other bytes than those published
+    FOREIGN_WRITE = "overwritten by others"  # the target no longer holds what was published
+    UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
+    HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
+    GENERATED = "consolidated anew"  # consolidated metadata made by zsync
+    SAME = "same content"
+    GONE = "gone from the source"
+    VANISHED = (
+        "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
+    )
+    NOT_SELECTED = "not selected"  # left out by only, include, exclude
+    POLICY = "retire: keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was noticed about a product.
+
+    Errors stop the product; warnings and infos are on the report.
+    """
+
+    level: Literal["error", "warning", "info"]
+    code: str  # stable, kebab-case: "outside-grid", "leftover", ...
+    product: str
+    key: str
+    message: str  # one line; names what to do where something is to be done
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the finding as JSON."""
+        return {
+            "level": self.level,
+            "code": self.code,
+            "product": self.product,
+            "key": self.key,
+            "message": self.message,
+        }
