@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="zsync",
-    help="Publish Zarr stores and Cloud-Optimized GeoTIFFs to object storage, so that no reader ever sees a broken store.",
+    help="Publish Zarr stores and Cloud-Optimized GeoTIFFs to object storage; no reader ever sees a broken store.",
     epilog="Exit status: 0 done or nothing to do, 1 failed (readers see what they saw before), 2 bad usage or"
     " configuration, 3 source missing or unfit, 4 someone else publishes, 5 verify found differences.",
     no_args_is_help=False,
@@ -110,11 +110,24 @@ def publish(
 ) -> None:
     """Publish what changed, consolidated metadata last, and put it on record."""
     options = {
-        "target": target, "only": only, "include": include, "exclude": exclude, "retire": retire, "max_delete": max_delete,
-        "allow_empty": allow_empty, "trust": trust, "rewrites": rewrites, "on_incompatible": on_incompatible, "scheduler": scheduler,
-        "workers": workers, "transport": transport, "endpoint_url": endpoint_url, "region": region, "profile": profile,
+        "target": target,
+        "only": only,
+        "include": include,
+        "exclude": exclude,
+        "retire": retire,
+        "max_delete": max_delete,
+        "allow_empty": allow_empty,
+        "trust": trust,
+        "rewrites": rewrites,
+        "on_incompatible": on_incompatible,
+        "scheduler": scheduler,
+        "workers": workers,
+        "transport": transport,
+        "endpoint_url": endpoint_url,
+        "region": region,
+        "profile": profile,
         "dry_run": dry_run or None,
-    }  # fmt: skip
+    }
     _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
 
 
@@ -141,10 +154,20 @@ def plan(
 ) -> None:
     """Show what a publish would do and why, and what it would cost; write nothing."""
     options = {
-        "target": target, "only": only, "include": include, "exclude": exclude, "retire": retire, "max_delete": max_delete,
-        "allow_empty": allow_empty, "trust": trust, "transport": transport, "endpoint_url": endpoint_url, "region": region,
-        "profile": profile, "dry_run": True,
-    }  # fmt: skip
+        "target": target,
+        "only": only,
+        "include": include,
+        "exclude": exclude,
+        "retire": retire,
+        "max_delete": max_delete,
+        "allow_empty": allow_empty,
+        "trust": trust,
+        "transport": transport,
+        "endpoint_url": endpoint_url,
+        "region": region,
+        "profile": profile,
+        "dry_run": True,
+    }
     _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
 
 

@@ -111,7 +111,7 @@ def _yaml(text: str) -> object:
     import yaml
 
     try:
-        return yaml.load(text, Loader=_yaml_loader())
+        return yaml.load(text, Loader=_yaml_loader())  # noqa: S506 - a SafeLoader, stricter still
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"line {mark.line + 1 if mark else 1}: {_without_text(error)}"

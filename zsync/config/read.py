@@ -78,6 +78,8 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
         return _understood(plain(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
         path = _config_path(os.fspath(value))
+        if Path(path).is_dir():  # the plainest configuration: what to publish
+            return Reading({"source": path}), None
         return _understood(load(path), str(Path(path).parent), path), path
     raise ConfigError(
         f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"

@@ -49,10 +49,8 @@ def place(layout: Layout, keys: Sequence[str]) -> pa.Table:
         if directory not in homes:
             homes[directory] = _home(layout.stores, directory)
         store, array = homes[directory]
-        if name in METADATA_NAMES:
-            verdict = _document(store, array, directory, name)
-        else:
-            verdict = _data(store, array, key)
+        is_metadata = name in METADATA_NAMES
+        verdict = _document(store, array, directory, name) if is_metadata else _data(store, array, key)
         codes.append(verdicts.number(verdict))
     return verdicts.table(keys, codes)
 

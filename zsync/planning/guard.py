@@ -36,8 +36,8 @@ def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -
                 "max-delete",
                 product,
                 "",
-                f"{retired} of {present} objects would be retired, more than max_delete allows ({limit(present)}); is the"
-                " source complete? If so, raise max_delete",
+                f"{retired} of {present} objects would be retired, more than max_delete allows ({limit(present)});"
+                " is the source complete? If so, raise max_delete",
             )
         )
     vanished = _count(table, "reason", Reason.VANISHED)
@@ -48,8 +48,8 @@ def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -
                 "vanished-chunks",
                 product,
                 "",
-                f"{vanished} chunks that were published lie inside their arrays and are gone from the source: they are all"
-                " fill value now, or they were lost",
+                f"{vanished} chunks that were published lie inside their arrays and are gone from the source:"
+                " they are all fill value now, or they were lost",
             )
         )
     return found

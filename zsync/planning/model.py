@@ -89,7 +89,7 @@ class Plan:
         return self.table.filter(mask)
 
     def waves(self) -> Iterator[Wave]:
-        """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in a stage."""
+        """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in each."""
         todo = self.table.filter(
             pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
         )

@@ -96,6 +96,6 @@ def page(result: PublishResult) -> str:
     )
     plan = "" if result.plan is None else f"<h2>What changed, and why</h2>\n{plan_html(result.plan)}"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>zsync</title><style>{style}</style></head>\n'
-        f"<body><h1>zsync</h1>\n{result_html(result)}\n{plan}</body></html>\n"
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>zsync</title>\n'
+        f"<style>{style}</style></head>\n<body><h1>zsync</h1>\n{result_html(result)}\n{plan}</body></html>\n"
     )

@@ -205,7 +205,7 @@ def _relate(
 def _kept_documents(
     layout: Layout, kept: pa.Table, product: ResolvedProduct, spec: StoreSpec
 ) -> dict[str, dict[str, Any]]:
-    """Read the metadata of nodes that stay in the target though the source lacks them, by store and key in the store."""
+    """Read the metadata of nodes that stay in the target though the source lacks them, by store and key in it."""
     documents = kept.filter(pc.equal(kept["role"], scalar(str(Role.METADATA)))).select(["key", "store"]).to_pylist()
     documents = [row for row in documents if row["store"] in layout.stores]
     if not documents:
