@@ -236,3 +236,11 @@ def test_importing_is_cheap():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert set(json.loads(loaded.replace("'", '"'))) <= {"json"}
+
+
+def test_a_directory_is_what_to_publish(tmp_path):
+    config = RunConfig.from_any(tmp_path, target="s3://bucket/below")
+    assert config.source == str(tmp_path)
+    [product] = config.resolve()
+    assert product.root == str(tmp_path)
+    assert product.location.url == f"s3://bucket/below/{tmp_path.name}"

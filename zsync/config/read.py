@@ -78,7 +78,7 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
         return _understood(plain(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
         path = _config_path(os.fspath(value))
-        if Path(path).is_dir():  # the plainest configuration: what to publish
+        if os.path.isdir(path):  # the plainest configuration: what to publish
             return Reading({"source": path}), None
         return _understood(load(path), str(Path(path).parent), path), path
     raise ConfigError(

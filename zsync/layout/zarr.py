@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 # The place of a document among those of its node. The one that makes the node visible comes last, and a group's
 # consolidated metadata after that.
-GROUP_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZMETADATA: 2, ZARR_JSON: 2}
+_GROUP_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZMETADATA: 2, ZARR_JSON: 2}
 _ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZARR_JSON: 1}
 _ROOT_ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 2, ZARR_JSON: 2}
-RANKS_OF_GROUP = 4  # more than a group has documents
+_RANKS_OF_GROUP = 4  # more than a group has documents
 
 
 def describe_zarr(
@@ -118,11 +118,11 @@ class _InGroup(_Nowhere):
 
     def metadata(self, key: str) -> int:
         directory, _, name = key.rpartition("/")
-        role, rank = Role.CONSOLIDATED if name == ZMETADATA else Role.METADATA, GROUP_ORDER[name]
+        role, rank = Role.CONSOLIDATED if name == ZMETADATA else Role.METADATA, _GROUP_ORDER[name]
         if directory == self.store:
             return self.verdicts.number(Verdict(role, Stage.ROOT, rank, self.store))
         depth = below(self.store, directory).count("/") + 1
-        return self.verdicts.number(Verdict(role, Stage.GROUP, rank - RANKS_OF_GROUP * depth, self.store))
+        return self.verdicts.number(Verdict(role, Stage.GROUP, rank - _RANKS_OF_GROUP * depth, self.store))
 
 
 class _InArray(_Nowhere):
@@ -194,6 +194,12 @@ class _InGrid(_InArray):
             f"the array {self.name} has {own!r} between the numbers of a chunk's key, this chunk has {other!r}, so that"
             f" readers take it for missing; say {other!r} in the array's metadata, or remove the leftover chunk"
         )
+
+
+def judge(keys: Sequence[str], nodes: Mapping[str, Node]) -> pa.Table:
+    """Return what keys are among known nodes, whatever may be wrong with them."""
+    verdicts = Verdicts()
+    return verdicts.table(keys, _judge(keys, nodes, verdicts, _Notes()))
 
 
 def _judge(keys: Sequence[str], nodes: Mapping[str, Node], verdicts: Verdicts, notes: _Notes) -> list[int]:

@@ -280,5 +280,5 @@ def _differs(left: Any, right: Any) -> Any:
 
 
 def _shape(etag: Any) -> Any:
-    """Return what makes two ETags comparable: whether they are of parts, and of how many; null has a shape of its own."""
+    """Return what makes two ETags comparable: of how many parts they are, if of parts; null has a shape of its own."""
     return pc.fill_null(pc.replace_substring_regex(etag, "^[0-9a-f]*", ""), scalar("?"))
