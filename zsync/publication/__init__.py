@@ -1,11 +1,14 @@
 """The commit protocol: manifests, publications, heads."""
 
+from zsync.publication.lease import Leases, LeaseState, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
-from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head, who
+from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head
 from zsync.publication.state import StateKeys, new_publication_id
 
 __all__ = [
     "Head",
+    "LeaseState",
+    "Leases",
     "ManifestLostError",
     "Part",
     "Publication",
@@ -14,5 +17,6 @@ __all__ = [
     "commit",
     "new_publication_id",
     "read_head",
-    "who",
+    "read_lease",
+    "refuse_if_held",
 ]

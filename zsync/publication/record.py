@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import platform
 import secrets
 import time
 from dataclasses import dataclass, field, replace
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ConflictError, ObjectNotFoundError, PreconditionError, TargetError
 from zsync.publication.conditional import STATE_HEADERS, write_document
 from zsync.publication.manifest import Part
+from zsync.publication.process import this_process
 
 if TYPE_CHECKING:
     from zsync.publication.state import StateKeys
@@ -103,7 +101,7 @@ class Publication:
     @classmethod
     def now(cls, publication_id: str, products: tuple[PublishedProduct, ...], version: str) -> Publication:
         """Return the record of a run that ends now."""
-        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), who(version), products)
+        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), this_process(version), products)
 
     def to_dict(self, product: PublishedProduct) -> dict[str, Any]:
         """Return the record as JSON, as it is kept beside `product`."""
@@ -119,15 +117,6 @@ class Publication:
             "products": [item.to_dict() for item in self.products],
             "write_id": self.write_id,
         }
-
-
-def who(version: str) -> dict[str, str]:
-    """Return who publishes: user, host, process, version of zsync."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such user in the password file, as in many containers
-        user = str(os.getuid())
-    return {"user": user, "host": platform.node(), "pid": str(os.getpid()), "zsync": version}
 
 
 def read_head(store: ObjectStore, keys: StateKeys) -> Head:

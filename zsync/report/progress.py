@@ -6,7 +6,10 @@ import logging
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from zsync.report.format import human_bytes
 
 if TYPE_CHECKING:
     from zsync.transfer import Progress
@@ -42,10 +45,10 @@ def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - 
 
 
 def _in_jupyter() -> bool:
-    """Whether a notebook's kernel runs this code; IPython is there already if it does."""
+    """Whether a notebook's kernel runs this code, and can show bars; IPython is there already if it does."""
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
-    return running is not None and hasattr(running, "kernel")
+    return running is not None and hasattr(running, "kernel") and find_spec("ipywidgets") is not None
 
 
 class Silent:
@@ -100,39 +103,46 @@ class Bars:
     """Bars with rich: objects, bytes, rate and time left, a bar a step."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # digests advance from several threads
         self._display: Any = None
         self._task: Any = None
 
     def begin(self, step: str, objects: int, size: int) -> None:
         """Begin a step."""
-        if self._display is None:
-            self._display = _display()
-            self._display.start()
-        # A step of many empty or generated objects still moves: it is drawn by bytes and one more for each object.
-        self._task = self._display.add_task(
-            _STEPS.get(step, step), total=size + objects, objects=0, of=objects, size=size
-        )
+        self._display = _display()
+        self._objects, self._size, self._done, self._bytes = objects, size, 0, 0
+        # Steps without bytes are measured in objects.
+        self._task = self._display.add_task(_STEPS.get(step, step), total=size or objects, amount="", rate="")
+        self._began = time.monotonic()
+        self._display.start()
 
     def advance(self, objects: int, size: int) -> None:
         """Go on."""
-        task = self._display.tasks[self._display.task_ids.index(self._task)]
-        self._display.update(self._task, advance=size + objects, objects=task.fields["objects"] + objects)
+        with self._lock:
+            self._done += objects
+            self._bytes += size
+            amount = f"{self._done:,}/{self._objects:,} objects"
+            rate = ""
+            if self._size:
+                amount += f"  {human_bytes(self._bytes)}/{human_bytes(self._size)}"
+                rate = f"{human_bytes(int(self._bytes / max(time.monotonic() - self._began, 1e-3)))}/s"
+            completed = self._bytes if self._size else self._done
+            self._display.update(self._task, completed=completed, amount=amount, rate=rate)
 
     def end(self) -> None:
-        """End the step; the display ends with it, so that what follows prints below."""
+        """End the step; what follows prints below its bar."""
         self._display.stop()
-        self._display = None
 
 
 def _display() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
         TextColumn("{task.description:<15}"),
         BarColumn(),
-        TextColumn("{task.fields[objects]:,}/{task.fields[of]:,} objects"),
-        TransferSpeedColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )

@@ -12,7 +12,7 @@ from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from zsync.planning import Plan, Wave
     from zsync.publication import StateKeys
@@ -75,7 +75,13 @@ class _Collector:
 
 
 def carry_out(
-    plan: Plan, destinations: Mapping[str, Destination], executor: Executor, progress: Progress, receipts: list[Receipt]
+    plan: Plan,
+    destinations: Mapping[str, Destination],
+    executor: Executor,
+    progress: Progress,
+    receipts: list[Receipt],
+    *,
+    before_wave: Callable[[], None] = lambda: None,
 ) -> None:
     """Carry out a plan.
 
@@ -96,6 +102,9 @@ def carry_out(
     receipts
         Gathers what the store answered, also when an error ends the work: what was sent need not be hashed again.
 
+    before_wave
+        Called before every wave; an error of its ends the work (a lost lease, promise P7).
+
     Raises
     ------
     ZsyncError
@@ -105,6 +114,7 @@ def carry_out(
         progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
         try:
             for wave in waves:
+                before_wave()
                 _carry_out_wave(plan, wave, destinations, executor, progress, receipts)
         finally:
             progress.end()

@@ -181,7 +181,7 @@ def publish(
     watcher = progress_for(progress)
 
     taken_ns = time.time_ns()
-    stock = take_stock(config, products, watcher)
+    stock = take_stock(config, products, watcher, publishes=not dry_run)
     memo = Memo(config, stock)
     if not dry_run and (known := memo.recall()) is not None:
         return _known(known, started)
@@ -277,23 +277,34 @@ def _guard(plan: Plan) -> None:
 
 
 def _carry_out(config: RunConfig, surveyed: list[Surveyed], plan: Plan, progress: Progress) -> str:
-    from zsync.publication import new_publication_id
+    """Claim the leases, carry out the plan, put it on record, and give the leases back."""
+    from zsync.publication import Leases, new_publication_id
+    from zsync.storage import connect
     from zsync.transfer import carry_out, executor_for
-    from zsync.verbs.survey import remember_receipts
 
     publication = new_publication_id()
     receipts: list[Receipt] = []
     destinations = {item.name: _destination(item, plan, publication) for item in surveyed}
     executor = executor_for(config.publish.scheduler, config.publish.workers)
-    try:
-        carry_out(plan, destinations, executor, progress, receipts)
-    finally:
-        for item in surveyed:
-            mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.name}
-            if mine:
-                remember_receipts(item, mine)
-    _commit(surveyed, plan, publication, receipts)
+    claims = [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in surveyed]
+    with Leases(claims, publication, __version__) as leases:
+        try:
+            carry_out(plan, destinations, executor, progress, receipts, before_wave=leases.check)
+        finally:
+            _remember(surveyed, receipts)
+        leases.check()
+        _commit(surveyed, plan, publication, receipts)
     return publication
+
+
+def _remember(surveyed: list[Surveyed], receipts: list[Receipt]) -> None:
+    """Keep the digests of what was sent, also when an error ended the work."""
+    from zsync.verbs.survey import remember_receipts
+
+    for item in surveyed:
+        mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.name}
+        if mine:
+            remember_receipts(item, mine)
 
 
 def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Listing, Scan, list_target, scan
-from zsync.publication import Head, StateKeys, read_head
+from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 from zsync.storage import StoreSpec, connect, spec_for
 
 if TYPE_CHECKING:
@@ -31,55 +31,68 @@ class Stock:
         Its target; None where the manifest is trusted instead.
     head
         Its current publication.
+    lease
+        Its lease; to take it on condition that it is as it was read proves that the rest still holds.
     """
 
     product: ResolvedProduct
     spec: StoreSpec
     state: StateKeys
-    scan: Scan
-    listing: Listing | None
+    lease: LeaseState
     head: Head
+    listing: Listing | None
+    scan: Scan
 
 
-def take_stock(config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress) -> list[Stock]:
+def take_stock(
+    config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, publishes: bool
+) -> list[Stock]:
     """Scan the sources here while the targets are asked over the network.
+
+    Parameters
+    ----------
+    publishes
+        A publish is to follow: then it matters who holds the leases.
 
     Raises
     ------
     SourceError
         A source is missing or cannot be read.
+    ConflictError
+        Somebody else is publishing one of the products.
     TargetError
         A target cannot be reached, or refuses.
     """
     for product in products:
-        if not os.path.isdir(product.root):
+        if not os.path.isdir(product.root):  # before anything is asked over the network
             scan(product.root, product.name)
     progress.begin("survey", len(products), 0)
     found = []
     try:
-        with ThreadPoolExecutor(max_workers=max(1, 2 * len(products)), thread_name_prefix="zsync-stock") as pool:
-            asked = [
-                (spec_for(product.location, config.storage, config.publish.transport), StateKeys.of(product.location))
-                for product in products
-            ]
-            listings = [
-                pool.submit(_list, config, product, spec) for product, (spec, _) in zip(products, asked, strict=True)
-            ]
-            heads = [pool.submit(_head, spec, state) for spec, state in asked]
-            for product, (spec, state), listing, head in zip(products, asked, listings, heads, strict=True):
+        with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
+            answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
+            for product, answer in zip(products, answers, strict=True):
                 scanned = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-                found.append(Stock(product, spec, state, scanned, listing.result(), head.result()))
+                found.append(Stock(product, *answer.result(), scan=scanned))
                 progress.advance(1, 0)
     finally:
         progress.end()
     return found
 
 
-def _list(config: RunConfig, product: ResolvedProduct, spec: StoreSpec) -> Listing | None:
+def _ask(
+    config: RunConfig, product: ResolvedProduct, *, publishes: bool
+) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
+    spec = spec_for(product.location, config.storage, config.publish.transport)
+    state = StateKeys.of(product.location)
+    store = connect(spec)
+    # The lease first: only what is read after it is proved by taking it.
+    lease = read_lease(store, state)
+    if publishes:
+        refuse_if_held(store, state, lease)
     if config.publish.trust == "manifest":
-        return None
-    return list_target(connect(spec), product.location.path)
-
-
-def _head(spec: StoreSpec, state: StateKeys) -> Head:
-    return read_head(connect(spec), state)
+        return spec, state, lease, read_head(store, state), None
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
+        head = pool.submit(read_head, store, state)
+        listing = list_target(store, product.location.path)
+        return spec, state, lease, head.result(), listing

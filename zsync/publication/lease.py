@@ -1,0 +1,248 @@
+"""The lease: the claim of one publisher on a product while it works (promise P7).
+
+The lease is one object beside the product, written only conditionally and never deleted: taking it, renewing it and
+giving it back each change its ETag. Whoever read it while taking stock and then takes it on condition of that ETag
+knows that nobody has published in between, so the stock still holds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from zsync.errors import (
+    ConflictError,
+    NetworkError,
+    ObjectNotFoundError,
+    PreconditionError,
+    TargetError,
+    TransientError,
+)
+from zsync.publication.conditional import STATE_HEADERS, write_document
+from zsync.publication.process import is_dead, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from zsync.publication.state import StateKeys
+    from zsync.storage import ObjectStore, Stored
+
+log = logging.getLogger(__name__)
+
+TTL_S = 60.0  # seconds that a lease holds without being renewed
+SKEW_S = 10.0  # seconds that clocks of two machines may differ
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """The lease as it was read.
+
+    Attributes
+    ----------
+    etag
+        Its ETag; None if there never was one.
+    by
+        Who holds it; empty if nobody does.
+    since, expires
+        ISO 8601, UTC.
+    """
+
+    etag: str | None = None
+    by: dict[str, str] = field(default_factory=dict)
+    since: str = ""
+    expires: str = ""
+
+    def is_held(self, now: dt.datetime) -> bool:
+        """Return whether somebody holds it: not given back, not run out, and its process not known to be dead."""
+        if not self.by or is_dead(self.by):
+            return False
+        return now < dt.datetime.fromisoformat(self.expires) + dt.timedelta(seconds=SKEW_S)
+
+    @property
+    def holder(self) -> str:
+        """Who holds it and since when, for messages."""
+        who = f"{self.by.get('user', '?')}@{self.by.get('host', '?')} (process {self.by.get('pid', '?')})"
+        return f"{who} since {self.since}"
+
+
+def read_lease(store: ObjectStore, keys: StateKeys) -> LeaseState:
+    """Return a product's lease.
+
+    Raises
+    ------
+    TargetError
+        It cannot be understood.
+    NoBucketError
+        The bucket does not exist.
+    """
+    try:
+        found = store.get(keys.lease)
+    except ObjectNotFoundError:
+        return LeaseState()
+    try:
+        document = json.loads(found.data)
+        by = {str(name): str(value) for name, value in document["by"].items()}
+        if by:
+            dt.datetime.fromisoformat(document["expires"])
+        return LeaseState(found.etag, by, document["since"], document["expires"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TargetError("the lease cannot be read", store.url(keys.lease), "delete it if nobody publishes") from error
+
+
+def refuse_if_held(store: ObjectStore, keys: StateKeys, state: LeaseState) -> None:
+    """Raise if somebody else is publishing.
+
+    Raises
+    ------
+    ConflictError
+        Somebody holds the lease; the message says who and since when.
+    """
+    if state.is_held(_now()):
+        raise ConflictError(
+            f"{state.holder} is publishing this product", store.url(keys.lease), "wait until that is done"
+        )
+
+
+class Lease:
+    """One product's lease, held until `release` and renewed in the background."""
+
+    def __init__(self, store: ObjectStore, keys: StateKeys, publication: str, version: str, ttl_s: float) -> None:
+        self._store = store
+        self._keys = keys
+        self._ttl_s = ttl_s
+        self._since = _now()
+        self._document: dict[str, Any] = {"format": FORMAT, "publication": publication, "by": this_process(version)}
+        self._etag: str | None = None
+        self._expires = self._since
+        self._lost: str | None = None
+        self._done = threading.Event()
+        self._renewer = threading.Thread(target=self._renew, name="zsync-lease", daemon=True)
+
+    def take(self, state: LeaseState) -> None:
+        """Take the lease, on condition that it still is as it was read.
+
+        Raises
+        ------
+        ConflictError
+            Somebody else took it since, whether or not they hold it still.
+        """
+        try:
+            self._etag = self._write(state.etag, self._document["by"]).etag
+        except PreconditionError as error:
+            now = read_lease(self._store, self._keys)
+            who = f"{now.holder} is publishing this product" if now.by else "somebody published this product meanwhile"
+            raise ConflictError(who, self._store.url(self._keys.lease), "publish again") from error
+        self._renewer.start()
+
+    def check(self) -> None:
+        """Raise if the lease is lost, or has run out: then somebody else may be at work.
+
+        Raises
+        ------
+        ConflictError
+            So it is.
+        """
+        if self._lost is None and _now() >= self._expires:
+            self._lost = "it could not be renewed in time"
+        if self._lost is not None:
+            raise ConflictError(
+                f"the lease was lost ({self._lost})", self._store.url(self._keys.lease), "publish again"
+            )
+
+    def release(self) -> None:
+        """Give the lease back; one that was lost is not ours to give."""
+        self._done.set()
+        if self._renewer.ident is not None:
+            self._renewer.join()
+        if self._etag is None or self._lost is not None:
+            return
+        try:
+            self._write(self._etag, {})
+        except (TargetError, OSError) as error:
+            log.warning("the lease could not be given back and will run out by itself: %s", error)
+
+    def _write(self, etag: str | None, by: dict[str, str]) -> Stored:
+        expires = _now() + dt.timedelta(seconds=self._ttl_s)
+        document = {
+            **self._document,
+            "by": by,
+            "since": self._since.isoformat(timespec="seconds"),
+            "expires": expires.isoformat(timespec="seconds"),
+            "write_id": secrets.token_hex(8),
+        }
+        if self._store.capabilities.conditional_put:
+            stored = write_document(self._store, self._keys.lease, document, etag)
+        else:
+            stored = self._store.put(self._keys.lease, json.dumps(document, indent=1).encode(), STATE_HEADERS)
+        self._expires = expires
+        return stored
+
+    def _renew(self) -> None:
+        while not self._done.wait(self._ttl_s / 3):
+            try:
+                self._etag = self._write(self._etag, self._document["by"]).etag
+            except PreconditionError:
+                self._lost = "somebody else took it over"
+                return
+            except (TransientError, NetworkError) as error:
+                log.debug("the lease was not renewed, to be tried again: %s", error)
+            except TargetError as error:
+                self._lost = str(error)
+                return
+
+
+class Leases:
+    """The leases of all products of a publish, taken in the order of their URLs; a context that gives them back."""
+
+    def __init__(
+        self,
+        products: Sequence[tuple[ObjectStore, StateKeys, LeaseState]],
+        publication: str,
+        version: str,
+        ttl_s: float = TTL_S,
+    ) -> None:
+        self._products = sorted(products, key=lambda product: product[0].url(product[1].lease))
+        self._publication = publication
+        self._version = version
+        self._ttl_s = ttl_s
+        self._held: list[Lease] = []
+
+    def __enter__(self) -> Self:
+        try:
+            for store, keys, state in self._products:
+                lease = Lease(store, keys, self._publication, self._version, self._ttl_s)
+                lease.take(state)
+                self._held.append(lease)
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def check(self) -> None:
+        """Raise `ConflictError` if any lease was lost: a publisher that lost one stops before its next stage."""
+        for lease in self._held:
+            lease.check()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        for lease in self._backwards():
+            lease.release()
+
+    def _backwards(self) -> Iterator[Lease]:
+        while self._held:
+            yield self._held.pop()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

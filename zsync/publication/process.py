@@ -1,0 +1,56 @@
+"""Which process this is, and whether another one still runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from pathlib import Path
+
+
+def this_process(version: str) -> dict[str, str]:
+    """Return who publishes: user, host, process, version; and what tells this process from all others.
+
+    ``machine`` names the running kernel and the process namespace: process ids mean something only within it, and two
+    containers may have one host name.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in the password file, as in many containers
+        user = str(os.getuid())
+    pid = os.getpid()
+    return {
+        "user": user,
+        "host": platform.node(),
+        "pid": str(pid),
+        "machine": _machine(),
+        "started": _started(pid),
+        "zsync": version,
+    }
+
+
+def is_dead(process: dict[str, str]) -> bool:
+    """Return whether a process is known to run no more: one of this machine only; of others nothing is known."""
+    machine = _machine()
+    pid = process.get("pid", "")
+    if not machine or process.get("machine") != machine or not pid.isdigit():
+        return False
+    return _started(int(pid)) != process.get("started")
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - a name, not a path
+    except OSError:  # not Linux: no process is ever known to be dead
+        return ""
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()  # the name, in parentheses, may hold anything
+    return "" if fields[0] in ("Z", "X") else fields[19]
