@@ -20,6 +20,7 @@ class Kind(StrEnum):
 class Stage(StrEnum):
     """The place of an object in the order of publishing (the order of the members is that order)."""
 
+    FENCE = "fence"  # before arrays shrink: metadata that shows only what old and new have in common (promise P3)
     DATA = "data"
     ARRAY = "array"
     GROUP = "group"
@@ -60,6 +61,7 @@ class Reason(StrEnum):
     FOREIGN_WRITE = "overwritten by others"  # the target no longer holds what was published
     UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
     HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
+    FENCE = "common extent"  # shown while arrays shrink
     GENERATED = "consolidated anew"  # consolidated metadata made by zsync
     SAME = "same content"
     GONE = "gone from the source"

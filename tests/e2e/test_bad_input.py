@@ -17,7 +17,7 @@ def place(s3, bucket, tmp_path):
 
 
 def publish(run_zsync, s3, *args, **environment):
-    done = run_zsync("publish", *map(str, args), env={**s3.env(), **environment}, check=False)
+    done = run_zsync("publish", *map(str, args), env={**s3.env(), **environment}, check=None)
     lines = done.stderr.strip().splitlines()
     assert "Traceback" not in done.stderr
     assert len([line for line in lines if line.startswith("zsync: ")]) == 1, done.stderr
@@ -100,8 +100,14 @@ def test_wrong_credentials_and_no_network(run_zsync, s3, bucket, place, environm
     [
         ("sorce: {place}\ntarget: s3://{bucket}/x\n", "did you mean source"),
         ("source: {place}\n", "target"),
-        ("source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b.zarr, to: good.zarr}}}}\n", "one target"),
-        ("source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b, to: good.zarr/b}}}}\n", "inside"),
+        (
+            "source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b.zarr, to: good.zarr}}}}\n",
+            "one target",
+        ),
+        (
+            "source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b, to: good.zarr/b}}}}\n",
+            "inside",
+        ),
         ("source: {place}\ntarget: s3://{bucket}/x\npublish: {{retire: sometimes}}\n", "retire"),
         ("source: [\n", "YAML"),
     ],
@@ -114,7 +120,7 @@ def test_bad_configurations(run_zsync, s3, bucket, place, text, says):
 
 
 def test_a_missing_variable(run_zsync, s3):
-    done = run_zsync(env={**s3.env(), "LOCAL_ROOT": "/data", "S3_BUCKET": "bucket"}, check=False)
+    done = run_zsync(env={**s3.env(), "LOCAL_ROOT": "/data", "S3_BUCKET": "bucket"}, check=None)
     assert done.returncode == 2
     assert "PRE_QF_NAME" in done.stderr
     assert "POST_QF_NAME" in done.stderr
@@ -122,7 +128,7 @@ def test_a_missing_variable(run_zsync, s3):
 
 
 def test_an_unknown_option(run_zsync):
-    done = run_zsync("publish", "--wat", check=False)
+    done = run_zsync("publish", "--wat", check=None)
     assert done.returncode == 2
     assert "--wat" in done.stderr
 
@@ -137,7 +143,9 @@ def test_errors_as_json(run_zsync, s3, bucket, place):
     import json
 
     (place / "empty.zarr").mkdir()
-    done = run_zsync("publish", str(place / "empty.zarr"), "--target", f"s3://{bucket}/x", "--json", env=s3.env(), check=False)
+    done = run_zsync(
+        "publish", str(place / "empty.zarr"), "--target", f"s3://{bucket}/x", "--json", env=s3.env(), check=None
+    )
     document = json.loads(done.stdout)
     assert (document["status"], document["exit_status"], done.returncode) == ("failed", 3, 3)
     assert "is empty" in document["error"]["message"]
@@ -145,6 +153,8 @@ def test_errors_as_json(run_zsync, s3, bucket, place):
 
 def test_v_shows_the_traceback(run_zsync, s3, bucket, place):
     (place / "empty.zarr").mkdir()
-    done = run_zsync("publish", str(place / "empty.zarr"), "--target", f"s3://{bucket}/x", "-v", env=s3.env(), check=False)
+    done = run_zsync(
+        "publish", str(place / "empty.zarr"), "--target", f"s3://{bucket}/x", "-v", env=s3.env(), check=None
+    )
     assert done.returncode == 3
     assert "Traceback" in done.stderr

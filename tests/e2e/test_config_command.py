@@ -22,7 +22,7 @@ def run_directory(tmp_path):
 def test_init_writes_what_show_understands(run_zsync, tmp_path):
     path = tmp_path / "zsync.yaml"
     assert run_zsync("config", "init", str(path)).returncode == 0
-    again = run_zsync("config", "init", str(path), check=False)
+    again = run_zsync("config", "init", str(path), check=None)
     assert (again.returncode, "there already" in again.stderr) == (2, True)
     shown = run_zsync("config", "show", str(path))
     assert "target:" in shown.stdout
@@ -39,7 +39,9 @@ def test_show_masks_secrets(run_zsync, tmp_path):
 
 
 def test_check_tries_all_that_a_publish_needs(run_zsync, s3, bucket, run_directory):
-    done = run_zsync("config", "check", str(run_directory / "pre.zarr"), "--target", f"s3://{bucket}/x", "--json", env=s3.env())
+    done = run_zsync(
+        "config", "check", str(run_directory / "pre.zarr"), "--target", f"s3://{bucket}/x", "--json", env=s3.env()
+    )
     checks = json.loads(done.stdout)
     assert {check["check"] for check in checks} == {
         "source", "bucket and listing", "reading", "writing", "conditional writing", "deleting",
@@ -57,14 +59,14 @@ def test_check_tries_all_that_a_publish_needs(run_zsync, s3, bucket, run_directo
 )
 def test_check_tells_what_is_wrong(run_zsync, s3, bucket, run_directory, target, environment, says):
     source, target = str(run_directory / "pre.zarr"), target.format(bucket=bucket)
-    done = run_zsync("config", "check", source, "--target", target, env={**s3.env(), **environment}, check=False)
+    done = run_zsync("config", "check", source, "--target", target, env={**s3.env(), **environment}, check=None)
     assert (done.returncode, says in done.stdout) == (1, True), done.stdout
 
 
 def test_check_tells_a_403_from_a_404(run_zsync, s3, bucket, run_directory, tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text(f"source: {run_directory}/pre.zarr\ntarget: s3://{bucket}/x\nstorage: {{anonymous: true}}\n")
-    done = run_zsync("config", "check", str(config), env=s3.env(), check=False)
+    done = run_zsync("config", "check", str(config), env=s3.env(), check=None)
     assert (done.returncode, "permission denied" in done.stdout) == (1, True), done.stdout
 
 
@@ -103,7 +105,13 @@ def test_the_pipelines_run_config(run_zsync, s3, bucket, run_directory, tmp_path
         f"  cog: {{output: {{local: file://{run_directory}/cog/}}, options: {{BLOCKSIZE: 128}}}}\n"
         "input: {files: []}\nchunking: {time: 14}\n"
     )
-    variables = {**s3.env(), "S3_BUCKET": bucket, "S3_ROOT_PREFIX": "a", "COG_DIR_S3": "cogs", "RC_FILE_OVERRIDE": str(path)}
+    variables = {
+        **s3.env(),
+        "S3_BUCKET": bucket,
+        "S3_ROOT_PREFIX": "a",
+        "COG_DIR_S3": "cogs",
+        "RC_FILE_OVERRIDE": str(path),
+    }
     assert "published" in run_zsync(env=variables).stdout
     assert {key.split("/")[0] for key in s3_bytes(s3, bucket, "a/")} == {"pre.zarr", "post.zarr", "cogs", ".zsync"}
     alone = run_zsync("publish", str(path), "--target", f"s3://{bucket}/b", env=s3.env())

@@ -53,5 +53,5 @@ def _regex(glob: str) -> str:
     anchored = glob.strip("/")
     anywhere = "" if "/" in glob.rstrip("/") else "(?:.*/)?"
     # fsspec's translation is of a whole path; it ends in \Z, and ours may go on below a directory.
-    body = re.sub(r"\\[Zz]$", "", glob_translate(anchored, recursive=True, include_hidden=True))
+    body = re.sub(r"\\[Zz]$", "", glob_translate(anchored))
     return rf"{anywhere}{body}(?:/.*)?\Z"

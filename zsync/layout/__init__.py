@@ -14,8 +14,10 @@ from zsync.layout.documents import METADATA_NAMES, same_document
 from zsync.layout.files import describe_files
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
+from zsync.layout.meaning import Meaning, meaning_of
 from zsync.layout.model import Array, Layout, Store
 from zsync.layout.place import place
+from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
 
@@ -27,13 +29,18 @@ __all__ = [
     "Grid",
     "KeyEncoding",
     "Layout",
+    "Meaning",
     "Store",
     "consolidate",
     "content_type",
     "describe",
     "is_metadata",
+    "meaning_of",
+    "members_of",
     "place",
     "same_document",
+    "with_shape",
+    "with_shapes",
 ]
 
 

@@ -1,19 +1,27 @@
 """Deciding, without doing: inventories and policy in, a plan out. Pure."""
 
+from zsync.planning.classify import ArrayChange, ChangeClass, classify, incompatible_findings
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Survey, kept_keys, plan_product, undecided
+from zsync.planning.fence import FenceWrite, fence_of
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.record import manifest_of
 
 __all__ = [
+    "ArrayChange",
+    "ChangeClass",
     "Cost",
+    "FenceWrite",
     "Plan",
     "PlannedProduct",
     "Survey",
     "Wave",
+    "classify",
     "cost_of",
+    "fence_of",
     "guard_findings",
+    "incompatible_findings",
     "kept_keys",
     "manifest_of",
     "plan_product",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
+from zsync.planning.fence import FenceWrite, fence_table
 from zsync.tables import column, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
@@ -61,12 +63,18 @@ class Plan:
         Bytes of the objects that zsync makes itself, by product and key.
     findings
         What was noticed on the way.
+    changes
+        What happens to each array.
+    fence
+        What readers are shown while arrays shrink.
     """
 
     table: pa.Table
     products: tuple[PlannedProduct, ...]
     contents: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    changes: tuple[ArrayChange, ...] = ()
+    fence: tuple[FenceWrite, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -93,6 +101,7 @@ class Plan:
         todo = self.table.filter(
             pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
         )
+        todo = pa.concat_tables([todo, fence_table(self.fence)])
         for stage in STAGES:
             rows = todo.filter(pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
@@ -132,6 +141,7 @@ class Plan:
                 }
                 for product in self.products
             ],
+            "arrays": [change.to_dict() for change in self.changes if change.kind != ChangeClass.UNCHANGED],
             "changes": self.summary(),
             "cost": cost.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],

@@ -168,12 +168,19 @@ def _by_product(wave: Wave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield from rows.items()
 
 
+def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
+    """Return the bytes of an object that zsync makes itself."""
+    if row["stage"] == Stage.FENCE:
+        return next(write.content for write in plan.fence if (write.product, write.key) == (row["product"], row["key"]))
+    return plan.contents.get((row["product"], row["key"]))
+
+
 def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
     target = to.prefix + row["key"]
     if row["stage"] == Stage.RETIRE:
         trash = to.state.trash(to.publication, row["key"]) if to.trashes else None
         return Retire(row["product"], row["key"], target, row["size"] or 0, trash)
-    content = plan.contents.get((row["product"], row["key"]))
+    content = _content(row, plan)
     headers = to.headers.headers(row["key"], row["role"], row["stage"])
     if content is not None:
         return Send(row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"])

@@ -229,9 +229,10 @@ def _survey(config: RunConfig, stock: list[Stock], progress: Progress, *, writes
 def _plan(config: RunConfig, surveyed: list[Surveyed]) -> Plan:
     import pyarrow as pa
 
-    from zsync.planning import Plan, PlannedProduct, guard_findings, plan_product
+    from zsync.planning import Plan, PlannedProduct, guard_findings, incompatible_findings, plan_product
+    from zsync.verbs.changes import array_changes
 
-    tables, planned, findings = [], [], []
+    tables, planned, findings, changes, fence = [], [], [], [], []
     for item in surveyed:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=config.publish.retire == "keep")
@@ -240,9 +241,16 @@ def _plan(config: RunConfig, surveyed: list[Surveyed]) -> Plan:
         planned.append(
             PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
         )
-        findings += [*item.findings, *guard_findings(item.name, table, config.publish.max_delete_limit)]
+        arrays, shown_meanwhile = array_changes(item, table)
+        changes += arrays
+        fence += shown_meanwhile
+        findings += [
+            *item.findings,
+            *guard_findings(item.name, table, config.publish.max_delete_limit),
+            *incompatible_findings(arrays),
+        ]
     contents = {(item.name, key): body for item in surveyed for key, body in item.survey.generated.items()}
-    made = Plan(pa.concat_tables(tables), tuple(planned), contents, tuple(findings))
+    made = Plan(pa.concat_tables(tables), tuple(planned), contents, tuple(findings), tuple(changes), tuple(fence))
     return _with_cog_findings(config, made)
 
 

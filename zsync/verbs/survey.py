@@ -20,7 +20,7 @@ from zsync.planning import Survey, kept_keys, split_arrays, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
 from zsync.storage import connect
-from zsync.tables import MANIFEST, column, scalar
+from zsync.tables import MANIFEST, OBJECTS, column, scalar
 from zsync.transfer import HeaderPolicy
 from zsync.words import Finding, Kind, Role
 
@@ -39,7 +39,7 @@ class Surveyed:
     """One product, with everything that its plan is made of."""
 
     stock: Stock
-    kind: Kind
+    layout: Layout
     headers: HeaderPolicy
     survey: Survey
     findings: tuple[Finding, ...]
@@ -48,6 +48,11 @@ class Surveyed:
     def name(self) -> str:
         """The product's name."""
         return self.stock.product.name
+
+    @property
+    def kind(self) -> Kind:
+        """What the product is."""
+        return self.layout.kind
 
 
 def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
@@ -68,7 +73,7 @@ def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
     target = _target(stock, manifest, lost=bool(findings))
     return Surveyed(
         stock,
-        local.layout.kind,
+        local.layout,
         headers,
         _relate(config, stock, local, target, manifest, headers),
         (*local.findings, *findings),
@@ -187,6 +192,7 @@ def _relate(
     generated = _consolidate(local.layout, extra)
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
+    gone = gone.append_column("selected", selected).filter(is_gone)
     source, objects = _with_generated(local, generated)
     rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
     return Survey(
@@ -195,8 +201,8 @@ def _relate(
         headers=column(headers.digests(rows), pa.string()),
         generated=generated,
         target=target,
-        gone=gone.filter(is_gone),
-        gone_selected=selected.filter(is_gone.combine_chunks()),
+        gone=gone.select(OBJECTS.names),
+        gone_selected=gone["selected"],
         manifest=manifest,
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
     )

@@ -1,0 +1,124 @@
+"""Fixtures that all tests share: servers, fresh buckets, an environment without surprises, the command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from servers import Buckets, MotoServer, RcloneServer
+
+from zsync.devserver import DevServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# On CI every run tries the same examples, and a slow machine is not a failure; at home every run tries others.
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_FAMILIES = ("AWS_", "S3_", "ZSYNC_")
+_PIPELINE = {
+    "LOCAL_ROOT",
+    "PRE_QF_NAME",
+    "POST_QF_NAME",
+    "COG_DIR",
+    "COG_DIR_S3",
+    "DRYRUN",
+    "VERBOSE",
+    "RC_FILE_OVERRIDE",
+}
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Take away everything in the environment that zsync and its libraries read; return the directory of caches."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(_FAMILIES) or name in _PIPELINE or name.upper() in _PROXIES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return home
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[DevServer]:
+    """A SeaweedFS server; if it cannot start, the tests that need it fail."""
+    with DevServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _buckets(s3: DevServer) -> Iterator[Buckets]:
+    buckets = Buckets(s3)
+    yield buckets
+    buckets.close()
+
+
+@pytest.fixture
+def bucket(_buckets: Buckets) -> str:
+    """A fresh bucket of `s3`."""
+    return _buckets.take()
+
+
+@pytest.fixture
+def versioned_bucket(_buckets: Buckets) -> str:
+    """A fresh bucket of `s3` that keeps versions."""
+    return _buckets.take(versioning=True)
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """`rclone serve s3`: a second server, to see whether we depend on the habits of the first."""
+    with RcloneServer(tmp_path_factory.mktemp("rclone") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_s3() -> Iterator[MotoServer]:
+    """moto's server: a third opinion."""
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def run_zsync(tmp_path: Path) -> Run:
+    """Run the command in a process of its own.
+
+    ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any.
+    """
+
+    def run(
+        *args: str | Path,
+        env: dict[str, str] | None = None,
+        check: int | None = 0,
+        cwd: Path | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "zsync", *map(str, args)],
+            env={**os.environ, **(env or {})},
+            cwd=cwd or tmp_path,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+        assert check is None or done.returncode == check, (
+            f"zsync {' '.join(map(str, args))}: status {done.returncode}, not {check}\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    return run

@@ -1,0 +1,176 @@
+"""Trees of files and of objects, and makers of Zarr stores and COGs. Nothing here goes through zsync."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from servers import S3Server, s3_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Tree = Mapping[str, "bytes | str | Tree"]
+
+
+def write_tree(root: Path, tree: Tree) -> Path:
+    """Write ``{"a": {"b": b"..."}}`` as files; keys may hold slashes, an empty mapping is an empty directory."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, content in tree.items():
+        path = root / name
+        if isinstance(content, Mapping):
+            write_tree(path, content)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
+
+
+def read_tree(root: Path) -> dict[str, bytes]:
+    """Return every file below a directory: key to bytes."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def s3_tree(server: S3Server, bucket: str, prefix: str = "") -> dict[str, tuple[int, str]]:
+    """Return every object below a prefix: key relative to it, to size and ETag (without quotes)."""
+    with contextlib.closing(s3_client(server)) as client:
+        return {
+            entry["Key"].removeprefix(prefix).lstrip("/"): (entry["Size"], entry["ETag"].strip('"'))
+            for entry in _listing(client, bucket, prefix)
+        }
+
+
+def s3_bytes(server: S3Server, bucket: str, prefix: str = "") -> dict[str, bytes]:
+    """Return every object below a prefix: key relative to it, to bytes."""
+    with contextlib.closing(s3_client(server)) as client:
+        return {
+            entry["Key"].removeprefix(prefix).lstrip("/"): client.get_object(Bucket=bucket, Key=entry["Key"])[
+                "Body"
+            ].read()
+            for entry in _listing(client, bucket, prefix)
+        }
+
+
+def _listing(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])
+
+
+def weather(n_time: int, nx: int, *, k: int = 1, dtype: str = "f4") -> xr.Dataset:
+    """A dataset whose every value tells its index and the generation `k` it belongs to.
+
+    Values of different generations differ everywhere and none is a fill value; the values of one generation do not
+    depend on the extent. So any mix of two states, and any chunk that is missing, shows.
+    """
+    time, x = np.arange(n_time), np.arange(nx)
+    return xr.Dataset(
+        {"t2m": (("time", "x"), (time[:, None] * 1000.0 + x[None] + k / 8).astype(dtype), {"units": "K"})},
+        coords={"time": (time + 7).astype("i4"), "x": (x + 3).astype("i4")},
+        attrs={"title": "weather"},
+    )
+
+
+def write_store(
+    path: Path,
+    ds: xr.Dataset,
+    *,
+    zarr_format: int = 2,
+    chunks: Mapping[str, int] | None = None,
+    shards: Mapping[str, int] | None = None,
+    groups: Mapping[str, xr.Dataset] | None = None,
+    mode: str = "w",
+) -> Path:
+    """Write a dataset, and others as groups below it, with consolidated metadata at the root.
+
+    Parameters
+    ----------
+    path
+        Directory of the store.
+    ds
+        The root group.
+    zarr_format
+        2 or 3.
+    chunks, shards
+        Chunk and shard lengths by dimension. One-dimensional coordinates get chunks of 4000, as the pipeline writes
+        them, so that a coordinate can grow without a change of its chunk shape.
+    groups
+        Datasets of groups by path, such as ``{"Auxiliary": ...}``.
+    mode
+        As xarray's: ``w`` replaces the store, ``a`` writes into it.
+    """
+    import zarr
+
+    with quiet_zarr():
+        for group, data in {"": ds, **(groups or {})}.items():
+            data.to_zarr(
+                path,
+                group=group.strip("/") or None,
+                mode="a" if group else mode,
+                zarr_format=zarr_format,
+                consolidated=False,
+                encoding={str(name): _encoding(data[name], chunks or {}, shards) for name in data.variables},
+            )
+        zarr.consolidate_metadata(str(path))
+    return path
+
+
+def append(path: Path, ds: xr.Dataset, *, group: str | None = None, dim: str = "time") -> None:
+    """Append along a dimension, as the pipeline does on each run."""
+    import zarr
+
+    with quiet_zarr():
+        ds.to_zarr(path, group=group, append_dim=dim, consolidated=False)
+        zarr.consolidate_metadata(str(path))
+
+
+def _encoding(variable: xr.DataArray, chunks: Mapping[str, int], shards: Mapping[str, int] | None) -> dict[str, Any]:
+    if variable.ndim == 1:
+        return {"chunks": (4000,)}
+    lengths = tuple(chunks.get(str(dim), length) for dim, length in variable.sizes.items())
+    if shards is None or not variable.ndim:
+        return {"chunks": lengths}
+    return {
+        "chunks": lengths,
+        "shards": tuple(
+            shards.get(str(dim), length) for (dim, _), length in zip(variable.sizes.items(), lengths, strict=True)
+        ),
+    }
+
+
+@contextlib.contextmanager
+def quiet_zarr() -> Iterator[None]:
+    """Silence zarr's remarks on format 3: consolidated metadata is not in the specification yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part", category=UserWarning)
+        yield
+
+
+def write_cog(
+    path: Path, array: np.ndarray[Any, Any], *, west: float = -10.0, north: float = 5.0, cell: float = 0.5
+) -> Path:
+    """Write a two-dimensional array as a COG in longitude and latitude."""
+    import rasterio
+    from rasterio.transform import from_origin
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = array.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="COG",
+        height=height,
+        width=width,
+        count=1,
+        dtype=array.dtype.name,
+        crs="EPSG:4326",
+        transform=from_origin(west, north, cell, cell),
+        nodata=float("nan") if array.dtype.kind == "f" else None,
+        blocksize=128,
+        compress="DEFLATE",
+    ) as cog:
+        cog.write(array, 1)
+    return path

@@ -1,0 +1,68 @@
+"""Consolidated metadata as it stands in the target: what it says, and the same with other shapes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zsync.layout.documents import ZARR_JSON, ZARRAY
+
+
+def members_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the documents inside consolidated metadata, by key relative to its group; empty if it has none.
+
+    Parameters
+    ----------
+    document
+        A parsed ``.zmetadata`` (v2) or group ``zarr.json`` (v3).
+    """
+    if "zarr_consolidated_format" in document:
+        inside = document.get("metadata")
+        return dict(inside) if isinstance(inside, Mapping) else {}
+    inside = (document.get("consolidated_metadata") or {}).get("metadata")
+    if not isinstance(inside, Mapping):
+        return {}
+    return {f"{path}/{ZARR_JSON}": inner for path, inner in inside.items()}
+
+
+def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bytes | None:
+    """Return consolidated metadata in which arrays have other shapes; None if it names none of them.
+
+    Parameters
+    ----------
+    document
+        A parsed ``.zmetadata`` (v2) or group ``zarr.json`` (v3).
+    shapes
+        Shapes by path relative to its group.
+    """
+    changed = copy.deepcopy(dict(document))
+    reshape = _reshape_v2 if "zarr_consolidated_format" in changed else _reshape_v3
+    return json.dumps(changed, indent=2).encode() if reshape(changed, shapes) else None
+
+
+def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    inside = document.get("metadata") or {}
+    named = [path for path in shapes if f"{path}/{ZARRAY}" in inside]
+    for path in named:
+        inside[f"{path}/{ZARRAY}"]["shape"] = list(shapes[path])
+    return len(named)
+
+
+def _reshape_v3(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    inside = (document.get("consolidated_metadata") or {}).get("metadata") or {}
+    named = [path for path in shapes if path in inside]
+    for path in named:
+        inside[path]["shape"] = list(shapes[path])
+    # Groups inside may hold copies of their own.
+    for path, inner in inside.items():
+        below = {name.removeprefix(f"{path}/"): shape for name, shape in shapes.items() if name.startswith(f"{path}/")}
+        if below and isinstance(inner, dict):
+            _reshape_v3(inner, below)
+    return len(named)
+
+
+def with_shape(document: Mapping[str, Any], shape: tuple[int, ...]) -> bytes:
+    """Return an array's own document with another shape."""
+    return json.dumps({**document, "shape": list(shape)}, indent=2).encode()

@@ -1,0 +1,104 @@
+"""The fence: what makes shrinking safe (promise P3).
+
+While an array shrinks, no order of its final writes is right: new chunks under old metadata show fill values at the end
+of the old extent, and new metadata over old chunks does the same where it grows on another axis. So readers are first
+shown the element-wise minimum of old and new shapes, in which every cell keeps its value throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from zsync.layout import with_shape, with_shapes
+from zsync.tables import PLAN, column
+from zsync.words import Action, Reason, Role, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zsync.planning.classify import ArrayChange
+
+_ROOT_RANK = 1000  # beyond the depth of any group
+_ARRAY_NAMES = (".zarray", "zarr.json")
+
+
+@dataclass(frozen=True, slots=True)
+class FenceWrite:
+    """One object of a fence: an array's own metadata (rank 0), or consolidated metadata (deepest group first)."""
+
+    product: str
+    store: str
+    key: str
+    rank: int
+    content: bytes
+
+
+def fence_of(changes: Iterable[ArrayChange], published: Mapping[str, Mapping[str, Any]]) -> list[FenceWrite]:
+    """Return the writes that show readers the common extent of all arrays that shrink.
+
+    Parameters
+    ----------
+    changes
+        The changes of one product's arrays.
+    published
+        Parsed metadata objects as they stand in the target, by store and key in it: the own document of each array that
+        shrinks, and every group's consolidated metadata.
+    """
+    shrinking: dict[tuple[str, str], dict[str, tuple[int, ...]]] = {}
+    for change in changes:
+        if change.needs_fence:
+            shrinking.setdefault((change.product, change.store), {})[change.array] = change.common_shape
+    return [
+        write
+        for (product, store), shapes in shrinking.items()
+        for write in _fence_store(product, store, shapes, published.get(store, {}))
+    ]
+
+
+def _fence_store(
+    product: str, store: str, shapes: Mapping[str, tuple[int, ...]], documents: Mapping[str, Any]
+) -> list[FenceWrite]:
+    writes = []
+    for key, document in documents.items():
+        directory, _, name = key.rpartition("/")
+        whole = f"{store}/{key}" if store else key
+        if directory in shapes and name in _ARRAY_NAMES:
+            writes.append(FenceWrite(product, store, whole, 0, with_shape(document, shapes[directory])))
+            continue
+        below = {_relative(path, directory): shape for path, shape in shapes.items() if _is_below(path, directory)}
+        body = with_shapes(document, below)
+        if body is not None:
+            # Like every group stage: deepest first, the root last.
+            depth = directory.count("/") + 1 if directory else 0
+            writes.append(FenceWrite(product, store, whole, _ROOT_RANK - depth, body))
+    return writes
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return not directory or path.startswith(f"{directory}/")
+
+
+def _relative(path: str, directory: str) -> str:
+    return path[len(directory) + 1 :] if directory else path
+
+
+def fence_table(writes: Iterable[FenceWrite]) -> pa.Table:
+    """Return a fence as `zsync.tables.PLAN`."""
+    rows = [
+        {
+            "product": write.product,
+            "key": write.key,
+            "store": write.store,
+            "role": str(Role.METADATA),
+            "stage": str(Stage.FENCE),
+            "rank": write.rank,
+            "action": str(Action.SEND),
+            "reason": str(Reason.FENCE),
+            "size": len(write.content),
+        }
+        for write in writes
+    ]
+    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in PLAN], schema=PLAN)

@@ -1,0 +1,107 @@
+"""What happens to the arrays of a product: read what readers see now, and compare (step 6 of the protocol)."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from zsync.errors import ObjectNotFoundError
+from zsync.layout import members_of
+from zsync.planning import ArrayChange, FenceWrite, classify, fence_of
+from zsync.storage import connect
+from zsync.tables import scalar
+from zsync.words import Action, Kind, Role, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from zsync.verbs.survey import Surveyed
+
+_CONSOLIDATED = (".zmetadata", "zarr.json")
+
+
+def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], list[FenceWrite]]:
+    """Return what happens to each array of a product, and the fence for those that shrink.
+
+    Only stores of which published metadata changes are asked for it; of the others the source's metadata is what is
+    published.
+
+    Parameters
+    ----------
+    item
+        The product.
+    table
+        Its plan, `zsync.tables.PLAN`.
+    """
+    if item.kind != Kind.ZARR:
+        return [], []
+    stores = {prefix: item.layout.stores[prefix] for prefix in _changed_stores(table) if prefix in item.layout.stores}
+    own = {prefix: _read(item, prefix, _group_keys(item, prefix)) for prefix in stores}
+    seen = {prefix: _as_seen(item, prefix, documents) for prefix, documents in own.items()}
+    changes = classify(item.name, table, item.layout.stores, seen)
+    fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
+    known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
+    return changes, fence_of(changes, known)
+
+
+def _changed_stores(table: pa.Table) -> list[str]:
+    """Return the stores of which metadata that is published already will be written anew."""
+    rows = table.filter(
+        pc.and_(
+            pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["etag"])),
+            pc.not_equal(table["stage"], scalar(str(Stage.DATA))),
+        )
+    )
+    return sorted({store for store in rows["store"].to_pylist() if store is not None})
+
+
+def _group_keys(item: Surveyed, prefix: str) -> list[str]:
+    """Return the keys, in a store, of the target's objects that may hold consolidated metadata: the root's first."""
+    survey, store = item.survey, item.layout.stores[prefix]
+    base = f"{prefix}/" if prefix else ""
+    inside = [key[len(base) :] for key in survey.target["key"].to_pylist() if key.startswith(base)]
+    arrays = {f"{path}/zarr.json" if path else "zarr.json" for path in store.arrays}
+    return [key for key in inside if key.rpartition("/")[2] in _CONSOLIDATED and key not in arrays]
+
+
+def _array_keys(changes: Iterable[ArrayChange], prefix: str, zarr_format: int) -> list[str]:
+    name = ".zarray" if zarr_format == 2 else "zarr.json"
+    return [
+        f"{change.array}/{name}" if change.array else name
+        for change in changes
+        if change.store == prefix and change.needs_fence
+    ]
+
+
+def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str, Any]:
+    """Return the documents of a store as most readers see them: from the root's consolidated metadata if it has any."""
+    root: dict[str, Any] = next((documents[name] for name in _CONSOLIDATED if name in documents), {})
+    members = members_of(root)
+    if members:
+        return members
+    base = f"{prefix}/" if prefix else ""
+    rows = item.survey.objects.filter(pc.equal(item.survey.objects["role"], scalar(str(Role.METADATA))))
+    there = set(item.survey.target["key"].to_pylist())
+    keys = [key for key in rows["key"].to_pylist() if key.startswith(base) and key in there]
+    return _read(item, prefix, [key[len(base) :] for key in keys])
+
+
+def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
+    """Read metadata objects of a store in the target; what is gone or cannot be understood is left out."""
+    store, path = connect(item.stock.spec), item.stock.product.location.path
+    base = "".join(f"{part}/" for part in (path, prefix) if part)
+
+    def one(key: str) -> tuple[str, Any]:
+        try:
+            document = json.loads(store.get(base + key).data)
+        except (ObjectNotFoundError, ValueError):
+            return key, None
+        return key, document if isinstance(document, dict) else None
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-changes") as pool:
+        return {key: document for key, document in pool.map(one, keys) if document is not None}
