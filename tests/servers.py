@@ -119,7 +119,8 @@ class RcloneServer:
 
     def create_bucket(self, name: str, *, versioning: bool = False) -> None:
         assert not versioning, "rclone keeps no versions"
-        (self.directory / name).mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(s3_client(self)) as client:
+            client.create_bucket(Bucket=name)
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,7 @@ def test_wrong_credentials_and_no_network(run_zsync, s3, bucket, place, environm
         ("sorce: {place}\ntarget: s3://{bucket}/x\n", "did you mean source"),
         ("source: {place}\n", "target"),
         (
-            "source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b.zarr, to: good.zarr}}}}\n",
+            "source: {place}\ntarget: s3://{bucket}/x\nproducts: {{a: good.zarr, b: {{path: b, to: good.zarr}}}}\n",
             "one target",
         ),
         (

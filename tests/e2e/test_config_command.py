@@ -31,7 +31,8 @@ def test_init_writes_what_show_understands(run_zsync, tmp_path):
 def test_show_masks_secrets(run_zsync, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(
-        "source: /data\ntarget: s3://bucket/x\nstorage: {access_key_id: AKIASECRETNAME, secret_access_key: verysecret}\n"
+        "source: /data\ntarget: s3://bucket/x\n"
+        "storage: {access_key_id: AKIASECRETNAME, secret_access_key: verysecret}\n"
     )
     shown = run_zsync("config", "show", str(path), "-v")
     assert "verysecret" not in shown.stdout + shown.stderr
@@ -122,7 +123,8 @@ def test_the_pipelines_run_config(run_zsync, s3, bucket, run_directory, tmp_path
 def test_output_on_s3_leaves_nothing_to_do(run_zsync, tmp_path):
     path = tmp_path / "rc.yaml"
     path.write_text(
-        "output:\n  s3: {url: s3://there/x, region: us-west-2, auth: {accessKeyID: AKIAX, secretAccessKey: verysecret}}\n"
+        "output:\n  s3: {url: s3://there/x, region: us-west-2,"
+        " auth: {accessKeyID: AKIAX, secretAccessKey: verysecret}}\n"
         "  naming: {pre_qf: pre.zarr, post_qf: post.zarr}\n"
     )
     done = run_zsync("publish", str(path), "--target", "s3://bucket/x")
@@ -148,7 +150,8 @@ def test_plan_out_and_report(run_zsync, s3, bucket, run_directory, tmp_path):
     import pyarrow.parquet as pq
 
     done = run_zsync(
-        "plan", str(run_directory / "pre.zarr"), "--target", f"s3://{bucket}/x", "--plan-out", str(tmp_path / "plan.parquet"),
+        "plan", str(run_directory / "pre.zarr"), "--target", f"s3://{bucket}/x",
+        "--plan-out", str(tmp_path / "plan.parquet"),
         "--report", str(tmp_path / "plan.html"), env=s3.env(),
     )  # fmt: skip
     assert "at S3's list price" in done.stdout

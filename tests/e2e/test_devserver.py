@@ -189,7 +189,13 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "import os, signal, sys; from zsync.devserver import DevServer;"
         f"print(DevServer({str(tmp_path / 'data')!r}).start().pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     assert until(lambda: is_gone(int(done.stdout)))
 

@@ -68,6 +68,10 @@ def config(s3, bucket, tmp_path):
     }
 
 
+def without_state(objects):
+    return {key: body for key, body in objects.items() if not key.startswith(".zsync/")}
+
+
 def sent(result):
     return {product.name: product.sent for product in result.products}
 
@@ -90,10 +94,7 @@ def test_other_tools_see_the_same_objects(config, s3, bucket, tmp_path):
     result = zsync.publish(config, progress=False)
     assert result.status == "published"
     local = read_tree(Path(config["source"]))
-    assert s3_bytes(s3, bucket, "products/run/") == {
-        **{key: body for key, body in local.items()},
-        **{key: body for key, body in s3_bytes(s3, bucket, "products/run/").items() if key.startswith(".zsync/")},
-    }
+    assert without_state(s3_bytes(s3, bucket, "products/run/")) == local
     environment = {**os.environ, **s3.env()}
     rclone_config = tmp_path / "rclone.conf"
     rclone_config.write_text(
@@ -101,7 +102,10 @@ def test_other_tools_see_the_same_objects(config, s3, bucket, tmp_path):
     )
     here = Path(sys.executable).parent
     checked = subprocess.run(
-        [here / "rclone", "--config", rclone_config, "check", config["source"], f"s3:{bucket}/products/run", "--exclude", ".zsync/**"],
+        [
+            here / "rclone", "--config", rclone_config, "check", config["source"], f"s3:{bucket}/products/run",
+            "--exclude", ".zsync/**",
+        ],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
@@ -310,9 +314,7 @@ def test_an_object_beyond_64_mib_goes_up_in_parts(s3, bucket, tmp_path, config):
 def test_both_transports_publish_the_same(config, s3, bucket, transport):
     config["target"] = f"s3://{bucket}/{transport}"
     assert zsync.publish(config, transport=transport, progress=False).status == "published"
-    published = {
-        key: body for key, body in s3_bytes(s3, bucket, f"{transport}/").items() if not key.startswith(".zsync/")
-    }
+    published = without_state(s3_bytes(s3, bucket, f"{transport}/"))
     assert published == read_tree(Path(config["source"]))
     assert zsync.publish(config, transport=transport, progress=False).status == "unchanged"
 
@@ -320,7 +322,7 @@ def test_both_transports_publish_the_same(config, s3, bucket, transport):
 def test_a_directory_is_a_target_too(config, tmp_path):
     config["target"] = f"file://{tmp_path}/published"
     assert zsync.publish(config, progress=False).status == "published"
-    published = {key: body for key, body in read_tree(tmp_path / "published").items() if not key.startswith(".zsync/")}
+    published = without_state(read_tree(tmp_path / "published"))
     assert published == read_tree(Path(config["source"]))
     assert zsync.publish(config, progress=False).status == "unchanged"
     chunk = Path(config["source"]) / "pre_qf.zarr" / "t2m" / "0.0"
@@ -330,9 +332,7 @@ def test_a_directory_is_a_target_too(config, tmp_path):
 
 def test_the_serial_executor_does_the_same(config, s3, bucket):
     assert zsync.publish(config, scheduler="serial", progress=False).status == "published"
-    published = {
-        key: body for key, body in s3_bytes(s3, bucket, "products/run/").items() if not key.startswith(".zsync/")
-    }
+    published = without_state(s3_bytes(s3, bucket, "products/run/"))
     assert published == read_tree(Path(config["source"]))
 
 
@@ -369,10 +369,12 @@ def test_a_plan_says_what_and_why_and_writes_nothing(config, s3, bucket, tmp_pat
 
 def test_a_file_that_is_no_tiff_is_refused_and_one_that_is_no_cog_is_told(config, s3, bucket):
     cogs = Path(config["source"]) / "cog"
-    with rasterio.open(cogs / "plain.tif", "w", driver="GTiff", width=2048, height=1024, count=1, dtype="float32") as file:
+    with rasterio.open(
+        cogs / "plain.tif", "w", driver="GTiff", width=2048, height=1024, count=1, dtype="float32"
+    ) as file:
         file.write(np.zeros((1, 1024, 2048), "f4"))
     result = zsync.publish(config, progress=False)
-    assert ["not-a-cog"] == [finding.code for finding in result.findings]
+    assert [finding.code for finding in result.findings] == ["not-a-cog"]
     (cogs / "broken.tif").write_bytes(b"no tiff at all")
     with pytest.raises(zsync.ZsyncError) as raised:
         zsync.publish(config, progress=False)

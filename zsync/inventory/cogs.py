@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,20 @@ def judge_cogs(root: str, product: str, rows: pa.Table, policy: str) -> list[Fin
     """
     import pyarrow.compute as pc
 
-    keys = rows.filter(pc.equal(rows["role"], str(Role.COG)))["source_key"].to_pylist()
+    from zsync.tables import scalar
+
+    keys = rows.filter(pc.equal(rows["role"], scalar(str(Role.COG))))["source_key"].to_pylist()
     for key in keys:
         _check_header(f"{root}/{key}")
     if policy == "off" or not keys:
         return []
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="zsync-cog") as pool:
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with (
+        warnings.catch_warnings(),  # here, for it is of the whole process, and not in the threads
+        ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="zsync-cog") as pool,
+    ):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         verdicts = list(pool.map(lambda key: _verdict(f"{root}/{key}"), keys))
     bad = [(key, verdict) for key, verdict in zip(keys, verdicts, strict=True) if verdict is not None]
     if not bad:

@@ -52,7 +52,7 @@ class Meaning:
 
     def difference(self, other: Meaning) -> tuple[str, Any, Any] | None:
         """Return the first rule that differs, with both values; None if chunks decode the same under both."""
-        for name in sorted({*self.rules, *other.rules}):
+        for name in sorted({*self.rules, *other.rules}, key=lambda name: (name != "format", name)):
             mine, theirs = self.rules.get(name), other.rules.get(name)
             if not same_document({"attributes": {"rule": mine}}, {"attributes": {"rule": theirs}}):
                 return name, mine, theirs

@@ -6,23 +6,22 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import ObjectNotFoundError
 from zsync.layout import members_of
 from zsync.planning import ArrayChange, FenceWrite, classify, fence_of
 from zsync.storage import connect
-from zsync.tables import scalar
-from zsync.words import Action, Kind, Role, Stage
+from zsync.tables import column, scalar
+from zsync.words import Action, Kind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pyarrow as pa
-
     from zsync.verbs.survey import Surveyed
 
-_CONSOLIDATED = (".zmetadata", "zarr.json")
+_CONSOLIDATED = ("zarr.json", ".zmetadata")  # where a group has both, readers take it for v3
 
 
 def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], list[FenceWrite]]:
@@ -50,13 +49,10 @@ def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], l
 
 
 def _changed_stores(table: pa.Table) -> list[str]:
-    """Return the stores of which metadata that is published already will be written anew."""
-    rows = table.filter(
-        pc.and_(
-            pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["etag"])),
-            pc.not_equal(table["stage"], scalar(str(Stage.DATA))),
-        )
-    )
+    """Return the stores of which metadata that is published already will be written anew, or retired."""
+    acted = pc.is_in(table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+    is_metadata = pc.is_in(table["role"], column([str(Role.METADATA), str(Role.CONSOLIDATED)], pa.string()))
+    rows = table.filter(pc.and_(pc.and_(acted, is_metadata), pc.is_valid(table["etag"])))
     return sorted({store for store in rows["store"].to_pylist() if store is not None})
 
 

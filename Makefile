@@ -1,0 +1,53 @@
+# make demo    the whole story on real data, against an S3 server on this machine
+# make test    everything that CI asks: ruff, mypy, import contracts, tests
+# make lint    the same without the tests
+# make bench   measure
+# make clean   remove the environment and all caches
+#
+# The environment is made once in .venv, and again when pyproject.toml changes. PYTHON=... chooses the interpreter.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?=
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(STAMP)
+	$(BIN)/python -m zsync demo
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	@for file in benchmarks/bench_*.py; do \
+	    [ -e "$$file" ] || { echo "there are no benchmarks/bench_*.py" >&2; exit 1; }; \
+	    echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find zsync tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Every candidate is asked for its version: a shim that is there need not run.
+$(STAMP): pyproject.toml
+	@if ! $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then \
+	    rm -rf $(VENV); \
+	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	        "$$python" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || continue; \
+	        echo "environment: $$("$$python" --version) in $(VENV)"; \
+	        "$$python" -m venv $(VENV) || exit 1; \
+	        break; \
+	    done; \
+	    [ -x $(BIN)/python ] || { \
+	        echo "No Python 3.11 or newer (with venv) was found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The whole story on real data: make products, publish them, read them back, change them, publish again."""
