@@ -40,14 +40,14 @@ clean:
 $(STAMP): pyproject.toml
 	@if ! $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then \
 	    rm -rf $(VENV); \
-	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	    for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	        "$$python" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || continue; \
 	        echo "environment: $$("$$python" --version) in $(VENV)"; \
 	        "$$python" -m venv $(VENV) || exit 1; \
 	        break; \
 	    done; \
 	    [ -x $(BIN)/python ] || { \
-	        echo "No Python 3.11 or newer (with venv) was found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	        echo "No Python 3.11 or newer (with venv) at: $(or $(PYTHON),python3 ... python3.11); name one: make PYTHON=PATH" >&2; exit 1; }; \
 	fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@

@@ -10,7 +10,6 @@ import contextlib
 import json
 import shutil
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -655,7 +654,7 @@ def test_p10_unchanged_arrays_share_their_part_of_the_manifest(site):
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def test_secrets_stay_out_of_everything(site, tmp_path, caplog):
+def test_secrets_stay_out_of_everything(site, tmp_path, clean_environment, caplog):
     import logging
 
     caplog.set_level(logging.DEBUG)
@@ -673,6 +672,8 @@ def test_secrets_stay_out_of_everything(site, tmp_path, caplog):
     ]  # fmt: skip
     bodies = [text.encode() for text in texts] + [(tmp_path / "plan.parquet").read_bytes()]
     bodies += list(s3_bytes(site.s3, site.bucket, "").values())
-    bodies += [path.read_bytes() for path in Path(tmp_path).parent.rglob("*") if path.is_file()]
+    caches = [path.read_bytes() for path in clean_environment.rglob("*") if path.is_file()]
+    assert caches
+    bodies += caches
     secret = site.s3.secret_key.encode()
     assert not any(secret in body for body in bodies)

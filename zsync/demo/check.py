@@ -61,7 +61,9 @@ def check(root: Path, target: str, storage: Mapping[str, str]) -> Compared:
         for size in _check_group(store, group, f"{target}/{store.relative_to(root).as_posix()}", storage)
     ]
     images = sorted((root / COG).glob("*.tif"))
-    with rasterio.Env(session=_Keys(storage), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", VSI_CACHE="FALSE"):
+    # GDAL remembers what it has read under a name for as long as the process lives, unless it is told not to.
+    fresh = {"CPL_VSIL_CURL_NON_CACHED": "/vsis3/", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    with rasterio.Env(session=_Keys(storage), **fresh):
         pixels = [_check_cog(image, f"{target}/{COG}/{image.name}") for image in images]
     return Compared(len(stores(root)), len(sizes), sum(sizes), len(images), sum(pixels))
 
