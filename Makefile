@@ -49,5 +49,5 @@ $(STAMP): pyproject.toml
 	    [ -x $(BIN)/python ] || { \
 	        echo "No Python 3.11 or newer (with venv) at: $(or $(PYTHON),python3 ... python3.11); name one: make PYTHON=PATH" >&2; exit 1; }; \
 	fi
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@

@@ -15,6 +15,7 @@ import pytest
 import rasterio
 import xarray as xr
 import zarr
+from rasterio.transform import from_origin
 from trees import read_tree, s3_bytes, weather, write_cog, write_store
 
 import zsync
@@ -369,8 +370,9 @@ def test_a_plan_says_what_and_why_and_writes_nothing(config, s3, bucket, tmp_pat
 
 def test_a_file_that_is_no_tiff_is_refused_and_one_that_is_no_cog_is_told(config, s3, bucket):
     cogs = Path(config["source"]) / "cog"
+    profile = {"width": 2048, "height": 1024, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
     with rasterio.open(
-        cogs / "plain.tif", "w", driver="GTiff", width=2048, height=1024, count=1, dtype="float32"
+        cogs / "plain.tif", "w", driver="GTiff", transform=from_origin(-10, 50, 0.5, 0.5), **profile
     ) as file:
         file.write(np.zeros((1, 1024, 2048), "f4"))
     result = zsync.publish(config, progress=False)

@@ -73,7 +73,7 @@ def _check_group(store: Path, group: str | None, url: str, storage: Mapping[str,
     options: dict[str, Any] = {"group": group, "consolidated": True, "decode_times": False, "chunks": None}
     with (
         xr.open_zarr(store, **options) as here,
-        xr.open_zarr(url, storage_options=_s3fs_options(storage), **options) as there,
+        xr.open_zarr(url, storage_options=s3fs_options(storage), **options) as there,
     ):
         where = url if group is None else f"{url} ({group})"
         _same(set(here.variables), set(there.variables), "variables", where)
@@ -109,7 +109,8 @@ def _same(here: object, there: object, what: str, where: str) -> None:
         raise VerifyError(f"{what} differ from the source ({there!r}, not {here!r})", where)
 
 
-def _s3fs_options(storage: Mapping[str, str]) -> dict[str, Any]:
+def s3fs_options(storage: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `storage_options` that xarray takes, from the `storage` of the configuration."""
     return {
         "key": storage["access_key_id"],
         "secret": storage["secret_access_key"],

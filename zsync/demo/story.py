@@ -17,6 +17,7 @@ from rich.table import Table
 import zsync
 from zsync.demo import data
 from zsync.demo.check import check
+from zsync.demo.reader import Reader
 from zsync.devserver import DevServer, until_told, wait
 from zsync.errors import ConfigError, VerifyError
 from zsync.report.format import human_bytes
@@ -94,12 +95,14 @@ class _Story:
         self._heading("The same again")
         self._publish("unchanged", why="Nothing changed: nothing is sent, and nothing but the listing is asked for.")
 
-        self._heading("A new month")
+        self._heading("A new month, while somebody reads")
         data.append_month(self.root, _MONTHS)
-        self._publish(
-            "published",
-            why="`time` grew: the last chunks, the arrays' shapes, each store's consolidated metadata, and new COGs.",
-        )
+        with Reader(self.root, TARGET, self.storage).reading() as seen:
+            self._publish(
+                "published",
+                why="`time` grew: the last chunks, the arrays' shapes, each store's consolidated metadata, and new COGs.",
+            )
+        self._show_what_was_seen(seen)
         self._read_back()
 
         self._heading("One value, same size, same modification time")
@@ -155,6 +158,14 @@ class _Story:
             f"Read back through xarray and GDAL: {compared.values:,} values of {compared.variables} variables in"
             f" {compared.stores} stores and {compared.pixels:,} pixels of {compared.cogs} COGs"
             f" equal the source ({time.monotonic() - begun:.1f} s)."
+        )
+
+    def _show_what_was_seen(self, seen: Counter[int]) -> None:
+        if set(seen) != {_MONTHS, _MONTHS + 1}:
+            raise VerifyError(f"the reader did not see the store before and after: {dict(seen)}", TARGET)
+        self.console.print(
+            f"A reader who opened {data.POST_QF} again and again meanwhile saw {_MONTHS} months {seen[_MONTHS]} times and"
+            f" {_MONTHS + 1} months {seen[_MONTHS + 1]} times, every value right each time, and nothing in between."
         )
 
     def _show_products(self, seconds: float) -> None:
