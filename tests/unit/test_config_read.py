@@ -92,7 +92,7 @@ def test_files(tmp_path, name, text):
         ("c.yaml", "source: /x\nsource: /y\n", ["not valid YAML", "line 2", "source", "twice"]),
         ("c.yaml", "publish:\n  workers: 1\n  retire: keep\n  workers: 2\n", ["line 4", "workers", "twice"]),
         ("c.yaml", "[" * 3000, ["not valid YAML"]),
-        ("c.json", '{"source": "/x",\n}', ["not valid JSON", "line 2"]),
+        ("c.json", '{"source": "/x",\n"target" }', ["not valid JSON", "line 2"]),
         ("c.json", '{"source": "/x", "source": "/y"}', ["not valid JSON", "source", "twice"]),
         ("c.json", "[" * 100_000, ["not valid JSON"]),
         ("c.toml", 'source = "/x"\nb = \n', ["not valid TOML", "line 2"]),

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_SECONDS = 20.0
-
 
 class Reader:
     """Opens the store of all sites again and again, as its users do, and compares what it finds with the source.
@@ -38,34 +36,31 @@ class Reader:
             self._expected: Any = store[VARIABLE].values
         self._url = f"{target}/{POST_QF}"
         self._storage_options = s3fs_options(storage)
-        self._has_read, self._is_over = threading.Event(), threading.Event()
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._read_until_over, name="reader", daemon=True)
         self._error: Exception | None = None
         self.seen: Counter[int] = Counter()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Counter[int]]:
-        """Read as long as the context lasts, at least once before and once after it; raise what a read raised."""
+        """Read once before, as often as there is time for during, and once after; raise what a read raised."""
+        self._read()
         self._thread.start()
         try:
-            self._has_read.wait(_SECONDS)
             yield self.seen
-            self._has_read.clear()
-            self._has_read.wait(_SECONDS)
         finally:
             self._is_over.set()
-            self._thread.join(_SECONDS)
+            self._thread.join()
         if self._error is not None:
             raise self._error
+        self._read()
 
     def _read_until_over(self) -> None:
         try:
             while not self._is_over.is_set():
                 self._read()
-                self._has_read.set()
         except Exception as error:  # noqa: BLE001 - whatever a user would have seen; raised again by `reading`
             self._error = error
-            self._has_read.set()
 
     def _read(self) -> None:
         with xr.open_zarr(self._url, storage_options=self._storage_options, consolidated=True, chunks=None) as store:

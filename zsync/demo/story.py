@@ -100,7 +100,7 @@ class _Story:
         with Reader(self.root, TARGET, self.storage).reading() as seen:
             self._publish(
                 "published",
-                why="`time` grew: the last chunks, the arrays' shapes, each store's consolidated metadata, and new COGs.",
+                why="`time` grew: last chunks, the arrays' shapes, each store's consolidated metadata, and new COGs.",
             )
         self._show_what_was_seen(seen)
         self._read_back()
@@ -164,8 +164,8 @@ class _Story:
         if set(seen) != {_MONTHS, _MONTHS + 1}:
             raise VerifyError(f"the reader did not see the store before and after: {dict(seen)}", TARGET)
         self.console.print(
-            f"A reader who opened {data.POST_QF} again and again meanwhile saw {_MONTHS} months {seen[_MONTHS]} times and"
-            f" {_MONTHS + 1} months {seen[_MONTHS + 1]} times, every value right each time, and nothing in between."
+            f"Of a reader's {seen.total()} reads of {data.POST_QF} before, during and after, {seen[_MONTHS]} found"
+            f" {_MONTHS} months and {seen[_MONTHS + 1]} found {_MONTHS + 1}: every value right, nothing in between."
         )
 
     def _show_products(self, seconds: float) -> None:
