@@ -209,7 +209,7 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
         if plan_out is not None and result.plan is not None:
             result.plan.write_parquet(str(plan_out))
         if report is not None:
-            from zsync.report.html import page
+            from zsync.verbs.show import page
 
             report.write_text(page(result), encoding="utf-8")
     except OSError as error:
@@ -217,7 +217,8 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
 
 
 def _show(result: PublishResult, *, as_json: bool) -> None:
-    from zsync.report.text import findings_text, plan_text, result_text
+    from zsync.report.text import findings_text
+    from zsync.verbs.show import result_text
 
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
@@ -225,6 +226,8 @@ def _show(result: PublishResult, *, as_json: bool) -> None:
     if result.findings:
         typer.echo(findings_text(result.findings), err=True)
     if result.status == "planned" and result.plan is not None:
+        from zsync.planning.show import plan_text
+
         typer.echo(plan_text(result.plan))
     else:
         typer.echo(result_text(result))

@@ -209,7 +209,7 @@ def _consolidate(store: Path) -> None:
 
 
 def _encodings(data: xr.Dataset) -> dict[str, dict[str, Any]]:
-    from numcodecs import Blosc  # type: ignore[import-untyped]
+    from numcodecs import Blosc
 
     compressor = Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE)
     return {

@@ -159,6 +159,6 @@ class Plan:
         pq.write_table(self.table, path, compression="zstd")
 
     def _repr_html_(self) -> str:
-        from zsync.report.html import plan_html
+        from zsync.planning.show import plan_html
 
         return plan_html(self)

@@ -1,8 +1,6 @@
-"""Numbers and places for people."""
+"""Numbers for people."""
 
 from __future__ import annotations
-
-from typing import Any
 
 
 def human_bytes(count: int) -> str:
@@ -21,9 +19,3 @@ def human_bytes(count: int) -> str:
         if size < 1024:
             return f"{size:.1f} {unit}"
     return f"{size / 1024:.1f} TiB"
-
-
-def place(row: dict[str, Any]) -> str:
-    """Return where in its product a row of a summary lies: store and array."""
-    inside = "/".join(part for part in (row["store"], row["array"]) if part)
-    return inside or ("(metadata)" if row["store"] is not None else "")

@@ -7,12 +7,9 @@ import sys
 import threading
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from zsync.report.format import human_bytes
-
-if TYPE_CHECKING:
-    from zsync.transfer import Progress
 
 log = logging.getLogger("zsync.progress")
 
@@ -26,6 +23,19 @@ _STEPS = {
     "root": "root metadata",
     "retire": "retiring",
 }
+
+
+class Progress(Protocol):
+    """Told what is happening; every method is called from the thread that publishes."""
+
+    def begin(self, step: str, objects: int, size: int) -> None:
+        """Begin a step of the protocol, of so many objects and bytes."""
+
+    def advance(self, objects: int, size: int) -> None:
+        """Go on by so many objects and bytes."""
+
+    def end(self) -> None:
+        """End the step, complete or not."""
 
 
 def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - True and False are what users say

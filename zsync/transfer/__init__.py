@@ -1,7 +1,7 @@
 """Bytes in motion: batches, dask, headers."""
 
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
-from zsync.transfer.engine import Destination, Progress, carry_out
+from zsync.transfer.engine import Destination, carry_out
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
 from zsync.transfer.headers import HeaderPolicy
 
@@ -12,7 +12,6 @@ __all__ = [
     "Failure",
     "HeaderPolicy",
     "Outcome",
-    "Progress",
     "Receipt",
     "Retire",
     "Send",

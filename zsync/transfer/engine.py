@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ZsyncError
 from zsync.inventory.digest import Signature
@@ -16,22 +16,10 @@ if TYPE_CHECKING:
 
     from zsync.planning import Plan, Wave
     from zsync.publication import StateKeys
+    from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
     from zsync.transfer.executor import Executor
     from zsync.transfer.headers import HeaderPolicy
-
-
-class Progress(Protocol):
-    """Told what is happening; every method is called from the thread that publishes."""
-
-    def begin(self, step: str, objects: int, size: int) -> None:
-        """Begin a step of the protocol, of so many objects and bytes."""
-
-    def advance(self, objects: int, size: int) -> None:
-        """Go on by so many objects and bytes."""
-
-    def end(self) -> None:
-        """End the step, complete or not."""
 
 
 @dataclass(frozen=True, slots=True)

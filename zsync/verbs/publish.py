@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from zsync.planning import Plan
     from zsync.publication import Part, PublishedProduct
-    from zsync.transfer import Destination, Progress, Receipt
+    from zsync.report.progress import Progress
+    from zsync.transfer import Destination, Receipt
     from zsync.verbs.stock import Stock
     from zsync.verbs.survey import Surveyed
 
@@ -112,7 +113,7 @@ class PublishResult:
         return pd.DataFrame([product.to_dict() for product in self.products])
 
     def _repr_html_(self) -> str:
-        from zsync.report.html import result_html
+        from zsync.verbs.show import result_html
 
         return result_html(self)
 
@@ -143,7 +144,7 @@ def publish(
         A `distributed.Client`; not available in this version.
     progress
         True for progress bars, False for none, None for what suits the place, or an object of your own with the
-        methods of `zsync.transfer.Progress`.
+        methods of `zsync.report.progress.Progress`.
     **overrides
         Any option of the configuration by its name, for instance ``retire="keep"`` or ``workers=8``.
 

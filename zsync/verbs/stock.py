@@ -16,7 +16,7 @@ from zsync.storage import StoreSpec, connect, spec_for
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct, RunConfig
-    from zsync.transfer import Progress
+    from zsync.report.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.layout import Layout
+    from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
-    from zsync.transfer import Progress
     from zsync.verbs.stock import Stock
 
 

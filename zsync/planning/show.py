@@ -1,0 +1,117 @@
+"""How a plan shows itself: as text for the command, as HTML for notebooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zsync.report.format import human_bytes
+from zsync.report.html import findings_html, html_table
+from zsync.report.text import columns
+from zsync.words import Action
+
+if TYPE_CHECKING:
+    from zsync.planning.model import Plan
+
+_LINES = 60
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan, summed up by product and array, with what it would cost."""
+    lines = []
+    for product in plan.products:
+        counts = ", ".join(
+            f"{plan.count(action, product.name):,} {word}"
+            for action, word in (
+                (Action.SEND, "to send"),
+                (Action.UNCHANGED, "unchanged"),
+                (Action.RETIRE, f"to retire ({product.retire})"),
+                (Action.KEEP, "kept"),
+            )
+            if action in (Action.SEND, Action.UNCHANGED) or plan.count(action, product.name)
+        )
+        size = human_bytes(plan.bytes(Action.SEND, product.name))
+        lines.append(f"{product.name} -> {product.url}: {counts}, {size}")
+        rows = [
+            [f"  {row['action']}", _place(row) or ".", f"{row['objects']:,}", human_bytes(row["bytes"]), row["reason"]]
+            for row in plan.summary()
+            if row["product"] == product.name and row["action"] in (Action.SEND, Action.RETIRE)
+        ]
+        if rows:
+            lines.append(columns(rows[:_LINES]))
+        if len(rows) > _LINES:
+            lines.append(f"  and {len(rows) - _LINES:,} more lines; --json or --plan-out has all")
+        lines += _classes_text(plan, product.name)
+    cost = plan.cost()
+    requests = (
+        f"{cost.puts:,} PUT, {cost.copies:,} COPY, {cost.lists:,} LIST, {cost.gets:,} GET, {cost.deletes:,} DELETE"
+    )
+    lines.append(f"requests: {requests}; about ${cost.dollars:.4f} at S3's list price")
+    return "\n".join(lines)
+
+
+# What readers may see while a change of this class is made.
+_MEANWHILE = {
+    ChangeClass.APPEND: "readers see the old extent, then the new one",
+    ChangeClass.SHRINK: "readers see the old extent, then the new one",
+    ChangeClass.RESIZE: "readers see the old extent, then what both have in common, then the new one",
+    ChangeClass.UPDATE: "not atomic: while these chunks are replaced, readers may see old and new values side by side",
+    ChangeClass.INCOMPATIBLE: "refused",
+}
+_NAMES = 8
+
+
+def _classes_text(plan: Plan, product: str) -> list[str]:
+    """Return a line a class of change: how many arrays, which, and what readers may see meanwhile."""
+    lines = []
+    for kind in ChangeClass:
+        changes = [change for change in plan.changes if change.product == product and change.kind == kind]
+        if not changes or kind == ChangeClass.UNCHANGED:
+            continue
+        names = [change.name.removeprefix(f"{product}/") for change in changes]
+        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+        inside = sum(change.inside for change in changes)
+        count = f", {inside:,} chunks inside the old extent" if inside else ""
+        said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
+        lines.append(f"  {kind}: {', '.join(names[:_NAMES])}{more}{count}{said}")
+    return lines
+
+
+def plan_html(plan: Plan) -> str:
+    """Return a plan as HTML: totals a product, then what changes by array."""
+    totals = [
+        [
+            product.name,
+            product.url,
+            *(plan.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
+            human_bytes(plan.bytes(Action.SEND, product.name)),
+        ]
+        for product in plan.products
+    ]
+    changes = [row for row in plan.summary() if row["action"] in (Action.SEND, Action.RETIRE)]
+    parts = [html_table(["product", "target", "to send", "unchanged", "to retire", "size"], totals)]
+    if changes:
+        rows = [
+            [row["product"], _place(row), row["action"], row["reason"], row["objects"], human_bytes(row["bytes"])]
+            for row in changes
+        ]
+        parts.append(html_table(["product", "array", "action", "reason", "objects", "size"], rows))
+    arrays = [
+        [change.name, change.kind, change.old_shape or "", change.new_shape or "", change.inside, change.detail]
+        for change in plan.changes
+        if change.kind != ChangeClass.UNCHANGED
+    ]
+    if arrays:
+        head = ["array", "change", "old shape", "new shape", "chunks inside the old extent", ""]
+        parts.append(html_table(head, arrays))
+    cost = plan.cost()
+    parts.append(
+        f"<p>{cost.puts + cost.copies + cost.lists:,} writes and listings, about ${cost.dollars:.4f} at list price</p>"
+    )
+    parts.append(findings_html(plan.findings))
+    return "\n".join(part for part in parts if part)
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Return where in its product a row of a summary lies: store and array."""
+    inside = "/".join(part for part in (row["store"], row["array"]) if part)
+    return inside or ("(metadata)" if row["store"] is not None else "")
