@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zsync.planning.classify import ChangeClass
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
