@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PRICE_PUT = 0.005 / 1000  # PUT, COPY, POST, LIST
 PRICE_GET = 0.0004 / 1000  # GET, HEAD and all other requests
 
-_STATE_WRITES = 3  # manifest part, publication, head
+_STATE_WRITES = 5  # lease taken and given back, manifest part, publication, head
+_STATE_READS = 2  # lease, head
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
         puts=_puts(sent) + (0 if idle else _STATE_WRITES * len(retire)),
         copies=copies,
         lists=in_target // 1000 + len(retire),
-        gets=len(retire),
+        gets=_STATE_READS * len(retire),
         deletes=-(-len(retired) // 1000),
     )
 

@@ -119,7 +119,10 @@ class Plan:
 
     def cost(self) -> Cost:
         """Return what carrying it out takes in requests, and at S3's list price."""
-        return cost_of(self.table, {product.name: product.retire for product in self.products})
+        return cost_of(
+            pa.concat_tables([self.table, fence_table(self.fence)]),
+            {product.name: product.retire for product in self.products},
+        )
 
     def vanished(self) -> int:
         """Return the number of published chunks inside their grid that the source no longer has."""

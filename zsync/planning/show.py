@@ -42,6 +42,11 @@ def plan_text(plan: Plan) -> str:
         if len(rows) > _LINES:
             lines.append(f"  and {len(rows) - _LINES:,} more lines; --json or --plan-out has all")
         lines += _classes_text(plan, product.name)
+        fence = sum(write.product == product.name for write in plan.fence)
+        if fence:
+            lines.append(
+                f"  fence: {fence} metadata objects go first, so that no reader sees a cell that is neither old nor new"
+            )
     cost = plan.cost()
     requests = (
         f"{cost.puts:,} PUT, {cost.copies:,} COPY, {cost.lists:,} LIST, {cost.gets:,} GET, {cost.deletes:,} DELETE"
