@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from contextlib import contextmanager
@@ -321,6 +322,7 @@ def demo(
 def _door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     """Turn every error into one line and its exit status; a traceback only with -v."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminate)
     _set_level(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     try:
         yield
@@ -329,7 +331,7 @@ def _door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) 
     except KeyboardInterrupt as error:
         _tell(
             error,
-            "interrupted; readers see what they saw before",
+            "interrupted",
             int(ExitStatus.FAILED),
             as_json=as_json,
             verbose=verbose,
@@ -339,6 +341,11 @@ def _door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) 
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
         said = f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; run with -v and report it"
         _tell(error, said, int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    """Stop as at Ctrl-C: at a safe point, and with the lease given back."""
+    raise KeyboardInterrupt
 
 
 def _set_level(level: int) -> None:

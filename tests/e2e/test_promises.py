@@ -9,7 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -677,3 +681,30 @@ def test_secrets_stay_out_of_everything(site, tmp_path, clean_environment, caplo
     bodies += caches
     secret = site.s3.secret_key.encode()
     assert not any(secret in body for body in bodies)
+
+
+# --- stopping ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_p9_a_signal_stops_at_a_safe_point_and_gives_the_lease_back(site, tmp_path, sent):
+    site.store("a.zarr", weather(12, 8))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(site.config()))
+    site.proxy.faults.append(on(Fault.delay(2), method="PUT", key="run/a.zarr/t2m/.zarray"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zsync", "publish", str(config)], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    while not any(exchange.key == "run/a.zarr/t2m/.zarray" for exchange in site.proxy.requests):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "readers see what they saw before" in said
+    assert "Traceback" not in said
+    assert site.read("a.zarr") == "FileNotFoundError"
+    lease = json.loads(s3_bytes(site.s3, site.bucket, "run/.zsync/a.zarr/")["lease.json"])
+    assert lease["by"] == {}
+    assert site.publish().status == "published"
+    assert same(site.read("a.zarr"), weather(12, 8))

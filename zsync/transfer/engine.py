@@ -69,7 +69,7 @@ def carry_out(
     progress: Progress,
     receipts: list[Receipt],
     *,
-    before_wave: Callable[[], None] = lambda: None,
+    before_wave: Callable[[Wave], None] = lambda _wave: None,
 ) -> None:
     """Carry out a plan.
 
@@ -102,7 +102,7 @@ def carry_out(
         progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
         try:
             for wave in waves:
-                before_wave()
+                before_wave(wave)
                 _carry_out_wave(plan, wave, destinations, executor, progress, receipts)
         finally:
             progress.end()

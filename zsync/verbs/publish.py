@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -13,19 +14,21 @@ from zsync.errors import ConfigError, GuardError
 from zsync.report.progress import progress_for
 from zsync.verbs.memo import Memo
 from zsync.verbs.stock import take_stock
-from zsync.words import Action, Finding
+from zsync.words import Action, Finding, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
-    from zsync.planning import Plan
+    from zsync.planning import Plan, Wave
     from zsync.publication import Part, PublishedProduct
     from zsync.report.progress import Progress
     from zsync.transfer import Destination, Receipt
     from zsync.verbs.stock import Stock
     from zsync.verbs.survey import Surveyed
+
+log = logging.getLogger(__name__)
 
 Status = Literal["published", "unchanged", "planned"]
 
@@ -296,14 +299,36 @@ def _carry_out(config: RunConfig, surveyed: list[Surveyed], plan: Plan, progress
     destinations = {item.name: _destination(item, plan, publication) for item in surveyed}
     executor = executor_for(config.publish.scheduler, config.publish.workers)
     claims = [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in surveyed]
+    reached: list[Stage] = []
     with Leases(claims, publication, __version__) as leases:
+
+        def before_wave(wave: Wave) -> None:
+            leases.check()
+            reached.append(wave.stage)
+
         try:
-            carry_out(plan, destinations, executor, progress, receipts, before_wave=leases.check)
+            carry_out(plan, destinations, executor, progress, receipts, before_wave=before_wave)
+            leases.check()
+            _commit(surveyed, plan, publication, receipts)
+        except BaseException:
+            log.warning("stopped: %s", _what_readers_see(plan, reached))
+            raise
         finally:
             _remember(surveyed, receipts)
-        leases.check()
-        _commit(surveyed, plan, publication, receipts)
     return publication
+
+
+def _what_readers_see(plan: Plan, reached: list[Stage]) -> str:
+    """Say what readers see after a publish that stopped in the last of the stages that it reached."""
+    if Stage.RETIRE in reached:
+        return "readers see the new state, whole; publish again to finish and to put it on record"
+    if Stage.ROOT in reached:
+        return "readers see each store whole, some perhaps in its new state already; publish again to finish"
+    if Stage.FENCE in reached:
+        return "readers see of arrays that shrink what old and new have in common; publish again to finish"
+    if Stage.DATA in reached and any(change.inside for change in plan.changes):
+        return "readers see what they saw before, perhaps with new values in chunks that are replaced; publish again"
+    return "readers see what they saw before; publish again to finish"
 
 
 def _remember(surveyed: list[Surveyed], receipts: list[Receipt]) -> None:
