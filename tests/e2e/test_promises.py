@@ -683,7 +683,7 @@ def test_secrets_stay_out_of_everything(site, tmp_path, clean_environment, caplo
     assert not any(secret in body for body in bodies)
 
 
-# --- stopping ----------------------------------------------------------------------------------------------------------
+# --- stopping ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -703,7 +703,7 @@ def test_p9_a_signal_stops_at_a_safe_point_and_gives_the_lease_back(site, tmp_pa
     assert process.returncode == 1
     assert "readers see what they saw before" in said
     assert "Traceback" not in said
-    assert site.read("a.zarr") == "FileNotFoundError"
+    assert site.read("a.zarr") in ("FileNotFoundError", "GroupNotFoundError")
     lease = json.loads(s3_bytes(site.s3, site.bucket, "run/.zsync/a.zarr/")["lease.json"])
     assert lease["by"] == {}
     assert site.publish().status == "published"

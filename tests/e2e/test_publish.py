@@ -331,6 +331,18 @@ def test_a_directory_is_a_target_too(config, tmp_path):
     assert sent(zsync.publish(config, progress=False)) == {"pre_qf": 1, "post_qf": 0, "cog": 0}
 
 
+def test_any_fsspec_url_is_a_target(config):
+    import fsspec
+
+    config["target"] = "memory://published/run"
+    assert zsync.publish(config, progress=False).status == "published"
+    memory = fsspec.filesystem("memory")
+    found = {path.removeprefix("/published/run/"): memory.cat_file(path) for path in memory.find("/published/run")}
+    assert without_state(found) == read_tree(Path(config["source"]))
+    assert zsync.publish(config, progress=False).status == "unchanged"
+    memory.rm("/published", recursive=True)
+
+
 def test_the_serial_executor_does_the_same(config, s3, bucket):
     assert zsync.publish(config, scheduler="serial", progress=False).status == "published"
     published = without_state(s3_bytes(s3, bucket, "products/run/"))

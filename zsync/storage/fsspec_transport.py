@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import uuid
 from contextlib import contextmanager
@@ -193,8 +194,13 @@ def _token(info: dict[str, Any]) -> str | None:
     for name in ("ETag", "etag", "md5Hash", "generation"):
         if info.get(name):
             return str(info[name]).strip('"')
-    moments = [str(info[name]) for name in ("mtime", "ino", "modified", "created") if info.get(name) is not None]
+    moments = [_stamp(info[name]) for name in ("mtime", "ino", "modified", "created") if info.get(name) is not None]
     return "-".join([*moments, str(info["size"])]) if moments else None
+
+
+def _stamp(value: Any) -> str:
+    """Write a moment in one way: one file system tells it as a number here and as a date there."""
+    return str(value.timestamp() if isinstance(value, dt.datetime) else value)
 
 
 @contextmanager
