@@ -76,8 +76,16 @@ def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
         local.layout,
         headers,
         _relate(config, stock, local, target, manifest, headers),
-        (*local.findings, *findings),
+        (*local.findings, *findings, *_shortcomings(stock)),
     )
+
+
+def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
+    """Say what the target cannot do that a promise rests on."""
+    if connect(stock.spec).capabilities.conditional_put:
+        return ()
+    message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
+    return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
 
 
 def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
