@@ -24,7 +24,7 @@ from zsync.errors import (
     TransientError,
 )
 from zsync.publication.conditional import STATE_HEADERS, write_document
-from zsync.publication.process import is_dead, this_process
+from zsync.publication.process import is_dead, is_this, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +39,8 @@ TTL_S = 60.0  # seconds that a lease holds without being renewed
 SKEW_S = 10.0  # seconds that clocks of two machines may differ
 FORMAT = 1
 
+_at_work: set[str] = set()  # the publications that this process is at work on
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
@@ -52,17 +54,22 @@ class LeaseState:
         Who holds it; empty if nobody does.
     since, expires
         ISO 8601, UTC.
+    publication
+        The publication that it was taken for.
     """
 
     etag: str | None = None
     by: dict[str, str] = field(default_factory=dict)
     since: str = ""
     expires: str = ""
+    publication: str = ""
 
     def is_held(self, now: dt.datetime) -> bool:
-        """Return whether somebody holds it: not given back, not run out, and its process not known to be dead."""
+        """Return whether somebody holds it: not given back, not run out, and its holder not known to be gone."""
         if not self.by or is_dead(self.by):
             return False
+        if is_this(self.by) and self.publication not in _at_work:
+            return False  # a publish of this very process that could not give it back
         return now < dt.datetime.fromisoformat(self.expires) + dt.timedelta(seconds=SKEW_S)
 
     @property
@@ -91,7 +98,7 @@ def read_lease(store: ObjectStore, keys: StateKeys) -> LeaseState:
         by = {str(name): str(value) for name, value in document["by"].items()}
         if by:
             dt.datetime.fromisoformat(document["expires"])
-        return LeaseState(found.etag, by, document["since"], document["expires"])
+        return LeaseState(found.etag, by, document["since"], document["expires"], str(document["publication"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TargetError("the lease cannot be read", store.url(keys.lease), "delete it if nobody publishes") from error
 
@@ -215,6 +222,7 @@ class Leases:
         self._held: list[Lease] = []
 
     def __enter__(self) -> Self:
+        _at_work.add(self._publication)
         try:
             for store, keys, state in self._products:
                 lease = Lease(store, keys, self._publication, self._version, self._ttl_s)
@@ -238,6 +246,7 @@ class Leases:
     def _release(self) -> None:
         for lease in self._backwards():
             lease.release()
+        _at_work.discard(self._publication)
 
     def _backwards(self) -> Iterator[Lease]:
         while self._held:

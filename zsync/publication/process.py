@@ -29,6 +29,13 @@ def this_process(version: str) -> dict[str, str]:
     }
 
 
+def is_this(process: dict[str, str]) -> bool:
+    """Return whether a process is the one that asks."""
+    pid = os.getpid()
+    mine = (_machine(), str(pid), _started(pid))
+    return bool(mine[0]) and (process.get("machine"), process.get("pid"), process.get("started")) == mine
+
+
 def is_dead(process: dict[str, str]) -> bool:
     """Return whether a process is known to run no more: one of this machine only; of others nothing is known."""
     machine = _machine()
