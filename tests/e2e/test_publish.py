@@ -331,6 +331,16 @@ def test_a_directory_is_a_target_too(config, tmp_path):
     assert sent(zsync.publish(config, progress=False)) == {"pre_qf": 1, "post_qf": 0, "cog": 0}
 
 
+def test_what_stands_for_a_directory_is_left_alone(config, s3, bucket):
+    client(s3).put_object(Bucket=bucket, Key="products/run/pre_qf.zarr/folder/", Body=b"")
+    client(s3).put_object(Bucket=bucket, Key="products/run/pre_qf.zarr/empty", Body=b"")
+    result = zsync.publish(config, max_delete=1, progress=False)
+    assert [product.retired for product in result.products] == [1, 0, 0]  # the empty object is one
+    assert zsync.publish(config, progress=False).status == "unchanged"
+    listed = client(s3).list_objects_v2(Bucket=bucket, Prefix="products/run/pre_qf.zarr/folder")
+    assert [entry["Key"] for entry in listed["Contents"]] == ["products/run/pre_qf.zarr/folder/"]
+
+
 def test_any_fsspec_url_is_a_target(config):
     import fsspec
 

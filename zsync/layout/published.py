@@ -27,7 +27,7 @@ def members_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bytes | None:
-    """Return consolidated metadata in which arrays have other shapes; None if it names none of them.
+    """Return consolidated metadata in which arrays have other shapes; None if that changes nothing.
 
     Parameters
     ----------
@@ -43,23 +43,26 @@ def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
 
 def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
     inside = document.get("metadata") or {}
-    named = [path for path in shapes if f"{path}/{ZARRAY}" in inside]
-    for path in named:
-        inside[f"{path}/{ZARRAY}"]["shape"] = list(shapes[path])
-    return len(named)
+    named = {path: inside[f"{path}/{ZARRAY}"] for path in shapes if f"{path}/{ZARRAY}" in inside}
+    return sum(_reshape(document, shapes[path]) for path, document in named.items())
 
 
 def _reshape_v3(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
     inside = (document.get("consolidated_metadata") or {}).get("metadata") or {}
-    named = [path for path in shapes if path in inside]
-    for path in named:
-        inside[path]["shape"] = list(shapes[path])
+    changed = sum(_reshape(inside[path], shape) for path, shape in shapes.items() if path in inside)
     # Groups inside may hold copies of their own.
     for path, inner in inside.items():
         below = {name.removeprefix(f"{path}/"): shape for name, shape in shapes.items() if name.startswith(f"{path}/")}
         if below and isinstance(inner, dict):
-            _reshape_v3(inner, below)
-    return len(named)
+            changed += _reshape_v3(inner, below)
+    return changed
+
+
+def _reshape(array: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Give an array's document another shape; return whether it had one."""
+    differs = array.get("shape") != list(shape)
+    array["shape"] = list(shape)
+    return differs
 
 
 def with_shape(document: Mapping[str, Any], shape: tuple[int, ...]) -> bytes:

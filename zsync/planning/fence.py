@@ -66,6 +66,8 @@ def _fence_store(
         directory, _, name = key.rpartition("/")
         whole = f"{store}/{key}" if store else key
         if directory in shapes and name in _ARRAY_NAMES:
+            if tuple(document["shape"]) == shapes[directory]:
+                continue  # a run that was cut off had got so far
             writes.append(FenceWrite(product, store, whole, 0, with_shape(document, shapes[directory])))
             continue
         below = {_relative(path, directory): shape for path, shape in shapes.items() if _is_below(path, directory)}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.errors import ConfigError, SourceError, TargetError
+from zsync.errors import ConfigError, ObjectNotFoundError, SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, list_target
 from zsync.inventory.digest import Signature, Wanted, read_blocks
 from zsync.layout import consolidate, describe, is_metadata, place
@@ -70,7 +70,7 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
 def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
-    target = _target(stock, manifest, lost=bool(findings))
+    target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
     return Surveyed(
         stock,
         local.layout,
@@ -102,6 +102,33 @@ def _target(stock: Stock, manifest: pa.Table, *, lost: bool) -> pa.Table:
     if lost or stock.head.publication is None:
         return list_target(connect(stock.spec), stock.product.location.path).table()
     return manifest.select(["key", "size", "etag"])
+
+
+def _without_markers(stock: Stock, target: pa.Table, local: _Local) -> pa.Table:
+    """Return the target without what stands for a directory there: an empty object whose key ends in ``/``.
+
+    Consoles make them, and some services after deletions. A listing shows them without the slash, under a key that
+    does not exist. Only keys that the source lacks are looked at.
+    """
+    empty = pc.and_(
+        pc.equal(target["size"], scalar(0, pa.int64())), pc.invert(pc.is_in(target["key"], local.source["key"]))
+    )
+    suspects = target.filter(empty)["key"].to_pylist()
+    if not suspects:
+        return target
+    store, path = connect(stock.spec), stock.product.location.path
+    base = f"{path}/" if path else ""
+
+    def is_marker(key: str) -> bool:
+        try:
+            store.head(base + key)
+        except ObjectNotFoundError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
+        markers = [key for key, found in zip(suspects, pool.map(is_marker, suspects), strict=True) if found]
+    return target.filter(pc.invert(pc.is_in(target["key"], column(markers, pa.string()))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,91 @@
+"""A run and its target: published through the proxy by zsync, read directly by the real readers."""
+
+from __future__ import annotations
+
+import contextlib
+
+import xarray as xr
+from trees import write_store
+
+import zsync
+
+CHUNKS = {"time": 5, "x": 4}
+
+
+class Site:
+    """One target, reached through the proxy by zsync and directly by readers."""
+
+    def __init__(self, s3, proxy, bucket, root):
+        self.s3, self.proxy, self.bucket, self.root = s3, proxy, bucket, root
+        self.prefix = "run"
+        self.products: dict[str, dict[str, str]] = {}
+
+    def store(self, name, data, **options):
+        write_store(self.root / name, data, chunks=CHUNKS, **options)
+        self.products.setdefault(name.split("/")[0], {"path": name.split("/")[0], "kind": "zarr"})
+
+    def config(self, **more):
+        return {
+            "source": str(self.root),
+            "target": f"s3://{self.bucket}/{self.prefix}",
+            "products": self.products,
+            "storage": {
+                "endpoint_url": self.proxy.endpoint_url,
+                "region": self.s3.region,
+                "access_key_id": self.s3.access_key,
+                "secret_access_key": self.s3.secret_key,
+            },
+            **more,
+        }
+
+    def publish(self, **overrides):
+        return zsync.publish(self.config(), progress=False, **overrides)
+
+    def read(self, store, *, consolidated=True, group=None):
+        """Return the store as a reader sees it, or the name of the error that it gets."""
+        options = {
+            "key": self.s3.access_key,
+            "secret": self.s3.secret_key,
+            "endpoint_url": self.s3.endpoint_url,
+            "use_listings_cache": False,
+        }
+        try:
+            return xr.open_zarr(
+                f"s3://{self.bucket}/{self.prefix}/{store}",
+                consolidated=consolidated,
+                group=group,
+                storage_options=options,
+            ).load()
+        except Exception as error:
+            return type(error).__name__
+
+    def writes(self):
+        return [
+            (e.method, e.key.removeprefix(f"{self.prefix}/"))
+            for e in self.proxy.completed
+            if e.is_write and e.status == 200
+        ]
+
+    def puts(self):
+        return [key for method, key in self.writes() if method == "PUT" and not key.startswith(".zsync/")]
+
+
+@contextlib.contextmanager
+def looking(site, look):
+    """Look after every write."""
+
+    def watch(exchange):
+        if exchange.is_write and "/.zsync/" not in f"/{exchange.key}":
+            look(exchange.key)
+
+    site.proxy.watchers.append(watch)
+    yield
+    site.proxy.watchers.remove(watch)
+
+
+def collapse(seen):
+    return [value for i, value in enumerate(seen) if i == 0 or value != seen[i - 1]]
+
+
+def same(left, right):
+    return isinstance(left, xr.Dataset) and left.equals(right)
