@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from proxy import Fault, Proxy
+from proxy import Fault, Proxy, on
 from target import Site, same
 from trees import read_tree, s3_tree, weather
 
@@ -67,6 +67,24 @@ def check_readers(site, old, states):
     # Arrays turn over one by one there: lengths may conflict (ValueError), values are never wrong.
     assert isinstance(bypassing, str) or any(same(bypassing, state) for state in states.values())
     assert not isinstance(bypassing, str) or bypassing == "ValueError" or (old is None and bypassing in NOT_FOUND)
+
+
+def test_a_fence_is_never_taken_for_the_source(s3, bucket, tmp_path, monkeypatch):
+    """Digests of what was sent are kept for the next run; those of a fence's objects are not those of any file."""
+    monkeypatch.setattr("zsync.inventory.cache.RACY_NS", 0)
+    with Proxy(s3.endpoint_url) as proxy:
+        site = Site(s3, proxy, bucket, tmp_path / "run")
+        site.store("a.zarr", weather(10, 8))
+        site.publish()
+        shutil.rmtree(site.root)
+        site.store("a.zarr", weather(13, 6))
+        proxy.faults.append(on(Fault.error(403, "AccessDenied"), method="PUT", key="run/a.zarr/t2m/[0-9]*"))
+        with pytest.raises(zsync.ZsyncError):
+            site.publish(max_delete="100%")
+        assert same(site.read("a.zarr"), weather(10, 6))  # the fence stands
+        assert site.publish(max_delete="100%").status == "published"
+        assert same(site.read("a.zarr"), weather(13, 6))
+        assert site.publish().status == "unchanged"
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ class DigestCache:
         self._path = cache_directory() / "digests" / f"{name}.arrow"
 
     def fill(self, table: pa.Table) -> pa.Table:
-        """Return a source inventory with the digests that are known."""
+        """Return a source inventory with the digests that are known; those that it has already stay."""
         import pyarrow.compute as pc
 
         from zsync.tables import NO_TEXT, scalar
@@ -57,7 +57,7 @@ class DigestCache:
         for name in _STATS:
             same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), scalar(False)))
         for name in ("digest", "etag"):
-            known = pc.if_else(same, kept[name].take(where), NO_TEXT)
+            known = pc.coalesce(table[name], pc.if_else(same, kept[name].take(where), NO_TEXT))
             table = table.set_column(table.schema.get_field_index(name), name, known)
         return table
 

@@ -143,7 +143,8 @@ def _carry_out_wave(
     try:
         executor.run(work, batches, collector)
     finally:
-        receipts += collector.receipts
+        if wave.stage != Stage.FENCE:  # what a fence shows is neither the source's content nor what stays
+            receipts += collector.receipts
     if work is send_batch and len(collector.receipts) != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - len(collector.receipts)} objects of stage {wave.stage} have no receipt")
@@ -169,7 +170,8 @@ def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
         trash = to.state.trash(to.publication, row["key"]) if to.trashes else None
         return Retire(row["product"], row["key"], target, row["size"] or 0, trash)
     content = _content(row, plan)
-    headers = to.headers.headers(row["key"], row["role"], row["stage"])
+    stage = Stage.ROOT if row["stage"] == Stage.FENCE else row["stage"]
+    headers = to.headers.headers(row["key"], row["role"], stage)
     if content is not None:
         return Send(row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"])
     return Send(
