@@ -203,8 +203,8 @@ def part_sizes(size: int, count: int) -> list[int]:
 
     Examples
     --------
-    >>> part_sizes(20 * 2**20, 3)
-    [8388608, 10485760]
+    >>> part_sizes(17 * 2**20, 2)
+    [16777216, 10485760, 15728640]
     """
     fitting = [part for part in _PART_SIZES if -(-size // part) == count]
     even = -(-size // count) if count else size  # tools that cut evenly round the part up to whole MiB

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from zsync.config import Location
 
-# File systems show a file while it is being written: there an object is written beside its place and then renamed.
-_WRITTEN_IN_PLACE = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs"}
+# These show a file while it is being written: there an object is written beside its place and then renamed.
+_WRITTEN_IN_PLACE = {"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs"}
 
 
 class FsspecTransport(ObjectStore):
@@ -91,7 +91,12 @@ class FsspecTransport(ObjectStore):
     def get(self, key: str) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
-            stored = self.head(key)  # first: if the object is replaced between the two, the condition of a write fails
+            try:
+                # First: if the object is replaced between the two, the condition of a write that follows fails.
+                stored = self.head(key)
+            except PermissionDeniedError:
+                self._fs.cat_file(self._path(key))  # a HEAD has no error document; a GET says why
+                raise
             return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
 
     def head(self, key: str) -> Stored:

@@ -1,0 +1,272 @@
+"""What every transport must do, in the same words for all: S3 through obstore and s3fs, a file system, memory.
+
+What the store says is checked behind its back, with boto3 or the file system itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from servers import s3_client
+
+from zsync.config import Location, Storage
+from zsync.errors import (
+    CredentialsError,
+    NetworkError,
+    NoBucketError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    TargetError,
+)
+from zsync.storage import Headers, ObjectStore, connect, spec_for
+
+S3 = ["obstore", "s3fs"]
+ALL = [*S3, "file", "memory"]
+ODD = [
+    "a b",
+    "a+b",
+    "a%b",
+    "a%20b",
+    "ä/ö",
+    "日本",
+    "a#b",
+    "a?b",
+    "a&b=c",
+    "~a",
+    "a[0]",
+    ".hidden/.zarray",
+    "a'b",
+    "a,b;c",
+]
+
+
+@dataclass
+class Place:
+    """A store, and the prefix that a test has for itself."""
+
+    store: ObjectStore
+    base: str
+
+    def put(self, key, body=b"x", headers=PLAIN):
+        return self.store.put(self.base + key, body, headers)
+
+    def keys(self, prefix=""):
+        return [key.removeprefix(self.base) for page in self.store.list(self.base + prefix) for key in page.keys]
+
+
+def settings(server, **more):
+    given = {"endpoint_url": server.endpoint_url, "region": "us-east-1"}
+    keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
+    return Storage(**{**given, **keys, **more})
+
+
+def place(name, server, bucket, tmp_path, **more):
+    prefix = f"{uuid.uuid4().hex}/"
+    if name == "file":
+        location = Location.parse(f"file://{tmp_path}")
+        return Place(connect(spec_for(location, Storage())), f"{location.path}/{prefix}")
+    if name == "memory":
+        return Place(connect(spec_for(Location.parse("memory://contract"), Storage())), prefix)
+    transport = "fsspec" if name == "s3fs" else "obstore"
+    spec = spec_for(Location.parse(f"s3://{bucket}/x"), settings(server, **more), transport)
+    return Place(connect(spec), prefix)
+
+
+@pytest.fixture(params=ALL)
+def any_place(request, s3, bucket, tmp_path):
+    return place(request.param, s3, bucket, tmp_path)
+
+
+@pytest.fixture(params=S3)
+def s3_place(request, s3, bucket, tmp_path):
+    return place(request.param, s3, bucket, tmp_path)
+
+
+def test_what_is_put_is_there(any_place):
+    stored = any_place.put("a/b", b"hello")
+    found = any_place.store.get(any_place.base + "a/b")
+    assert (found.data, found.etag) == (b"hello", stored.etag)
+    assert any_place.store.head(any_place.base + "a/b") == stored
+    again = any_place.put("a/b", b"other")
+    assert again.etag != stored.etag
+    assert any_place.store.get(any_place.base + "a/b").data == b"other"
+
+
+def test_a_listing_tells_keys_sizes_and_etags(any_place):
+    stored = {key: any_place.put(key, key.encode()) for key in ("a/b", "a/c/d", "ab/e", "f")}
+    [*pages] = any_place.store.list(any_place.base)
+    rows = [row for page in pages for row in zip(page.keys, page.sizes, page.etags, strict=True)]
+    assert sorted(rows) == sorted((any_place.base + key, len(key), stored[key].etag) for key in stored)
+    assert sorted(any_place.keys("a/")) == ["a/b", "a/c/d"]
+    assert any_place.keys("absent/") == []
+
+
+def test_one_level(any_place):
+    for key in ("a/b", "a/c/d", "ab/e", "f"):
+        any_place.put(key)
+    page, prefixes = any_place.store.list_level(any_place.base)
+    assert [*page.keys] == [any_place.base + "f"]
+    assert sorted(prefixes) == [any_place.base + "a/", any_place.base + "ab/"]
+    assert any_place.store.list_level(any_place.base + "absent/")[1] == []
+
+
+@pytest.mark.parametrize("key", ODD)
+def test_odd_keys(any_place, key):
+    any_place.put(key, b"odd")
+    assert any_place.keys() == [key]
+    assert any_place.store.get(any_place.base + key).data == b"odd"
+    any_place.store.delete([any_place.base + key])
+    assert any_place.keys() == []
+
+
+def test_what_is_copied_and_deleted(any_place):
+    any_place.put("a", b"one")
+    any_place.store.copy(any_place.base + "a", any_place.base + "deep/er/b")
+    assert any_place.store.get(any_place.base + "deep/er/b").data == b"one"
+    any_place.store.delete([any_place.base + key for key in ("a", "absent")])
+    assert any_place.keys() == ["deep/er/b"]
+
+
+def test_what_is_absent_is_not_found(any_place):
+    for ask in (any_place.store.get, any_place.store.head):
+        with pytest.raises(ObjectNotFoundError):
+            ask(any_place.base + "absent")
+
+
+def test_parts(any_place):
+    blocks = [bytes([number]) * (6 * 2**20) for number in range(3)]
+    stored = any_place.store.put_parts(any_place.base + "large", iter(blocks), Headers(), 6 * 2**20)
+    found = any_place.store.get(any_place.base + "large")
+    assert (found.data, found.etag) == (b"".join(blocks), stored.etag)
+
+
+def test_parts_that_break_off_leave_nothing(any_place, s3, bucket, tmp_path):
+    class BrokenError(Exception):
+        pass
+
+    def blocks():
+        yield b"a" * (6 * 2**20)
+        yield b"b" * (6 * 2**20)
+        raise BrokenError
+
+    with pytest.raises(BrokenError):
+        any_place.store.put_parts(any_place.base + "large", blocks(), Headers(), 6 * 2**20)
+    assert any_place.keys() == []
+    assert not [path for path in Path(tmp_path).rglob("*") if path.is_file()]
+    with contextlib.closing(s3_client(s3)) as client:
+        uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    assert not [upload for upload in uploads if upload["Key"].startswith(any_place.base)]
+
+
+def test_conditional_writes(any_place):
+    key = any_place.base + "head"
+    if not any_place.store.capabilities.conditional_put:
+        with pytest.raises(TargetError):
+            any_place.store.put_if(key, b"1", Headers(), None)
+        return
+    first = any_place.store.put_if(key, b"1", Headers(), None)
+    with pytest.raises(PreconditionError):
+        any_place.store.put_if(key, b"2", Headers(), None)
+    second = any_place.store.put_if(key, b"2", Headers(), first.etag)
+    with pytest.raises(PreconditionError):
+        any_place.store.put_if(key, b"3", Headers(), first.etag)
+    assert any_place.store.get(key).data == b"2"
+    assert any_place.store.head(key).etag == second.etag
+
+
+def test_etags_are_md5s_where_the_store_says_so(any_place):
+    stored = any_place.put("a", b"hello")
+    is_md5 = stored.etag == hashlib.md5(b"hello").hexdigest()
+    assert is_md5 == any_place.store.capabilities.etag_is_md5
+
+
+def test_headers_are_stored(s3_place, s3, bucket):
+    headers = Headers("application/x-test", "no-cache", None, (("run", "7"), ("site", "north")), (("author", "me"),))
+    s3_place.put("a", b"x", headers)
+    with contextlib.closing(s3_client(s3)) as client:
+        answer = client.head_object(Bucket=bucket, Key=s3_place.base + "a")
+        tags = client.get_object_tagging(Bucket=bucket, Key=s3_place.base + "a")["TagSet"]
+    assert (answer["ContentType"], answer["CacheControl"]) == ("application/x-test", "no-cache")
+    assert answer["Metadata"] == {"author": "me"}
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"run": "7", "site": "north"}
+    assert not answer.get("ContentEncoding")
+
+
+def test_versions_are_told(s3, versioned_bucket, tmp_path):
+    for name in S3:
+        versioned = place(name, s3, versioned_bucket, tmp_path)
+        first, second = versioned.put("a", b"1"), versioned.put("a", b"2")
+        assert first.version
+        assert second.version not in (None, first.version)
+        assert versioned.store.get(versioned.base + "a").version == second.version
+
+
+def test_a_listing_of_many_is_complete(s3_place):
+    from concurrent.futures import ThreadPoolExecutor
+
+    wanted = [f"a/{number:04d}" for number in range(1100)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(s3_place.put, wanted))
+    assert sorted(s3_place.keys()) == wanted
+
+
+@pytest.mark.parametrize("name", S3)
+@pytest.mark.parametrize("ask", ["list", "list_level", "get"])
+def test_a_bucket_that_is_absent(name, ask, s3, tmp_path):
+    absent = place(name, s3, "no-such-bucket-here", tmp_path)
+    expected = NoBucketError if (name, ask) != ("s3fs", "get") else TargetError  # a HEAD does not say what is absent
+    with pytest.raises(expected):
+        tuple(getattr(absent.store, ask)("x/"))
+
+
+@pytest.mark.parametrize("name", S3)
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ({"secret_access_key": "wrong"}, CredentialsError),
+        ({"access_key_id": "unknown"}, CredentialsError),
+        ({"access_key_id": None, "secret_access_key": None, "anonymous": True}, PermissionDeniedError),
+        ({"endpoint_url": "http://127.0.0.1:9"}, NetworkError),
+    ],
+)
+def test_errors_say_what_is_wrong_and_travel(name, keys, error, s3, bucket, tmp_path):
+    wrong = place(name, s3, bucket, tmp_path, **keys)
+    for action in (lambda: wrong.put("a"), lambda: wrong.store.get("a"), lambda: wrong.store.list_level("")):
+        with pytest.raises(error) as raised:
+            action()
+        again = pickle.loads(pickle.dumps(raised.value))
+        assert (type(again), str(again)) == (error, str(raised.value))
+        assert "\n" not in str(again)
+        assert s3.secret_key not in str(again)
+
+
+@pytest.mark.parametrize("name", S3)
+def test_a_spec_holds_no_secret(name, s3, bucket):
+    spec = spec_for(Location.parse(f"s3://{bucket}/x"), settings(s3), "fsspec" if name == "s3fs" else "obstore")
+    assert s3.secret_key.encode() not in pickle.dumps(spec)
+    assert s3.secret_key not in repr(spec)
+    assert connect(pickle.loads(pickle.dumps(spec))) is connect(spec)
+
+
+@pytest.mark.parametrize("name", S3)
+@pytest.mark.parametrize("server", ["moto_s3", "rclone_s3"])
+def test_other_servers(name, server, request, tmp_path):
+    """A second and a third opinion: we do not depend on the habits of one server."""
+    other = request.getfixturevalue(server)
+    other.create_bucket(f"opinion-{name}")
+    there = place(name, other, f"opinion-{name}", tmp_path)
+    for key in ("a/b", "a/c/d", "ab/e"):
+        there.put(key, key.encode(), Headers("text/plain"))
+    assert sorted(there.keys()) == ["a/b", "a/c/d", "ab/e"]
+    assert there.store.get(there.base + "a/c/d").data == b"a/c/d"
+    assert there.store.head(there.base + "a/b").etag == hashlib.md5(b"a/b").hexdigest()
+    there.store.delete([there.base + "a/b"])
+    with pytest.raises(ObjectNotFoundError):
+        there.store.get(there.base + "a/b")
