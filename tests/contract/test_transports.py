@@ -47,6 +47,9 @@ ODD = [
 ]
 
 
+PLAIN = Headers()
+
+
 @dataclass
 class Place:
     """A store, and the prefix that a test has for itself."""
