@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zsync.config import Location
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
-_WRITTEN_IN_PLACE = {"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs"}
+_WRITTEN_IN_PLACE = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs"}
 
 
 class FsspecTransport(ObjectStore):
@@ -95,7 +95,7 @@ class FsspecTransport(ObjectStore):
                 # First: if the object is replaced between the two, the condition of a write that follows fails.
                 stored = self.head(key)
             except PermissionDeniedError:
-                self._fs.cat_file(self._path(key))  # a HEAD has no error document; a GET says why
+                self._fs.ls(self._base)  # a HEAD has no error document; a listing says what is wrong with credentials
                 raise
             return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
 
@@ -118,6 +118,8 @@ class FsspecTransport(ObjectStore):
 
     def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
         """Write an object in parts."""
+        if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
+            return self.put(key, b"".join(parts), headers)
 
         def write(path: str, **options: Any) -> None:
             file = self._fs.open(path, "wb", block_size=part_size, **options)
