@@ -1,0 +1,149 @@
+"""Bytes in motion: executors that agree, batches, budgets, headers; and manifests in parts."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zsync.config import Location, Storage
+from zsync.publication.manifest import PART_OBJECTS, split
+from zsync.storage import Headers, spec_for
+from zsync.tables import MANIFEST
+from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads
+from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, cut
+from zsync.transfer.work import ByteBudget
+from zsync.words import Kind
+
+SPEC = spec_for(Location.parse("memory://x"), Storage())
+
+
+def sends(sizes):
+    return [Send("p", str(number), str(number), size, Headers()) for number, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("executor", [Serial(), Threads(4)], ids=["serial", "dask threads"])
+def test_every_batch_runs_once_and_comes_back(executor):
+    ran, came = Counter(), []
+
+    def work(batch):
+        ran[batch.items[0].key] += 1
+        return Outcome((), (), len(batch.items), 0)
+
+    batches = [Batch(SPEC, (item,)) for item in sends([1] * 50)]
+    caller = threading.current_thread()
+    executor.run(work, batches, lambda outcome: came.append((outcome.objects, threading.current_thread() is caller)))
+    assert ran == Counter({str(number): 1 for number in range(50)})
+    assert came == [(1, True)] * 50
+
+
+@pytest.mark.parametrize("executor", [Serial(), Threads(4)], ids=["serial", "dask threads"])
+def test_after_a_failure_no_batch_begins(executor):
+    began = []
+
+    def work(batch):
+        began.append(batch.items[0].key)
+        time.sleep(0.02)
+        return Outcome((), (), 1, 0)
+
+    def done(_outcome):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        executor.run(work, [Batch(SPEC, (item,)) for item in sends([1] * 100)], done)
+    count = len(began)
+    assert count <= 3 * executor.workers
+    time.sleep(0.1)
+    assert len(began) == count
+
+
+@given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), workers=st.integers(1, 40))
+def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, workers):
+    items = sends(sizes)
+    batches = list(cut(SPEC, items, workers, len(items)))
+    assert [item for batch in batches for item in batch.items] == items
+    assert all(1 <= len(batch.items) <= BATCH_OBJECTS for batch in batches)
+    assert all(len(batch.items) == 1 or sum(item.size for item in batch.items) <= BATCH_BYTES for batch in batches)
+    assert len(batches) >= min(len(items), 4 * workers) or len(items) < 8 * workers
+
+
+def test_the_budget_holds_and_lets_one_in_that_is_larger():
+    budget, held, most = ByteBudget(10), [0], [0]
+    lock = threading.Lock()
+
+    def use(size):
+        with budget.hold(size):
+            with lock:
+                held[0] += size
+                most[0] = max(most[0], held[0])
+            time.sleep(0.005)
+            with lock:
+                held[0] -= size
+
+    threads = [threading.Thread(target=use, args=(size,)) for size in [4, 4, 4, 7, 3] * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert most[0] <= 10
+    with budget.hold(1000):
+        pass
+
+
+@pytest.mark.parametrize("content_type", [{}, {"*.csv": "text/special"}])
+def test_digests_of_headers_are_those_of_the_headers(content_type):
+    storage = Storage(
+        content_type=content_type, cache_control={"data": "max-age=1"}, tags={"a": "b"}, storage_class="X"
+    )
+    policy = HeaderPolicy.of(Kind.ZARR, storage)
+    rows = [("t/0.0", "chunk", "data"), ("t/1.0", "chunk", "data"), ("t/.zarray", "metadata", "array"),
+            (".zmetadata", "consolidated", "root"), ("x.csv", "foreign", "data")]  # fmt: skip
+    assert policy.digests(rows) == [policy.headers(*row).digest for row in rows]
+    assert policy.headers(*rows[4]).content_type == content_type.get("*.csv", policy.headers(*rows[4]).content_type)
+    assert policy.headers(*rows[3]).cache_control == "no-cache"
+    assert policy.headers(*rows[0]).cache_control == "max-age=1"
+
+
+def test_what_travels_holds_no_secret():
+    storage = Storage(access_key_id="AKIANAME", secret_access_key="verysecret")
+    spec = spec_for(Location.parse("s3://bucket/x"), storage)
+    batch = Batch(spec, tuple(sends([1, 2])))
+    for secret in (b"verysecret", b"AKIANAME"):
+        assert secret not in pickle.dumps(batch)
+        assert secret.decode() not in repr(batch)
+
+
+def manifest(counts, mark="0"):
+    rows = [
+        {
+            "key": f"{store}/{array}/{number:05d}",
+            "store": store,
+            "array": array,
+            "size": 1,
+            "digest": mark if array == "b" else "0",
+        }
+        for (store, array), count in counts.items()
+        for number in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=MANIFEST)
+
+
+def test_large_arrays_have_parts_of_their_own():
+    table = manifest(
+        {("s", "a"): PART_OBJECTS, ("s", "b"): 3, ("t", "c"): 2, ("u", "d"): PART_OBJECTS - 1, ("u", "e"): 1}
+    )
+    parts = split(table)
+    assert sorted(len(part) for part in parts) == [5, PART_OBJECTS, PART_OBJECTS]
+    assert sorted(key for part in parts for key in part["key"].to_pylist()) == sorted(table["key"].to_pylist())
+    assert [part.to_pylist() for part in split(table.take(list(reversed(range(len(table))))))] == [
+        p.to_pylist() for p in parts
+    ]
+    changed = split(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}, mark="1"))
+    before = split(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}))
+    assert [old.equals(new) for old, new in zip(before, changed, strict=True)] == [True, False]
