@@ -84,7 +84,7 @@ PLAN = pa.schema(
     [
         ("product", pa.string()),
         ("key", pa.string()),
-        ("source_key", pa.string()),  # null: generated, or only in the target
+        ("source_key", pa.string()),  # null: generated, or in the target only and not on record
         ("store", pa.string()),
         ("array", pa.string()),
         ("role", pa.string()),

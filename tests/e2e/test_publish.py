@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import boto3
+import boto3.s3.transfer
 import numpy as np
 import pytest
 import rasterio
@@ -277,6 +278,35 @@ def test_a_selection_leaves_the_rest_alone(config, s3, bucket):
     after = s3_bytes(s3, bucket, "products/run/pre_qf.zarr/")
     assert {key for key in after if after[key] != before.get(key)} == {"t2m/0.0"}
     assert before.keys() == after.keys()
+
+
+@pytest.mark.parametrize(
+    "selection", [{"exclude": ["Auxiliary"]}, {"include": ["t2m", "time", "x"], "exclude": ["Auxiliary"]}]
+)
+def test_a_part_is_published_first_and_the_rest_later(config, s3, bucket, selection):
+    result = zsync.publish(config, only=["pre_qf"], progress=False, **selection)
+    assert {(row["store"], row["array"]) for row in result.plan.table.to_pylist()} <= {
+        ("", None), ("", "t2m"), ("", "time"), ("", "x"),
+    }  # fmt: skip
+    base, options = f"s3://{bucket}/products/run/pre_qf.zarr", storage_options(s3)
+    xr.testing.assert_identical(
+        xr.open_zarr(base, consolidated=True, storage_options=options).load(),
+        xr.open_zarr(Path(config["source"]) / "pre_qf.zarr").load(),
+    )
+    assert [*zarr.open_consolidated(base, mode="r", storage_options=options).group_keys()] == []
+    zsync.publish(config, progress=False)
+    xr.testing.assert_equal(
+        xr.open_zarr(base, group="Auxiliary", consolidated=True, storage_options=options).load(), weather(12, 8)
+    )
+    assert without_state(s3_bytes(s3, bucket, "products/run/")) == read_tree(Path(config["source"]))
+
+
+def test_a_selection_with_nothing_to_do_leaves_the_record_alone(config):
+    first = zsync.publish(config, progress=False)
+    for selection in ({"include": ["t2m"]}, {"exclude": ["Auxiliary"]}, {"only": ["cog"]}):
+        result = zsync.publish(config, progress=False, **selection)
+        assert (result.status, result.publication) == ("unchanged", first.publication)
+    assert zsync.publish(config, retire="keep", progress=False).status == "unchanged"
 
 
 def test_a_target_that_another_tool_filled_is_compared_and_put_on_record(config, s3, bucket):

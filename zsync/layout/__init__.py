@@ -18,6 +18,7 @@ from zsync.layout.meaning import Meaning, meaning_of
 from zsync.layout.model import Array, Layout, Store
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
+from zsync.layout.select import select, with_groups_above
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
 
@@ -39,6 +40,8 @@ __all__ = [
     "members_of",
     "place",
     "same_document",
+    "select",
+    "with_groups_above",
     "with_shape",
     "with_shapes",
 ]

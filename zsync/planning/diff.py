@@ -229,9 +229,10 @@ def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
         {
             "product": _constant(name, count),
             "key": gone["key"],
-            "source_key": pa.nulls(count, pa.string()),
-            "store": pc.coalesce(gone["store"], recorded["store"]),
-            "array": pc.coalesce(gone["array"], recorded["array"]),
+            # What the manifest says of an object goes on being so.
+            "source_key": recorded["source_key"],
+            "store": pc.coalesce(recorded["store"], gone["store"]),
+            "array": pc.coalesce(recorded["array"], gone["array"]),
             "role": gone["role"],
             "stage": pc.if_else(stays, stage, scalar(str(Stage.RETIRE))),
             "rank": _retire_rank(stage, gone["role"]),

@@ -15,7 +15,7 @@ from blake3 import blake3
 from zsync.errors import ConfigError, ObjectNotFoundError, SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, list_target
 from zsync.inventory.digest import Signature, Wanted, read_blocks
-from zsync.layout import consolidate, describe, is_metadata, place
+from zsync.layout import consolidate, describe, is_metadata, place, select, with_groups_above
 from zsync.planning import Survey, kept_keys, split_arrays, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
@@ -156,17 +156,16 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
     layout = describe(kind, product.name, keys, documents, sizes)
     selection = Selection(product.include, product.exclude)
     if not selection.is_everything:
-        mask = column(selection.mask(keys), pa.bool_())
-        if torn := split_arrays(layout.objects, mask):
+        mask = selection.mask(keys)
+        if torn := split_arrays(layout.objects, column(mask, pa.bool_())):
             raise ConfigError(
                 "include and exclude take only a part of an array",
                 f"{product.name}/{torn[0]}",
                 "name whole arrays or groups",
             )
-        source = source.filter(mask)
-        keys, sizes = source["key"].to_pylist(), source["size"].to_pylist()
-        documents = {key: documents[key] for key in keys if key in documents}
-        layout = describe(kind, product.name, keys, documents, sizes)
+        mask = with_groups_above(layout, mask)
+        source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
+        documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
     _refuse(layout.findings)
     source, layout = _without_foreign(config, product, source, layout)
     return _Local(source, layout, documents, selection, (*scan.findings, *layout.findings))
