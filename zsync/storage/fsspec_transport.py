@@ -128,7 +128,11 @@ class FsspecTransport(ObjectStore):
                     file.write(part)
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
-                    file.discard() if hasattr(file, "discard") else file.close()
+                    if self._renames:
+                        file.close()
+                    else:
+                        file.discard()
+                        file.closed = True  # else its finalizer would write what is left
                 raise
             file.close()
 
