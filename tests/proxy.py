@@ -60,11 +60,13 @@ class Exchange:
 class Fault:
     """What goes wrong with a request."""
 
-    kind: Literal["error", "reset", "lost", "delay", "truncate", "refuse"]
+    kind: Literal["error", "answer", "reset", "lost", "delay", "truncate", "refuse"]
     status: int = 0
     code: str = ""
     seconds: float = 0.0
     keep: int = 0
+    body: bytes = b""
+    content_type: str = ""
 
     @classmethod
     def slow_down(cls) -> Fault:
@@ -75,6 +77,11 @@ class Fault:
     def error(cls, status: int = 500, code: str = "InternalError") -> Fault:
         """An S3 error document; the server never hears of the request."""
         return cls("error", status, code)
+
+    @classmethod
+    def answer(cls, status: int, body: str, content_type: str = "application/xml") -> Fault:
+        """This answer; the server never hears of the request."""
+        return cls("answer", status, body=body.encode(), content_type=content_type)
 
     @classmethod
     def reset(cls) -> Fault:
@@ -295,9 +302,9 @@ class _Connection:
     async def _answer(self, message: _Message, exchange: Exchange) -> bool:
         fault = exchange.fault = next((found for rule in self.proxy.faults if (found := rule(exchange))), None)
         kind = None if fault is None else fault.kind
-        if fault is not None and kind == "error":
+        if fault is not None and kind in {"error", "answer"}:
             exchange.status = fault.status
-            await self._tell(exchange, _error_document(exchange, fault))
+            await self._tell(exchange, _made_up(exchange, fault))
             return True
         if kind == "refuse":
             await self.proxy._refuse()
@@ -385,13 +392,18 @@ async def _read_chunked(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return bytes(raw + line), bytes(body)
 
 
-def _error_document(exchange: Exchange, fault: Fault) -> bytes:
-    text = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{fault.code}</Code><Message>made by the test</Message>'
-        f"<Resource>/{exchange.bucket}</Resource><RequestId>proxy-{exchange.arrival}</RequestId></Error>"
-    ).encode()
-    head = f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\nContent-Type: application/xml\r\n"
-    body = b"" if exchange.method == "HEAD" else text
+def _made_up(exchange: Exchange, fault: Fault) -> bytes:
+    """Return the answer of a fault that answers itself: its own body, or an S3 error document."""
+    body, content_type = fault.body, fault.content_type
+    if fault.kind == "error":
+        content_type = "application/xml"
+        body = (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{fault.code}</Code>'
+            f"<Message>made by the test</Message><Resource>/{exchange.bucket}</Resource>"
+            f"<RequestId>proxy-{exchange.arrival}</RequestId></Error>"
+        ).encode()
+    head = f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\nContent-Type: {content_type}\r\n"
+    body = b"" if exchange.method == "HEAD" else body
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -10,6 +10,7 @@ from trees import write_store
 import zsync
 
 CHUNKS = {"time": 5, "x": 4}
+NOT_FOUND = {"FileNotFoundError", "GroupNotFoundError", "KeyError", "NotConsolidated"}
 
 
 class Site:
@@ -57,7 +58,8 @@ class Site:
                 storage_options=options,
             ).load()
         except Exception as error:
-            return type(error).__name__
+            # xarray says so where there is a store without the consolidated metadata that was asked for.
+            return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__
 
     def writes(self):
         return [
@@ -89,3 +91,8 @@ def collapse(seen):
 
 def same(left, right):
     return isinstance(left, xr.Dataset) and left.equals(right)
+
+
+def absent(found):
+    """Whether a reader was told that there is no such store."""
+    return isinstance(found, str) and found in NOT_FOUND

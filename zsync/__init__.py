@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from zsync.config import RunConfig as RunConfig
     from zsync.errors import ZsyncError as ZsyncError
     from zsync.planning import Plan as Plan
-    from zsync.verbs.publish import PublishResult as PublishResult
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
+    from zsync.verbs.result import PublishResult as PublishResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "zsync.planning",
-    "PublishResult": "zsync.verbs.publish",
+    "PublishResult": "zsync.verbs.result",
     "RunConfig": "zsync.config",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zsync.config import RunConfig
-    from zsync.verbs.publish import PublishResult
+    from zsync.verbs.result import PublishResult
+    from zsync.verbs.trash import Discarded
 
 app = typer.Typer(
     name="zsync",
@@ -34,6 +35,10 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Make, show and check configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+lease_app = typer.Typer(help="See who publishes, and take a lease away.", no_args_is_help=True)
+app.add_typer(lease_app, name="lease")
+trash_app = typer.Typer(help="See, restore and empty what publications retired.", no_args_is_help=True)
+app.add_typer(trash_app, name="trash")
 
 Config = Annotated[
     str | None,
@@ -48,7 +53,15 @@ MaxDelete = Annotated[str | None, typer.Option(help="Refuse to retire more than 
 AllowEmpty = Annotated[bool | None, typer.Option("--allow-empty", help="Publish an empty source: retires everything.")]
 Trust = Annotated[str | None, typer.Option(help="What tells what the target holds: listing or manifest.")]
 Rewrites = Annotated[str | None, typer.Option(help="How old values are replaced: auto or inplace.")]
-OnIncompatible = Annotated[str | None, typer.Option(help="Arrays that decode differently: auto or refuse.")]
+OnIncompatible = Annotated[
+    str | None, typer.Option(help="Arrays that decode differently: auto, refuse, or replace (readers find no store).")
+]
+Settle = Annotated[str | None, typer.Option(help="Wait until the source was unchanged for so long: 30s, 5m.")]
+Grace = Annotated[str | None, typer.Option(help="Retire only what has been gone for so long: 2h, 7d.")]
+Where = Annotated[
+    str, typer.Argument(help="URL of a product, or of a prefix that holds several; or a configuration.", metavar="URL")
+]
+Publication = Annotated[str | None, typer.Option(help="Only what this publication retired.")]
 Scheduler = Annotated[str | None, typer.Option(help="What runs the transfers: threads or serial.")]
 Workers = Annotated[str | None, typer.Option(help="Transfers at a time: auto or a number.")]
 Transport = Annotated[str | None, typer.Option(help="What moves the bytes: auto, obstore or fsspec.")]
@@ -94,6 +107,8 @@ def publish(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    settle: Settle = None,
+    grace: Grace = None,
     trust: Trust = None,
     rewrites: Rewrites = None,
     on_incompatible: OnIncompatible = None,
@@ -118,6 +133,8 @@ def publish(
         "retire": retire,
         "max_delete": max_delete,
         "allow_empty": allow_empty,
+        "settle": settle,
+        "grace": grace,
         "trust": trust,
         "rewrites": rewrites,
         "on_incompatible": on_incompatible,
@@ -142,7 +159,9 @@ def plan(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    grace: Grace = None,
     trust: Trust = None,
+    on_incompatible: OnIncompatible = None,
     transport: Transport = None,
     endpoint_url: EndpointUrl = None,
     region: Region = None,
@@ -162,7 +181,9 @@ def plan(
         "retire": retire,
         "max_delete": max_delete,
         "allow_empty": allow_empty,
+        "grace": grace,
         "trust": trust,
+        "on_incompatible": on_incompatible,
         "transport": transport,
         "endpoint_url": endpoint_url,
         "region": region,
@@ -288,6 +309,134 @@ def config_check(
         if understood.nothing_to_do is not None and not as_json:
             typer.echo(understood.nothing_to_do)
         raise typer.Exit(exit_status(checks))
+
+
+@lease_app.command("show")
+def lease_show(
+    url: Where,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show who holds the lease of each product, and until when."""
+    _run_leases(url, _storage(endpoint_url, region, profile), breaks=False, as_json=as_json, verbose=verbose)
+
+
+@lease_app.command("break")
+def lease_break(
+    url: Where,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take leases away: for publishers that died elsewhere. One that lives stops before its next stage."""
+    _run_leases(url, _storage(endpoint_url, region, profile), breaks=True, as_json=as_json, verbose=verbose)
+
+
+def _storage(endpoint_url: str | None, region: str | None, profile: str | None) -> dict[str, Any]:
+    return {"endpoint_url": endpoint_url, "region": region, "profile": profile}
+
+
+def _run_leases(url: str, storage: dict[str, Any], *, breaks: bool, as_json: bool, verbose: bool) -> None:
+    with _door(as_json=as_json, verbose=verbose):
+        from zsync.verbs.lease import leases
+
+        found = leases(url, breaks=breaks, **storage)
+        if as_json:
+            typer.echo(json.dumps([lease.to_dict() for lease in found], indent=1))
+            return
+        for lease in found:
+            typer.echo(str(lease))
+
+
+@trash_app.command("list")
+def trash_list(
+    url: Where,
+    publication: Publication = None,
+    include: Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Name every key.")] = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """List what publications retired."""
+    with _door(as_json=as_json, verbose=verbose):
+        from zsync.verbs.trash import list_trash
+
+        storage = _storage(endpoint_url, region, profile)
+        found = list_trash(url, publication=publication, include=include or (), **storage)
+        _show_trash(found, as_json=as_json, keys=keys)
+
+
+@trash_app.command("restore")
+def trash_restore(
+    url: Where,
+    publication: Publication = None,
+    include: Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")] = None,
+    to: Annotated[Path | None, typer.Option(help="A directory of this machine, instead of the target.")] = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring objects back, to where they were or into a directory; nothing that is there is overwritten."""
+    with _door(as_json=as_json, verbose=verbose):
+        from zsync.verbs.trash import restore_trash
+
+        storage = _storage(endpoint_url, region, profile)
+        found = restore_trash(url, publication=publication, include=include or (), to=to, **storage)
+        _show_trash(found, as_json=as_json, said="restored")
+
+
+@trash_app.command("empty")
+def trash_empty(
+    url: Where,
+    publication: Publication = None,
+    older_than: Annotated[str, typer.Option(help="Only what was retired longer ago than this: 12h, 30d.")] = "0",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Delete what is in the trash, for good."""
+    with _door(as_json=as_json, verbose=verbose):
+        from zsync.config import seconds
+        from zsync.verbs.trash import empty_trash
+
+        older_than_s = seconds(older_than)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise ConfigError("deleting for good needs a yes", "--yes", "give it, or run this in a terminal")
+            typer.confirm("Delete for good?", abort=True, err=True)
+        storage = _storage(endpoint_url, region, profile)
+        found = empty_trash(url, publication=publication, older_than_s=older_than_s, **storage)
+        _show_trash(found, as_json=as_json, said="deleted")
+
+
+def _show_trash(found: list[Discarded], *, as_json: bool, said: str = "", keys: bool = False) -> None:
+    from zsync.report.format import human_bytes
+
+    if as_json:
+        typer.echo(json.dumps([item.to_dict() for item in found], indent=1))
+        return
+    if not found:
+        typer.echo("the trash is empty" if not said else f"nothing to be {said}")
+    for item in found:
+        count = f"{item.restored:,} of {len(item.keys):,}" if said == "restored" else f"{len(item.keys):,}"
+        taken = f"; {item.skipped:,} are there already" if item.skipped else ""
+        line = f"{item.publication}  {item.time}  {count} objects {said}".rstrip()
+        typer.echo(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
+        for key in item.keys if keys else ():
+            typer.echo(f"  {key}")
 
 
 @app.command("dev-server")

@@ -14,7 +14,8 @@
         ├── CredentialsError      no credentials, or the service does not know them
         ├── PermissionDeniedError the credentials are known but may not do this
         ├── NetworkError          the endpoint does not answer
-        ├── TransientError        the service asks to be tried again (5xx, throttling)
+        ├── TransientError        the service asks to be tried again (5xx)
+        │   └── ThrottledError    the service asks to slow down (503, 429)
         ├── ObjectNotFoundError   there is no such object
         └── PreconditionError     a conditional write lost
 
@@ -129,6 +130,10 @@ class NetworkError(TargetError):
 
 class TransientError(TargetError):
     """The service asks to be tried again: 5xx, throttling, a request that timed out."""
+
+
+class ThrottledError(TransientError):
+    """The service asks to slow down: 503, 429, and whatever else it calls that."""
 
 
 class ObjectNotFoundError(TargetError):

@@ -77,6 +77,7 @@ MANIFEST = pa.schema(
             "headers",
             pa.string(),
         ),  # digest of content type, cache control, storage class, ...: their drift is invisible to an ETag
+        ("gone_s", pa.int64()),  # since when the source lacks it, in seconds since the epoch; null: the source has it
     ]
 )
 
@@ -100,5 +101,6 @@ PLAN = pa.schema(
         ("etag", pa.string()),  # what the target holds now; null if nothing
         ("version", pa.string()),
         ("headers", pa.string()),
+        ("gone_s", pa.int64()),
     ]
 )

@@ -21,6 +21,7 @@ class Stage(StrEnum):
     """The place of an object in the order of publishing (the order of the members is that order)."""
 
     FENCE = "fence"  # before arrays shrink: metadata that shows only what old and new have in common (promise P3)
+    WITHDRAW = "withdraw"  # what would be read wrongly under the metadata that is to come
     DATA = "data"
     ARRAY = "array"
     GROUP = "group"
@@ -62,12 +63,15 @@ class Reason(StrEnum):
     UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
     HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
     FENCE = "common extent"  # shown while arrays shrink
+    WITHDRAWN = "withdrawn meanwhile"  # metadata that readers must not find while an array is replaced
     GENERATED = "consolidated anew"  # consolidated metadata made by zsync
     SAME = "same content"
     GONE = "gone from the source"
     VANISHED = (
         "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
     )
+    STALE = "stale chunk"  # readers cannot see it now, and would see it under the new metadata
+    GRACE = "grace"  # gone from the source, but not for long enough
     NOT_SELECTED = "not selected"  # left out by only, include, exclude
     POLICY = "retire: keep"
 

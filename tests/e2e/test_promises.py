@@ -59,7 +59,7 @@ def test_p1_p2_a_store_is_not_found_until_it_is_whole(site, options, consolidate
     assert whole[-1]
     assert whole == sorted(whole)
     assert {found for found, is_whole in zip(seen, whole, strict=True) if not is_whole} <= {
-        "FileNotFoundError", "GroupNotFoundError", "KeyError", "ValueError",
+        "FileNotFoundError", "GroupNotFoundError", "KeyError", "NotConsolidated",
     }  # fmt: skip
 
 

@@ -1,75 +1,233 @@
-"""Cut the publisher off at its n-th write, for every n: readers see only states that the promises allow, and the same
-call finishes the work.
+"""Kill the publisher at its n-th request, for every n: readers see only what the promises allow, and the same call
+ends right and sends nothing twice that had arrived.
 
-From the n-th write on, the target refuses everything, so nothing is cleaned up either: as if the process had died, or
-the network. Before the refused write the server may have acted already (``lost``) or not (``refuse``).
+Most of it happens in this process: all stores die at request n, before the service hears of it or after it has acted, so
+nothing is cleaned up either. The rest is done to the real command, with kill -9.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from mortal import Fate, Mortal
 from proxy import Fault, Proxy, on
+from scenarios import FORMATS, SCENARIOS, View
+from servers import _tool, s3_client
 from target import Site, same
 from trees import read_tree, s3_tree, weather
 
 import zsync
+from zsync.storage import connect
 
-FORMATS = {
-    "v2": {"zarr_format": 2},
-    "v3": {"zarr_format": 3},
-    "sharded": {"zarr_format": 3, "shards": {"time": 10, "x": 8}},
-}
-# (extent before, extent after): None is a store that was never published.
-SCENARIOS = {
-    "first": (None, (7, 8)),
-    "append": ((10, 8), (15, 8)),
-    "boundary chunk": ((7, 8), (9, 8)),
-    "shrink": ((12, 8), (7, 8)),
-    "mixed": ((10, 8), (13, 6)),
-}
-NOT_FOUND = {"FileNotFoundError", "GroupNotFoundError", "KeyError"}
+COUNTS = Counter()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
+def told():
+    yield
+    print("\nkilled at every request:", ", ".join(f"{count:,} {name}" for name, count in COUNTS.items()))
+
+
+@pytest.fixture
 def impatient(monkeypatch):
     """What is cut off stays cut off: trying again would only take time."""
     monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
 
 
-class Cut:
-    """Refuses every request from the n-th write on; that write itself may still be acted on."""
+@pytest.fixture
+def fate(monkeypatch):
+    """The fate of all stores that are opened from now on."""
+    from zsync.storage import spec
 
-    def __init__(self, n, *, acted):
-        self.n, self.acted, self.writes = n, acted, 0
-
-    def __call__(self, exchange):
-        if self.writes >= self.n:
-            return Fault.reset()
-        self.writes += exchange.is_write
-        if self.writes == self.n:
-            return Fault.lost() if self.acted else Fault.reset()
-        return None
+    fate, opened = Fate(), spec._open_obstore
+    monkeypatch.setattr("zsync.storage.spec._open_obstore", lambda spec: Mortal(opened(spec), fate))
+    connect.cache_clear()
+    yield fate
+    connect.cache_clear()
 
 
-def allowed_states(old, new):
-    states = {"new": weather(*new)}
-    if old is not None:
-        states |= {"old": weather(*old), "common": weather(*map(min, old, new))}
-    return states
+class Stage:
+    """One scenario in one format: the target before is made once, and copied for every n."""
+
+    def __init__(self, s3, bucket, root, name, layout):
+        self.s3, self.bucket, self.name = s3, bucket, f"{name}-{layout}"
+        self.scenario, self.root = SCENARIOS[name], root
+        self.client = s3_client(s3)
+        self.after = self.scenario.after(root / "after", FORMATS[layout])
+        self.before, self.keys = {}, []
+        if self.scenario.before is not None:
+            self.before = self.scenario.before(root / "before", FORMATS[layout])
+            self.publish("base", root / "before")
+            self.keys = [f"{self.name}/base/{key}" for key in s3_tree(s3, bucket, f"{self.name}/base/")]
+        self.files = read_tree(root / "after")
+
+    def config(self, place, root, endpoint_url=None):
+        products = {path.name: {"path": path.name} for path in sorted(root.iterdir())}
+        return {
+            "source": str(root),
+            "target": f"s3://{self.bucket}/{self.name}/{place}",
+            "products": products,
+            "storage": {
+                "endpoint_url": endpoint_url or self.s3.endpoint_url,
+                "region": self.s3.region,
+                "access_key_id": self.s3.access_key,
+                "secret_access_key": self.s3.secret_key,
+            },
+            "publish": self.scenario.options,
+        }
+
+    def publish(self, place, root=None):
+        return zsync.publish(self.config(place, root or self.root / "after"), progress=False)
+
+    def set_up(self, place):
+        """Bring the target to the state before, under a prefix of its own."""
+
+        def copy(key):
+            source = {"Bucket": self.bucket, "Key": key}
+            self.client.copy_object(Bucket=self.bucket, CopySource=source, Key=key.replace("/base/", f"/{place}/", 1))
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(copy, self.keys))
+
+    def check_readers(self, place):
+        self.scenario.check(View(self.s3, self.bucket, f"{self.name}/{place}", self.before, self.after))
+        COUNTS["looks of readers"] += 2 * len(self.after)
+
+    def objects(self, place):
+        """Return what is in the target, without zsync's own records and what stands for directories."""
+        listed = s3_tree(self.s3, self.bucket, f"{self.name}/{place}/")
+        return {key: tag for key, tag in listed.items() if ".zsync/" not in key and (tag[0] or key in self.files)}
+
+    def check_finished(self, place):
+        import hashlib
+
+        wanted = {key: hashlib.md5(body).hexdigest() for key, body in self.files.items()}
+        assert {key: etag for key, (_, etag) in self.objects(place).items()} == wanted
+
+    def check_with_rclone(self, places):
+        """Have rclone compare all targets with the source, by MD5."""
+        links = self.root / "links"
+        links.mkdir()
+        for place in places:
+            (links / place).symlink_to(self.root / "after")
+        s3 = self.s3
+        remote = (
+            f":s3,provider=Other,access_key_id='{s3.access_key}',secret_access_key='{s3.secret_key}',"
+            f"endpoint='{s3.endpoint_url}',region={s3.region}:{self.bucket}/{self.name}"
+        )
+        command = [
+            *(_tool("rclone"), "check", str(links), remote, "--copy-links", "--checksum", "--config", os.devnull),
+            *("--exclude", ".zsync/**", "--exclude", "*/.zsync/**", "--exclude", "base/**", "--checkers", "16"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        COUNTS["targets that rclone compared"] += len(places)
 
 
-def check_readers(site, old, states):
-    consolidated = site.read("a.zarr")
-    assert any(same(consolidated, state) for state in states.values()) or (old is None and consolidated in NOT_FOUND)
-    bypassing = site.read("a.zarr", consolidated=False)
-    # Arrays turn over one by one there: lengths may conflict (ValueError), values are never wrong.
-    assert isinstance(bypassing, str) or any(same(bypassing, state) for state in states.values())
-    assert not isinstance(bypassing, str) or bypassing == "ValueError" or (old is None and bypassing in NOT_FOUND)
+def kill_in_process(stage, fate, place, n, *, acts):
+    """Publish with all stores dying at request n; return whether there was one, and whether it was a write."""
+    stage.set_up(place)
+    fate.set(n, acts=acts)
+    with contextlib.suppress(zsync.ZsyncError):
+        stage.publish(place)
+    died, at_write = fate.has_come, fate.at_write
+    fate.set()
+    return died, at_write
 
 
-def test_a_fence_is_never_taken_for_the_source(s3, bucket, tmp_path, monkeypatch):
+def check_after(stage, fate, place):
+    """What readers see, that the same call finishes the work, and that it sends nothing that had arrived."""
+    stage.check_readers(place)
+    arrived = stage.objects(place)
+    fate.set()
+    stage.publish(place)
+    sent = {key.removeprefix(f"{stage.name}/{place}/") for key in fate.puts}
+    stage.check_finished(place)
+    there = stage.objects(place)
+    assert not {key for key in sent & arrived.keys() if arrived[key] == there[key]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient, fate, scenario, layout):
+    stage = Stage(s3, bucket, tmp_path, scenario, layout)
+    places = []
+    for n in range(1, 400):
+        died, at_write = kill_in_process(stage, fate, f"{n}-unheard", n, acts=False)
+        places.append(f"{n}-unheard")
+        if not died:  # n is beyond its last request
+            break
+        check_after(stage, fate, places[-1])
+        if at_write:
+            kill_in_process(stage, fate, f"{n}-acted", n, acts=True)
+            places.append(f"{n}-acted")
+            check_after(stage, fate, places[-1])
+    assert len(places) > 20
+    COUNTS["kills in process"] += len(places) - 1
+    stage.check_with_rclone(places)
+
+
+KILLS = 14  # by kill -9, a scenario
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenario, fate):
+    layout = list(FORMATS)[list(SCENARIOS).index(scenario) % len(FORMATS)]
+    stage = Stage(s3, bucket, tmp_path, scenario, layout)
+    fate.set()
+    stage.set_up("whole")
+    stage.publish("whole")
+    requests, killed = fate.count, 0
+    for number in range(KILLS):
+        n, place = 1 + number * (requests - 1) // (KILLS - 1), f"killed-{number:02d}"
+        stage.set_up(place)
+        with Proxy(s3.endpoint_url) as proxy:
+            config = tmp_path / "config.json"
+            config.write_text(json.dumps(stage.config(place, tmp_path / "after", proxy.endpoint_url)))
+            killed += kill_command(proxy, config, n)
+        check_after(stage, fate, place)
+    assert killed >= KILLS - 3  # a request or two less than were counted, and there is none to kill at
+    COUNTS["kills of the command"] += killed
+
+
+def kill_command(proxy, config, n):
+    """Run the command, and kill it when its n-th request comes in; return whether that came."""
+    process = None
+    started, is_dead = threading.Event(), []
+
+    def rule(exchange):
+        if exchange.arrival + 1 < n and not is_dead:
+            return None
+        started.wait(10)
+        if not is_dead:
+            is_dead.append(True)
+            os.kill(process.pid, signal.SIGKILL)
+        return Fault.lost() if n % 2 and exchange.arrival + 1 == n else Fault.reset()
+
+    proxy.faults.append(rule)
+    command = [sys.executable, "-m", "zsync", "publish", str(config), "-q"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    started.set()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return bool(is_dead)
+
+
+def test_a_fence_is_never_taken_for_the_source(s3, bucket, tmp_path, monkeypatch, impatient):
     """Digests of what was sent are kept for the next run; those of a fence's objects are not those of any file."""
     monkeypatch.setattr("zsync.inventory.cache.RACY_NS", 0)
     with Proxy(s3.endpoint_url) as proxy:
@@ -85,46 +243,3 @@ def test_a_fence_is_never_taken_for_the_source(s3, bucket, tmp_path, monkeypatch
         assert site.publish(max_delete="100%").status == "published"
         assert same(site.read("a.zarr"), weather(13, 6))
         assert site.publish().status == "unchanged"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("layout", FORMATS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_cut_off_at_every_write(s3, bucket, tmp_path, scenario, layout, record_property):
-    old, new = SCENARIOS[scenario]
-    cuts = 0
-    for n in range(1, 200):
-        with Proxy(s3.endpoint_url) as proxy:
-            site = Site(s3, proxy, bucket, tmp_path / str(n))
-            site.prefix = f"{scenario}-{layout}-{n}".replace(" ", "-")
-            if old is not None:
-                site.store("a.zarr", weather(*old), **FORMATS[layout])
-                site.publish()
-                shutil.rmtree(site.root)
-            site.store("a.zarr", weather(*new), **FORMATS[layout])
-            proxy.faults.append(Cut(n, acted=n % 2 == 0))
-            try:
-                site.publish(max_delete="100%")
-                finished = True  # n is beyond the last write that matters
-            except zsync.ZsyncError:
-                finished = False
-                cuts += 1
-            proxy.faults.clear()
-            check_readers(site, old, allowed_states(old, new))
-            arrived = s3_tree(s3, bucket, f"{site.prefix}/a.zarr/")
-            before = len(site.puts())
-            site.publish(max_delete="100%")
-            assert same(site.read("a.zarr"), weather(*new))
-            assert same(site.read("a.zarr", consolidated=False), weather(*new))
-            listed = s3_tree(s3, bucket, f"{site.prefix}/a.zarr/")
-            assert set(listed) == set(read_tree(site.root / "a.zarr"))
-            again = {key.removeprefix("a.zarr/") for key in site.puts()[before:]}
-            assert not {key for key in again if arrived.get(key) == listed[key]}
-            assert site.publish().status == "unchanged"
-            shutil.rmtree(site.root)
-            if finished:
-                break
-    assert finished
-    assert cuts >= 8
-    record_property("cuts", cuts)

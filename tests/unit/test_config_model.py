@@ -166,7 +166,6 @@ BAD = [
         for name, value, word in [
             ("rewrites", "flip", "flip"),
             ("on_incompatible", "flip", "flip"),
-            ("on_incompatible", "replace", "replace"),
             ("scheduler", "processes", "processes"),
             ("scheduler", "distributed", "distributed"),
             ("scheduler", "tcp://10.0.0.1:8786", "scheduler address"),

@@ -232,7 +232,7 @@ def test_what_large_objects_cost():
     rows = made.source.to_pylist()
     rows[0]["size"] = 200 * 2**20  # four parts, and two requests around them
     plan = plan_of(replace(made, source=table(rows, SOURCE)))
-    assert plan.cost().puts == 4 + 2 + 1 + 5
+    assert plan.cost().puts == 4 + 2 + 1 + 7
     assert plan_of(survey(source, source, source)).cost().puts == 0
 
 

@@ -1,7 +1,7 @@
 """What the user asked for: `RunConfig`, and the readers of the dialects that it may be written in."""
 
 from zsync.config.location import Location
-from zsync.config.model import Product, Publish, RunConfig, Storage
+from zsync.config.model import Product, Publish, RunConfig, Storage, seconds
 from zsync.config.resolve import ResolvedProduct
 from zsync.config.show import to_native, to_yaml
 from zsync.config.template import template
@@ -13,6 +13,7 @@ __all__ = [
     "ResolvedProduct",
     "RunConfig",
     "Storage",
+    "seconds",
     "template",
     "to_native",
     "to_yaml",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import yaml
 
 # YAML 1.1 reads `no` as false and a date as an object; where text is wanted, neither is what was meant.
-_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_BOOLEAN = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")  # the whole of it
 _NOT_PLAIN = frozenset({"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"})
 
 

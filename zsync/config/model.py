@@ -36,12 +36,33 @@ if TYPE_CHECKING:
 
 _PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 _COUNT = re.compile(r"[0-9]{1,18}")
+_DURATION = re.compile(r"([0-9]{1,9}) ?([smhd]?)")
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_TAGS = 10  # what S3 takes
 _NOT_YET = {
     "rewrites": ("flip",),
-    "on_incompatible": ("flip", "replace"),
+    "on_incompatible": ("flip",),
     "scheduler": ("processes", "distributed"),
 }
+
+
+def seconds(duration: int | str) -> int:
+    """Return a duration in seconds.
+
+    Examples
+    --------
+    >>> seconds("5m"), seconds(30)
+    (300, 30)
+
+    Raises
+    ------
+    ConfigError
+        It is not a duration.
+    """
+    match = _DURATION.fullmatch(str(duration).strip())
+    if match is None:
+        raise ConfigError("not a duration", str(duration), "give seconds, or a duration like 30s, 5m, 2h or 7d")
+    return int(match[1]) * _UNITS_S[match[2]]
 
 
 def _listed(value: object) -> object:
@@ -228,8 +249,15 @@ class Publish(Section):
     rewrites: Literal["auto", "inplace"] = Field(
         "auto", description="how values inside an array's old extent are replaced: auto or inplace"
     )
-    on_incompatible: Literal["auto", "refuse"] = Field(
-        "auto", description="an array whose old and new chunks decode differently: auto or refuse"
+    on_incompatible: Literal["auto", "refuse", "replace"] = Field(
+        "auto",
+        description="an array whose old and new chunks decode differently: auto, refuse, or replace (offline first)",
+    )
+    settle: int | str = Field(
+        0, description="wait until the source was unchanged for so long: seconds, or 30s, 5m, 2h, 1d"
+    )
+    grace: int | str = Field(
+        0, description="retire only what has been gone from the source for so long: seconds, or 30s, 5m, 2h, 7d"
     )
 
     @field_validator("max_delete", mode="before")
@@ -242,6 +270,14 @@ class Publish(Section):
         if _COUNT.fullmatch(text):
             return int(text)
         raise ExpectedError("a number of objects or a percentage like 25%")
+
+    @field_validator("settle", "grace", mode="before")
+    @classmethod
+    def _parse_duration(cls, value: object) -> object:
+        text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        if not _DURATION.fullmatch(text):
+            raise ExpectedError("a number of seconds, or a duration like 30s, 5m, 2h or 7d")
+        return int(text) if text.isdigit() else text.replace(" ", "")
 
     @field_validator("workers", mode="before")
     @classmethod
@@ -261,6 +297,21 @@ class Publish(Section):
             word = value if value in later else "a scheduler address"
             raise ValueError(f"{word} is not available in this version of zsync")
         return value
+
+    @property
+    def settle_s(self) -> int:
+        """How long the source must have been unchanged, in seconds."""
+        return seconds(self.settle)
+
+    @property
+    def grace_s(self) -> int:
+        """How long an object must have been gone from the source before it is retired, in seconds."""
+        return seconds(self.grace)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether arrays that change incompatibly are replaced, offline first."""
+        return self.on_incompatible == "replace"
 
     def max_delete_limit(self, total: int) -> int:
         """Return how many of a product's objects may be retired.

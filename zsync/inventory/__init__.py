@@ -3,7 +3,17 @@
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, scan
-from zsync.inventory.remote import Listing, list_target
+from zsync.inventory.remote import Listing, directory_markers, list_target
 from zsync.inventory.selection import Selection
 
-__all__ = ["DigestCache", "Listing", "Scan", "Selection", "cache_directory", "digest_source", "list_target", "scan"]
+__all__ = [
+    "DigestCache",
+    "Listing",
+    "Scan",
+    "Selection",
+    "cache_directory",
+    "digest_source",
+    "directory_markers",
+    "list_target",
+    "scan",
+]

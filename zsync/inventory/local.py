@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import re
 import stat
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ LEFTOVERS = (
     ".*.un~",
 )  # fmt: skip
 _LEFTOVER = re.compile("|".join(fnmatch.translate(name) for name in LEFTOVERS))
+_UNFINISHED = ".partial"
+_SKEW_NS = 10 * 10**9  # nanoseconds that clocks may differ before it is worth a word
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
 
 
@@ -37,11 +41,20 @@ class Scan:
         Size in bytes, mtime and ctime in nanoseconds, and inode of each file.
     findings
         What was left out, and what makes the source unfit.
+    unfinished
+        Keys and signatures of files that a writer has not finished, or never will (``*.partial``).
     """
 
     keys: list[str]
     signatures: list[tuple[int, int, int, int]]
     findings: tuple[Finding, ...]
+    unfinished: tuple[tuple[str, tuple[int, int, int, int]], ...] = ()
+
+    @property
+    def newest_ns(self) -> int:
+        """When anything changed last, in nanoseconds since the epoch; 0 if there is nothing."""
+        signatures = [*self.signatures, *(signature for _, signature in self.unfinished)]
+        return max((max(mtime, ctime) for _, mtime, ctime, _ in signatures), default=0)
 
     def table(self) -> pa.Table:
         """Return the scan as `zsync.tables.SOURCE`, without digests."""
@@ -61,6 +74,7 @@ class _Rows:
     keys: list[str] = field(default_factory=list)
     signatures: list[tuple[int, int, int, int]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    unfinished: list[tuple[str, tuple[int, int, int, int]]] = field(default_factory=list)
     errors: list[tuple[str, str, str]] = field(default_factory=list)  # code, key, message
     specials: list[str] = field(default_factory=list)
 
@@ -89,7 +103,12 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False) -> Scan:
     rows = _Rows()
     _walk(root, rows, follow_symlinks=follow_symlinks)
     order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
-    return Scan([rows.keys[i] for i in order], [rows.signatures[i] for i in order], _findings(rows, product))
+    return Scan(
+        [rows.keys[i] for i in order],
+        [rows.signatures[i] for i in order],
+        (*_findings(rows, product), *_clock_findings(rows, product)),
+        tuple(sorted(rows.unfinished)),
+    )
 
 
 def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
@@ -108,6 +127,8 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
             name = entry.name
             if _LEFTOVER.match(name) is not None:
                 rows.leftovers.append(prefix + name)
+                if name.endswith(_UNFINISHED):
+                    _add_unfinished(entry, prefix + name, rows)
                 continue
             if entry.is_symlink() and not _link_is_fine(entry, prefix, rows, real_root, above, follow=follow_symlinks):
                 continue
@@ -116,6 +137,15 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
                 pending.append((entry.path, f"{prefix}{name}/", links))
             else:
                 _add_file(entry, prefix + name, rows)
+
+
+def _add_unfinished(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
+    with contextlib.suppress(OSError):  # its writer is done with it already
+        rows.unfinished.append((key, _signature(entry.stat(follow_symlinks=False))))
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
@@ -138,7 +168,7 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         rows.specials.append(key)
         return
     rows.keys.append(key)
-    rows.signatures.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+    rows.signatures.append(_signature(status))
 
 
 def _is_utf8(text: str) -> bool:
@@ -192,6 +222,15 @@ def _findings(rows: _Rows, product: str) -> tuple[Finding, ...]:
             )
         )
     return tuple(found)
+
+
+def _clock_findings(rows: _Rows, product: str) -> list[Finding]:
+    limit = time.time_ns() + _SKEW_NS
+    future = [key for key, (_, mtime, _, _) in zip(rows.keys, rows.signatures, strict=True) if mtime > limit]
+    if not future:
+        return []
+    message = f"{len(future)} files were written in the future, by this machine's clock; do the clocks agree?"
+    return [Finding("warning", "future-mtime", product, min(future), message)]
 
 
 def _kind_of_leftover(key: str) -> str:

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zsync.errors import ObjectNotFoundError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -77,10 +79,37 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listin
         for page in pages
         for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True)
     )
-    if not base:  # a product that is a whole bucket has its state inside
-        rows = [row for row in rows if not row[0].startswith(_STATE)]
+    # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
+    rows = [row for row in rows if not (row[0].startswith(_STATE) or f"/{_STATE}" in row[0])]
     keys, sizes, etags = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [])
     return Listing(keys, sizes, etags)
+
+
+def directory_markers(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
+    """Return which keys are none: a listing shows them for what stands for a directory there.
+
+    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions. A listing shows them
+    without the slash, under a key that does not exist.
+
+    Parameters
+    ----------
+    base
+        The prefix of the keys, empty or ending in ``/``.
+    keys
+        Keys of empty objects, relative to it.
+    """
+    if not keys:
+        return []
+
+    def is_marker(key: str) -> bool:
+        try:
+            store.head(base + key)
+        except ObjectNotFoundError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
+        return [key for key, found in zip(keys, pool.map(is_marker, keys), strict=True) if found]
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

@@ -16,6 +16,7 @@ from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
 from zsync.layout.meaning import Meaning, meaning_of
 from zsync.layout.model import Array, Layout, Store
+from zsync.layout.nodes import join, lineage
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.select import select, with_groups_above
@@ -36,6 +37,8 @@ __all__ = [
     "content_type",
     "describe",
     "is_metadata",
+    "join",
+    "lineage",
     "meaning_of",
     "members_of",
     "place",

@@ -64,9 +64,9 @@ class Documents:
     names: Mapping[str, frozenset[str]]
 
 
-def join(directory: str, name: str) -> str:
-    """Return the key of a name in a directory."""
-    return f"{directory}/{name}" if directory else name
+def join(*parts: str) -> str:
+    """Return the key that directories and a name come to; empty parts are left out."""
+    return "/".join(filter(None, parts))
 
 
 def below(directory: str, key: str) -> str:

@@ -1,22 +1,27 @@
 """Deciding, without doing: inventories and policy in, a plan out. Pure."""
 
-from zsync.planning.classify import ArrayChange, ChangeClass, classify, incompatible_findings
+from zsync.planning.classify import ArrayChange, BoundaryChunk, ChangeClass, boundary, classify, incompatible_findings
 from zsync.planning.cost import Cost, cost_of
-from zsync.planning.diff import Survey, kept_keys, plan_product, undecided
+from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
 from zsync.planning.fence import FenceWrite, fence_of
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.record import manifest_of
+from zsync.planning.withdraw import Withdrawal, withdraw
 
 __all__ = [
     "ArrayChange",
+    "BoundaryChunk",
     "ChangeClass",
     "Cost",
     "FenceWrite",
+    "Grace",
     "Plan",
     "PlannedProduct",
     "Survey",
     "Wave",
+    "Withdrawal",
+    "boundary",
     "classify",
     "cost_of",
     "fence_of",
@@ -27,4 +32,5 @@ __all__ = [
     "plan_product",
     "split_arrays",
     "undecided",
+    "withdraw",
 ]

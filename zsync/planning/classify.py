@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from zsync.layout import Meaning, meaning_of
+from zsync.layout import Meaning, join, meaning_of
 from zsync.words import Action, Finding, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -43,7 +43,8 @@ class ArrayChange:
     kind
         Its class.
     inside
-        Number of chunks inside the old extent that are replaced, or that appear or vanish there.
+        Number of chunks that are replaced, appear or vanish and hold cells of the extent that old and new have in
+        common; not those of which these cells are known to keep their values.
     old_shape, new_shape
         None where there is none.
     detail
@@ -62,7 +63,7 @@ class ArrayChange:
     @property
     def name(self) -> str:
         """Product, store and array, for messages."""
-        return "/".join(part for part in (self.product, self.store, self.array) if part)
+        return join(self.product, self.store, self.array)
 
     @property
     def needs_fence(self) -> bool:
@@ -89,7 +90,11 @@ class ArrayChange:
 
 
 def classify(
-    product: str, table: pa.Table, stores: Mapping[str, Store], published: Mapping[str, Mapping[str, Any]]
+    product: str,
+    table: pa.Table,
+    stores: Mapping[str, Store],
+    published: Mapping[str, Mapping[str, Any]],
+    same_cells: Collection[str] = frozenset(),
 ) -> list[ArrayChange]:
     """Return what happens to each array of a product.
 
@@ -104,8 +109,11 @@ def classify(
     published
         Metadata documents as readers of the target see them, by store and key in it; only stores of which some metadata
         changes need be there.
+    same_cells
+        Keys of chunks that are replaced and of which the cells that old and new have in common keep their values
+        (`boundary` names those for which that matters).
     """
-    rows = _Rows(table)
+    rows = _Rows(table, same_cells)
     changes = [
         _classify_array(product, prefix, path, store, published.get(prefix), rows)
         for prefix, store in stores.items()
@@ -123,7 +131,7 @@ def classify(
 class _Rows:
     """What the plan says of each array, counted."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, same_cells: Collection[str]) -> None:
         self.metadata_new: Counter[Place] = Counter()
         self.metadata_sent: Counter[Place] = Counter()
         self.chunks: dict[Place, list[tuple[str, str]]] = {}
@@ -135,7 +143,7 @@ class _Rows:
             if row["role"] == Role.METADATA and row["action"] == Action.SEND:
                 self.metadata_sent[place] += 1
                 self.metadata_new[place] += row["etag"] is None
-            elif row["role"] == Role.CHUNK:
+            elif row["role"] == Role.CHUNK and row["key"] not in same_cells:
                 self.chunks.setdefault(place, []).append((row["key"], row["action"]))
 
 
@@ -158,7 +166,8 @@ def _classify_array(
         return ArrayChange(product, prefix, path, ChangeClass.NEW, new_shape=shape)
     if old is None or new is None:
         return ArrayChange(product, prefix, path, ChangeClass.UNCHANGED, new_shape=shape)
-    inside = sum(1 for key, _ in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, old))
+    common = tuple(map(min, old.shape, new.shape))
+    inside = sum(1 for key, _ in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
     kind, detail = _kind(old, new, inside, metadata=rows.metadata_sent[place])
     return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape, detail)
 
@@ -172,35 +181,104 @@ def _kind(old: Meaning, new: Meaning, inside: int, *, metadata: int) -> tuple[Ch
     longer = any(now > before for before, now in zip(old.shape, new.shape, strict=True))
     if shorter:
         return (ChangeClass.RESIZE if longer else ChangeClass.SHRINK), ""
-    if longer:
-        return ChangeClass.APPEND, ""
     if inside:
         return ChangeClass.UPDATE, ""
+    if longer:
+        return ChangeClass.APPEND, ""
     return (ChangeClass.METADATA if metadata else ChangeClass.UNCHANGED), ""
 
 
-def _is_inside(store: Store, prefix: str, path: str, key: str, old: Meaning) -> bool:
-    """Return whether a chunk holds cells of the old extent."""
-    array = store.arrays[path]
-    if array.grid is None:
+def _index(store: Store, prefix: str, path: str, key: str) -> tuple[int, ...] | None:
+    """Return the index of a chunk in its array's grid; None if it cannot be told."""
+    grid = store.arrays[path].grid
+    directory = join(prefix, path)
+    return None if grid is None else grid.index(key[len(directory) + 1 :] if directory else key)
+
+
+def _is_inside(store: Store, prefix: str, path: str, key: str, extent: tuple[int, ...]) -> bool:
+    """Return whether a chunk holds cells of an extent; one of which the place is not known may."""
+    grid = store.arrays[path].grid
+    if grid is None:
         return True
-    directory = "/".join(part for part in (prefix, path) if part)
-    index = array.grid.index(key[len(directory) + 1 :] if directory else key)
+    index = _index(store, prefix, path, key)
     return index is not None and all(
-        i * length < end for i, length, end in zip(index, array.grid.chunks, old.shape, strict=False)
+        i * length < end for i, length, end in zip(index, grid.chunks, extent, strict=False)
     )
 
 
-def incompatible_findings(changes: list[ArrayChange]) -> list[Finding]:
-    """Return an error for each incompatible change: in place there is no order of writes that is safe for readers."""
+@dataclass(frozen=True, slots=True)
+class BoundaryChunk:
+    """A chunk at the edge of what old and new have in common: its bytes change, these cells perhaps not.
+
+    Attributes
+    ----------
+    key
+        Relative to the product's root.
+    cells
+        How many cells, along each axis and from the chunk's first one, lie in the common extent.
+    is_new
+        The target has no such chunk: its old cells are all fill value.
+    """
+
+    store: str
+    array: str
+    key: str
+    cells: tuple[int, ...]
+    is_new: bool
+
+
+def boundary(table: pa.Table, stores: Mapping[str, Store], changes: Iterable[ArrayChange]) -> list[BoundaryChunk]:
+    """Return the chunks for which only their values tell an append, or a shrink, from an update.
+
+    Parameters
+    ----------
+    table
+        The plan of one product, `zsync.tables.PLAN`.
+    stores
+        The source's stores, by prefix.
+    changes
+        What `classify` said without knowing values.
+    """
+    resized = {
+        (change.store, change.array): change.common_shape
+        for change in changes
+        if change.inside and change.old_shape != change.new_shape and change.kind != ChangeClass.INCOMPATIBLE
+    }
+    found = []
+    for row in _relevant(table):
+        place = (row["store"] or "", row["array"])
+        if place not in resized or row["role"] != Role.CHUNK or row["action"] != Action.SEND:
+            continue
+        store, common = stores[place[0]], resized[place]
+        grid, index = store.arrays[place[1]].grid, _index(store, *place, row["key"])
+        if grid is None or index is None:
+            continue
+        cells = tuple(min(end - i * n, n) for i, n, end in zip(index, grid.chunks, common, strict=True))
+        if all(count > 0 for count in cells) and cells != grid.chunks:
+            found.append(BoundaryChunk(*place, row["key"], cells, is_new=row["etag"] is None))
+    return found
+
+
+def incompatible_findings(changes: Iterable[ArrayChange], *, replaces: bool) -> list[Finding]:
+    """Return a finding for each incompatible change: in place there is no order of writes that is safe for readers.
+
+    Parameters
+    ----------
+    replaces
+        The user wants such arrays replaced, offline first (``on_incompatible: replace``); else they are errors.
+    """
     return [
         Finding(
-            "error",
+            "warning" if replaces else "error",
             "incompatible",
             change.product,
-            "/".join(part for part in (change.store, change.array) if part),
-            f"an incompatible change of a published array: {change.detail}; readers would decode old chunks with new"
-            f" metadata or the reverse. {_advice(change)}",
+            join(change.store, change.array),
+            f"an incompatible change of a published array: {change.detail}; "
+            + (
+                "it is replaced, and until that is done readers do not find the store"
+                if replaces
+                else f"readers would decode old chunks with new metadata or the reverse. {_advice(change)}"
+            ),
         )
         for change in changes
         if change.kind == ChangeClass.INCOMPATIBLE
@@ -214,4 +292,7 @@ def _advice(change: ArrayChange) -> str:
             "A coordinate in a single chunk changes its chunk shape whenever it grows: write it with a fixed chunk"
             f' length, for instance encoding={{"{change.array.rpartition("/")[2]}": {{"chunks": (4000,)}}}}'
         )
-    return "Publish the array under another name, or the store under another target"
+    return (
+        "Publish the array under another name, or the store under another target; or set on_incompatible: replace, and"
+        " readers do not find the store while it is replaced"
+    )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PRICE_PUT = 0.005 / 1000  # PUT, COPY, POST, LIST
 PRICE_GET = 0.0004 / 1000  # GET, HEAD and all other requests
 
-_STATE_WRITES = 5  # lease taken and given back, manifest part, publication, head
-_STATE_READS = 2  # lease, head
+_STATE_WRITES = 7  # lease taken, tried and given back, manifest part, publication, head
+_STATE_READS = 9  # lease, head, and the lease again before each stage
 
 
 @dataclass(frozen=True, slots=True)

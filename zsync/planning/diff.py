@@ -68,6 +68,30 @@ class Survey:
     etag_is_md5: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """How long objects stay in the target after the source lost them: readers at work may still want them.
+
+    Attributes
+    ----------
+    seconds
+        How long; 0: not at all.
+    now_s
+        Now, in seconds since the epoch.
+    """
+
+    seconds: int
+    now_s: int
+
+    @property
+    def now(self) -> pa.Scalar:
+        """Now, as an Arrow scalar."""
+        return scalar(self.now_s, pa.int64())
+
+
+NO_GRACE = Grace(0, 0)
+
+
 def undecided(survey: Survey) -> pa.Table:
     """Return the rows of the source that must be hashed before the plan can be made.
 
@@ -92,7 +116,7 @@ def undecided(survey: Survey) -> pa.Table:
     return survey.source.set_column(index, "etag", etags).filter(wanted)
 
 
-def plan_product(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
+def plan_product(name: str, survey: Survey, *, keeps: bool, grace: Grace = NO_GRACE) -> pa.Table:
     """Return the plan of one product: every key exactly once, with action and reason.
 
     Parameters
@@ -103,13 +127,15 @@ def plan_product(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
         What is there; what `undecided` names has been hashed.
     keeps
         Objects that the source no longer has stay in the target (``retire: keep``).
+    grace
+        How long they stay in any case.
 
     Returns
     -------
     pyarrow.Table
         `zsync.tables.PLAN`.
     """
-    return pa.concat_tables([_plan_source(name, survey), _plan_gone(name, survey, keeps=keeps)])
+    return pa.concat_tables([_plan_source(name, survey), _plan_gone(name, survey, grace, keeps=keeps)])
 
 
 def kept_keys(gone: pa.Table, gone_selected: pa.Array, *, keeps: bool) -> pa.Table:
@@ -207,22 +233,30 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             "headers": pc.if_else(
                 unchanged, pc.if_else(related["pristine"], related["headers"], NO_TEXT), survey.headers
             ),
+            "gone_s": pa.nulls(count, pa.int64()),
         }
     )
 
 
-def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
+def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Table:
     gone = survey.gone
     in_target = pc.index_in(gone["key"], survey.target["key"])
     in_manifest = pc.index_in(gone["key"], survey.manifest["key"])
     recorded = survey.manifest.take(in_manifest)
     etag = survey.target["etag"].take(in_target)
     pristine = _equal(etag, recorded["etag"])
-    vanished = pc.and_(pc.is_valid(in_manifest), pc.fill_null(gone["in_grid"], _FALSE))
+    in_grid = pc.fill_null(gone["in_grid"], _FALSE)
+    vanished = pc.and_(pc.is_valid(in_manifest), in_grid)
+    since = pc.coalesce(recorded["gone_s"], scalar(grace.now_s, pa.int64()))
+    # What lies in an array's grid can still be seen: no grace makes it right.
+    waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, scalar(grace.seconds, pa.int64())), grace.now))
+    waits = pc.and_(waits, scalar(not keeps))
     retired = pc.if_else(vanished, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
+    retired = pc.if_else(waits, scalar(str(Reason.GRACE)), retired)
     selected = scalar(str(Reason.POLICY)) if keeps else retired
     reason = pc.if_else(survey.gone_selected, selected, scalar(str(Reason.NOT_SELECTED)))
-    stays = pc.or_(pc.invert(survey.gone_selected), scalar(keeps))
+    stays = pc.or_(pc.invert(survey.gone_selected), pc.or_(waits, scalar(keeps)))
+    recorded_since = pc.if_else(pc.or_(waits, pristine), since, pa.nulls(1, pa.int64())[0])
     stage = pc.coalesce(recorded["stage"], gone["stage"])
     count = len(gone)
     return _table(
@@ -246,6 +280,7 @@ def _plan_gone(name: str, survey: Survey, *, keeps: bool) -> pa.Table:
             "etag": etag,
             "version": recorded["version"],
             "headers": recorded["headers"],
+            "gone_s": pc.if_else(survey.gone_selected, recorded_since, recorded["gone_s"]),
         }
     )
 

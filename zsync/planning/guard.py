@@ -8,13 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.tables import scalar
-from zsync.words import Action, Finding, Reason
+from zsync.words import Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 
-def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -> list[Finding]:
+def guard_findings(
+    product: str, table: pa.Table, limit: Callable[[int], int], unseen: Collection[tuple[str, str]] = frozenset()
+) -> list[Finding]:
     """Return an error if more would be retired than the guard allows, and what a reader should know of retirements.
 
     Parameters
@@ -25,8 +27,11 @@ def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -
         `zsync.tables.PLAN` of this product.
     limit
         The number of objects that may be retired, given the number that is in the target.
+    unseen
+        Store and path of arrays that readers do not see, or will not while they are replaced: what goes of these is
+        nobody's loss.
     """
-    retired = _count(table, "action", Action.RETIRE)
+    retired = _retired(table, unseen)
     present = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
     found = []
     if retired > limit(present):
@@ -53,6 +58,18 @@ def guard_findings(product: str, table: pa.Table, limit: Callable[[int], int]) -
             )
         )
     return found
+
+
+def _retired(table: pa.Table, unseen: Collection[tuple[str, str]]) -> int:
+    """Count the objects that are retired because the source lost them; stale chunks no reader can see."""
+    lost = table.filter(
+        pc.and_(
+            pc.equal(table["action"], scalar(str(Action.RETIRE))),
+            pc.equal(table["stage"], scalar(str(Stage.RETIRE))),
+        )
+    )
+    places = zip(lost["store"].to_pylist(), lost["array"].to_pylist(), strict=True)
+    return sum((store or "", array) not in unseen for store, array in places)
 
 
 def split_arrays(objects: pa.Table, selected: pa.Array) -> list[str]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.fence import FenceWrite, fence_table
+from zsync.planning.withdraw import Withdrawal, withdrawal_table
 from zsync.tables import column, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
@@ -67,6 +68,8 @@ class Plan:
         What happens to each array.
     fence
         What readers are shown while arrays shrink.
+    withdrawals
+        What readers do not find while arrays are replaced.
     """
 
     table: pa.Table
@@ -75,6 +78,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     changes: tuple[ArrayChange, ...] = ()
     fence: tuple[FenceWrite, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -101,7 +105,7 @@ class Plan:
         todo = self.table.filter(
             pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
         )
-        todo = pa.concat_tables([todo, fence_table(self.fence)])
+        todo = pa.concat_tables([todo, fence_table(self.fence), withdrawal_table(self.withdrawals)])
         for stage in STAGES:
             rows = todo.filter(pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
@@ -120,13 +124,18 @@ class Plan:
     def cost(self) -> Cost:
         """Return what carrying it out takes in requests, and at S3's list price."""
         return cost_of(
-            pa.concat_tables([self.table, fence_table(self.fence)]),
+            pa.concat_tables([self.table, fence_table(self.fence), withdrawal_table(self.withdrawals)]),
             {product.name: product.retire for product in self.products},
         )
 
     def vanished(self) -> int:
         """Return the number of published chunks inside their grid that the source no longer has."""
         return int(pc.sum(pc.equal(self.table["reason"], scalar(str(Reason.VANISHED)))).as_py() or 0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the plan will be another one merely because time goes by: objects are in their grace."""
+        return bool(pc.any(pc.equal(self.table["reason"], scalar(str(Reason.GRACE)))).as_py())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON: totals, and one row a product, array, action and reason."""

@@ -56,7 +56,8 @@ def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answ
     """
     rows = plan.table.filter(pc.equal(plan.table["product"], scalar(product)))
     unchanged = rows.filter(pc.equal(rows["action"], scalar(str(Action.UNCHANGED))))
-    kept = rows.filter(pc.and_(pc.equal(rows["action"], scalar(str(Action.KEEP))), pc.is_valid(rows["digest"])))
+    is_known = pc.or_(pc.is_valid(rows["digest"]), pc.is_valid(rows["gone_s"]))
+    kept = rows.filter(pc.and_(pc.equal(rows["action"], scalar(str(Action.KEEP))), is_known))
     sent = rows.filter(pc.equal(rows["action"], scalar(str(Action.SEND))))
     mine = [answers[product, key] for key in sent["key"].to_pylist()]
     for name in ("digest", "etag", "version"):

@@ -1,6 +1,7 @@
 """The commit protocol: manifests, publications, heads."""
 
-from zsync.publication.lease import Leases, LeaseState, read_lease, refuse_if_held
+from zsync.publication.conditional import ignored_conditions
+from zsync.publication.lease import Leases, LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
 from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head
 from zsync.publication.state import StateKeys, new_publication_id
@@ -14,7 +15,9 @@ __all__ = [
     "Publication",
     "PublishedProduct",
     "StateKeys",
+    "break_lease",
     "commit",
+    "ignored_conditions",
     "new_publication_id",
     "read_head",
     "read_lease",

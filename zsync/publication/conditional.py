@@ -44,6 +44,31 @@ def write_document(store: ObjectStore, key: str, document: dict[str, Any], etag:
     return retry(attempt, RetryPolicy())
 
 
+def ignored_conditions(store: ObjectStore, key: str, data: bytes) -> tuple[str, ...]:
+    """Return which conditions of a write a service ignores.
+
+    Parameters
+    ----------
+    key
+        An object that is there.
+    data
+        What it holds: it is written again if a condition is ignored.
+
+    Returns
+    -------
+    tuple of str
+        Of ``If-None-Match`` and ``If-Match`` those that let a write pass that they should have stopped.
+    """
+    ignored = []
+    for name, etag in (("If-None-Match", None), ("If-Match", "0" * 32)):
+        try:
+            store.put_if(key, data, STATE_HEADERS, etag)
+        except PreconditionError:
+            continue
+        ignored.append(name)
+    return tuple(ignored)
+
+
 def _is_ours(store: ObjectStore, key: str, write_id: str) -> Stored | None:
     try:
         found = store.get(key)

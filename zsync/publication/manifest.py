@@ -154,9 +154,18 @@ def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> 
             raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} is damaged")
         _remember(cache, part.digest, data)
     try:
-        return pq.ParquetFile(pa.BufferReader(data)).read().select(MANIFEST.names).cast(MANIFEST)
+        return _completed(pq.ParquetFile(pa.BufferReader(data)).read()).select(MANIFEST.names).cast(MANIFEST)
     except (pa.ArrowException, KeyError) as error:
         raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} cannot be read ({error})") from error
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """Return a part with the columns that came later than the version that wrote it."""
+    import pyarrow as pa
+
+    if "gone_s" in table.column_names:
+        return table
+    return table.append_column("gone_s", pa.nulls(len(table), pa.int64()))
 
 
 def _recall(cache: Path, digest: str) -> bytes | None:

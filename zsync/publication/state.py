@@ -23,10 +23,14 @@ class StateKeys:
     def of(cls, location: Location) -> StateKeys:
         """Return the keys for a product's location.
 
-        A product that is a whole bucket has its state under the reserved name ``@root``.
+        A product that is a whole bucket has its state under the reserved name ``@root``; a product of that name has one
+        more ``@``.
         """
         parent, _, name = location.path.rpartition("/")
-        return cls(f"{parent}/{STATE}/{name}".lstrip("/") if name else f"{STATE}/@root")
+        if not name:
+            return cls(f"{STATE}/@root")
+        kept_free = f"@{name}" if name.startswith("@") else name
+        return cls(f"{parent}/{STATE}/{kept_free}".lstrip("/"))
 
     @property
     def head(self) -> str:
@@ -46,9 +50,14 @@ class StateKeys:
         """One part of a manifest, named by its content."""
         return f"{self.prefix}/manifests/{digest}.parquet"
 
+    @property
+    def trashes(self) -> str:
+        """Where retired objects go, by publication."""
+        return f"{self.prefix}/trash"
+
     def trash(self, publication_id: str, key: str) -> str:
         """Where an object goes that a publication retires."""
-        return f"{self.prefix}/trash/{publication_id}/{key}"
+        return f"{self.trashes}/{publication_id}/{key}"
 
 
 def new_publication_id(now_s: float | None = None) -> str:

@@ -17,6 +17,8 @@ _EVERY_S = 10.0  # seconds between two log lines of one step
 _STEPS = {
     "survey": "taking stock",
     "digest": "hashing",
+    "fence": "common extent",
+    "withdraw": "withdrawing",
     "data": "data",
     "array": "array metadata",
     "group": "group metadata",
@@ -36,6 +38,9 @@ class Progress(Protocol):
 
     def end(self) -> None:
         """End the step, complete or not."""
+
+    def pace(self, limit: int | None) -> None:
+        """Take notice that the service asks to slow down: so many requests at a time now; None: full speed again."""
 
 
 def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - True and False are what users say
@@ -73,12 +78,16 @@ class Silent:
     def end(self) -> None:
         """End the step."""
 
+    def pace(self, limit: int | None) -> None:
+        """Take notice of the service's wish."""
+
 
 class LogLines:
     """A log line when a step of any length begins to matter, every ten seconds, and at its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # digests advance from several threads
+        self._slowed = False
 
     def begin(self, step: str, objects: int, size: int) -> None:
         """Begin a step."""
@@ -101,6 +110,16 @@ class LogLines:
         if self._step != _STEPS["survey"]:
             self._say(time.monotonic())
 
+    def pace(self, limit: int | None) -> None:
+        """Say when the service begins to ask for less, and when it is over; the limit changes too often to say."""
+        slowed = limit is not None
+        if slowed != self._slowed:
+            self._slowed = slowed
+            if slowed:
+                log.info("slowed down by the service: %d requests at a time", limit)
+            else:
+                log.info("full speed again")
+
     def _say(self, now: float) -> None:
         rate = self._bytes / 2**20 / max(now - self._began, 1e-3)
         log.info(
@@ -116,6 +135,7 @@ class Bars:
         self._lock = threading.Lock()  # digests advance from several threads
         self._display: Any = None
         self._task: Any = None
+        self._limit: int | None = None
 
     def begin(self, step: str, objects: int, size: int) -> None:
         """Begin a step."""
@@ -136,12 +156,18 @@ class Bars:
             if self._size:
                 amount += f"  {human_bytes(self._bytes)}/{human_bytes(self._size)}"
                 rate = f"{human_bytes(int(self._bytes / max(time.monotonic() - self._began, 1e-3)))}/s"
+            if self._limit is not None:
+                rate = f"{rate}  slowed down by the service: {self._limit} requests at a time".strip()
             completed = self._bytes if self._size else self._done
             self._display.update(self._task, completed=completed, amount=amount, rate=rate)
 
     def end(self) -> None:
         """End the step; what follows prints below its bar."""
         self._display.stop()
+
+    def pace(self, limit: int | None) -> None:
+        """Show the limit beside the rate, from the next advance on."""
+        self._limit = limit
 
 
 def _display() -> Any:

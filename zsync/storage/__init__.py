@@ -1,8 +1,10 @@
 """Objects in, objects out, conditional writes: one seam, two transports."""
 
 from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
-from zsync.storage.spec import StoreSpec, connect, s3fs_options, spec_for
+from zsync.storage.spec import StoreSpec, connect, pace_of, s3fs_options, spec_for
+from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 
 __all__ = [
     "PARTS_MAX",
@@ -10,12 +12,17 @@ __all__ = [
     "Fetched",
     "Headers",
     "ObjectStore",
+    "Pace",
     "Page",
     "RetryPolicy",
     "StoreSpec",
     "Stored",
+    "Upload",
+    "abort_uploads",
     "connect",
+    "pace_of",
     "retry",
     "s3fs_options",
     "spec_for",
+    "unfinished_uploads",
 ]

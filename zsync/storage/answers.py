@@ -9,6 +9,7 @@ from zsync.errors import (
     PermissionDeniedError,
     PreconditionError,
     TargetError,
+    ThrottledError,
     TransientError,
 )
 
@@ -16,9 +17,11 @@ _UNKNOWN_CREDENTIALS = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
     "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "InvalidSecurity", "NotSignedUp",
 }  # fmt: skip
+_SLOW_DOWN = {
+    "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
+}  # fmt: skip
 _TRY_AGAIN = {
-    "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling",
-    "ThrottlingException", "TooManyRequests", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
+    "InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
 }  # fmt: skip
 
 
@@ -47,11 +50,15 @@ def error_for(status: int, code: str | None, url: str, *, region: str | None = N
         return CredentialsError(
             f"the service does not accept these credentials ({said})", url, "check key, secret, token and clock"
         )
-    if code in _TRY_AGAIN or status >= 500 or status == 429:
+    if code == "NotImplemented" or status == 501:
+        return TargetError(f"the service does not do this ({said})", url)
+    if code in _SLOW_DOWN or status in (429, 503):
+        return ThrottledError(f"the service asks to slow down ({said})", url, "try again later, or with fewer workers")
+    if code in _TRY_AGAIN or status >= 500:
         return TransientError(f"the service could not answer ({said})", url, "try again later")
     if status in (409, 412):
         return PreconditionError("the object is not as the condition says", url)
-    if status in (401, 403):
+    if code == "AccessDenied" or status in (401, 403):  # for one key of many, in an answer that is 200
         return PermissionDeniedError(f"permission denied ({said})", url, "check what these credentials may do")
     if region is not None:
         return TargetError(f"the bucket is in region {region}", url, f"set `region: {region}`")

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 # These show a file while it is being written: there an object is written beside its place and then renamed.
 _WRITTEN_IN_PLACE = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs"}
 
+# What botocore, aiohttp and fsspec call a connection that broke, or an answer that came in part only.
+_BROKEN = {
+    "ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ClientPayloadError", "ServerDisconnectedError",
+    "IncompleteReadError", "ResponseStreamingError", "ResponseParserError", "FSTimeoutError",
+}  # fmt: skip
+
 
 class FsspecTransport(ObjectStore):
     """One bucket, or one file system, through fsspec."""
@@ -126,6 +132,7 @@ class FsspecTransport(ObjectStore):
             try:
                 for part in parts:
                     file.write(part)
+                file.close()
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     if self._renames:
@@ -134,7 +141,6 @@ class FsspecTransport(ObjectStore):
                         file.discard()
                         file.closed = True  # else its finalizer would write what is left
                 raise
-            file.close()
 
         with translated(self.url(key)):
             if self._renames:
@@ -230,7 +236,7 @@ def translated(url: str) -> Iterator[None]:
 
 def translate(error: Exception, url: str) -> ZsyncError | None:
     """Return our error for one of fsspec's, s3fs's or botocore's; None for an error that is nobody's answer."""
-    answer = _answer(error)
+    answer = answer_of(error)
     if answer is not None:
         details = answer.get("Error", {})
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -242,11 +248,7 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
-    if isinstance(error, ConnectionError | TimeoutError) or name in (
-        "ReadTimeoutError",
-        "ConnectionClosedError",
-        "HTTPClientError",
-    ):
+    if isinstance(error, ConnectionError | TimeoutError) or name in _BROKEN:
         return TransientError("the connection broke", url, "try again")
     if isinstance(error, FileNotFoundError):
         return ObjectNotFoundError("there is no such object", url)
@@ -257,7 +259,7 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
     return None
 
 
-def _answer(error: BaseException | None) -> dict[str, Any] | None:
+def answer_of(error: BaseException | None) -> dict[str, Any] | None:
     """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error."""
     while error is not None:
         response = getattr(error, "response", None)

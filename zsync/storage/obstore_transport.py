@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import html
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,16 +17,28 @@ from zsync.storage.answers import error_for
 from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from obstore.store import S3Store
 
+_LARGE = 2**20  # bytes; a body that may take long to send
+
 
 class ObstoreTransport(ObjectStore):
-    """One S3 bucket through obstore."""
+    """One S3 bucket through obstore.
 
-    def __init__(self, store: S3Store, base_url: str, *, etag_is_md5: bool) -> None:
+    Parameters
+    ----------
+    open_patient
+        Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
+        large one would never get through.
+    """
+
+    def __init__(
+        self, store: S3Store, base_url: str, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
+    ) -> None:
         self._store = store
+        self._open_patient = open_patient
         self._base_url = base_url.rstrip("/")
         self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
 
@@ -36,6 +50,10 @@ class ObstoreTransport(ObjectStore):
     def url(self, key: str) -> str:
         """Return the URL of a key, for messages."""
         return f"{self._base_url}/{key}"
+
+    @functools.cached_property
+    def _patient(self) -> S3Store:
+        return self._open_patient()
 
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
@@ -63,15 +81,16 @@ class ObstoreTransport(ObjectStore):
 
     def put(self, key: str, data: bytes, headers: Headers) -> Stored:
         """Write an object in one part."""
+        store = self._patient if len(data) > _LARGE else self._store
         with translated(self.url(key)):
-            return _stored(obstore.put(self._store, key, data, use_multipart=False, **_options(headers)))
+            return _stored(obstore.put(store, key, data, use_multipart=False, **_options(headers)))
 
     def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
         """Write an object in parts."""
         with translated(self.url(key)):
             return _stored(
                 obstore.put(
-                    self._store, key, iter(parts), use_multipart=True, chunk_size=part_size, max_concurrency=4,
+                    self._patient, key, iter(parts), use_multipart=True, chunk_size=part_size, max_concurrency=4,
                     **_options(headers),
                 )
             )  # fmt: skip
@@ -90,7 +109,10 @@ class ObstoreTransport(ObjectStore):
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, a thousand a request."""
         with translated(self.url(keys[0] if keys else "")):
-            obstore.delete(self._store, list(keys))
+            try:
+                obstore.delete(self._store, list(keys))
+            except BaseError as error:
+                raise (_refused_key(str(error), self.url) or error) from error
 
 
 def _options(headers: Headers) -> dict[str, Any]:
@@ -145,9 +167,23 @@ def translate(error: Exception, url: str) -> ZsyncError:
         status = 412
     elif isinstance(error, FileNotFoundError):
         status = status or 404
-    if status:
-        return error_for(status, code, url, region=_first(r"<Region>([\w-]+)</Region>", head))
+    if status or code:  # S3 may answer 200 to a copy, or to the end of an upload, and then tell of an error
+        return error_for(status or 200, code, url, region=_first(r"<Region>([\w-]+)</Region>", head))
     return _without_answer(text, url)
+
+
+def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
+    """Return the error for one key of a bulk delete, in an answer whose status is 200.
+
+    obstore tells the first such key; where the answer begins with one, it shows the answer as it is.
+    """
+    match = re.search(r"DeleteObjects request failed for key (.*): .* \(code: (\w+)\)", text, re.DOTALL)
+    if match is not None:
+        return error_for(200, match[2], url(match[1]))
+    if "<DeleteResult" not in text:
+        return None
+    key, code = _first(r"<Key>([^<]*)</Key>", text), _first(r"<Code>(\w+)</Code>", text)
+    return error_for(200, code, url(html.unescape(key or "")))
 
 
 def _without_answer(text: str, url: str) -> ZsyncError:

@@ -1,15 +1,17 @@
-"""Retries, in one place for both transports: exponential backoff with full jitter, within a budget."""
+"""Retries, in one place for both transports: exponential backoff with full jitter, within a budget, at a pace."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import random
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from zsync.errors import NetworkError, TransientError
+from zsync.errors import NetworkError, ThrottledError, TransientError
+from zsync.storage.pacing import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+THROTTLE_S = 120.0  # how long a request is tried again after the service first asked to slow down
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -28,7 +32,7 @@ class RetryPolicy:
     Attributes
     ----------
     attempts
-        Attempts in all, for an answer that asks to be tried again.
+        Attempts in all, for an answer that asks to be tried again. With 1, nothing is tried again.
     network_attempts
         Attempts in all, when the endpoint cannot be reached: fewer, for that is mostly a wrong setting.
     first_s, longest_s
@@ -46,15 +50,57 @@ class RetryPolicy:
 
     def delay_s(self, attempt: int) -> float:
         """Return a random delay before attempt `attempt + 1`, in seconds."""
-        return random.uniform(0, min(self.longest_s, self.first_s * 2**attempt))  # noqa: S311 - jitter, no secret
+        # The exponent is bounded: a throttled request may be tried again very often.
+        longest = min(self.longest_s, self.first_s * 2 ** min(attempt, 30))
+        return random.uniform(0, longest)  # noqa: S311 - jitter, no secret
+
+
+class RetryBudget:
+    """Limits the retries of a whole store, so that a service that fails everything is not asked ever more.
+
+    Parameters
+    ----------
+    capacity
+        Retries at the beginning, and at most; a retry takes one.
+    refund
+        What a success gives back.
+
+    Notes
+    -----
+    A token bucket, as in the standard retry mode of the AWS SDKs and in gRPC's proposal A6, "Retry throttling".
+    """
+
+    def __init__(self, capacity: float = 500.0, refund: float = 0.5) -> None:
+        self._capacity = self._tokens = capacity
+        self._refund = refund
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take what a retry costs, if it is there."""
+        with self._lock:
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def give_back(self) -> None:
+        """Give back what a success is worth."""
+        if self._tokens < self._capacity:
+            with self._lock:
+                self._tokens = min(self._capacity, self._tokens + self._refund)
 
 
 class Retrying:
-    """A store that tries again what may be tried again. Conditional writes and streams pass through as they are."""
+    """A store that tries again what may be tried again, at the pace that the service bears.
 
-    def __init__(self, store: ObjectStore, policy: RetryPolicy | None = None) -> None:
+    Conditional writes and streams are paced but not tried again.
+    """
+
+    def __init__(self, store: ObjectStore, policy: RetryPolicy | None = None, *, pace: Pace | None = None) -> None:
         self._store = store
         self._policy = policy or RetryPolicy()
+        self._budget = RetryBudget()
+        self._pace = pace or Pace()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -87,11 +133,13 @@ class Retrying:
 
     def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
         """Write an object in parts; the caller, who owns the stream, tries again."""
-        return self._store.put_parts(key, parts, headers, part_size)
+        with self._pace.slot():
+            return self._store.put_parts(key, parts, headers, part_size)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
-        return self._store.put_if(key, data, headers, etag)
+        with self._pace.slot():
+            return self._store.put_if(key, data, headers, etag)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object."""
@@ -102,21 +150,48 @@ class Retrying:
         self._again(functools.partial(self._store.delete, keys))
 
     def _again(self, action: Callable[[], T]) -> T:
-        return retry(action, self._policy)
+        def paced() -> T:
+            # A request that waits for its next attempt holds no slot.
+            with self._pace.slot():
+                return action()
+
+        return _retry(paced, self._policy, self._budget)
 
 
 def retry(action: Callable[[], T], policy: RetryPolicy | None = None) -> T:
-    """Call `action` until it succeeds, its error is permanent, or the policy's attempts are spent."""
-    policy = policy or RetryPolicy()
-    attempt = 0
+    """Call `action` until it succeeds, its error is permanent, or the policy's attempts are spent.
+
+    An action that the service throttles is tried again for `THROTTLE_S`, however many attempts that takes.
+    """
+    return _retry(action, policy or RetryPolicy(), None)
+
+
+def _retry(action: Callable[[], T], policy: RetryPolicy, budget: RetryBudget | None) -> T:
+    failed = throttled = 0
+    until = 0.0
     while True:
         try:
-            return action()
-        except (TransientError, NetworkError) as error:
-            attempt += 1
-            allowed = policy.network_attempts if isinstance(error, NetworkError) else policy.attempts
-            if attempt >= allowed:
+            result = action()
+        except ThrottledError as error:
+            now = time.monotonic()
+            until = until or now + THROTTLE_S
+            throttled += 1
+            if policy.attempts <= 1 or now >= until:
                 raise
-            delay: Any = policy.delay_s(attempt)
-            log.debug("attempt %d of %d failed, again in %.2f s: %s", attempt, allowed, delay, error)
-            time.sleep(delay)
+            delay = policy.delay_s(throttled)
+            log.debug("throttled %d times, again in %.2f s: %s", throttled, delay, error)
+        except (TransientError, NetworkError) as error:
+            failed += 1
+            allowed = policy.network_attempts if isinstance(error, NetworkError) else policy.attempts
+            if failed >= allowed:
+                raise
+            if budget is not None and not budget.take():
+                advice = "too many requests failed to try this one again; see to the service, then run it again"
+                raise type(error)(error.message, error.where, advice) from error
+            delay = policy.delay_s(failed)
+            log.debug("attempt %d of %d failed, again in %.2f s: %s", failed, allowed, delay, error)
+        else:
+            if budget is not None:
+                budget.give_back()
+            return result
+        time.sleep(delay)

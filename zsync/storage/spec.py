@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ConfigError, CredentialsError
 
 if TYPE_CHECKING:
+    from obstore.store import S3Store
+
     from zsync.config import Location, Storage
     from zsync.storage.base import ObjectStore
+    from zsync.storage.pacing import Pace
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 60.0  # nothing arrives for so long
+REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
 
 CHAIN = "chain"
 ANONYMOUS = "anonymous"
@@ -118,7 +125,20 @@ def connect(spec: StoreSpec) -> ObjectStore:
     """
     from zsync.storage.retrying import Retrying
 
-    return Retrying(_open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec))
+    transport = _open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec)
+    return Retrying(transport, pace=pace_of(spec))
+
+
+def pace_of(spec: StoreSpec) -> Pace:
+    """Return the pace of requests to the bucket of a spec: one a bucket, whoever asks it and by which transport."""
+    return _pace(spec.location.url, spec.endpoint_url)
+
+
+@functools.cache
+def _pace(_bucket: str, _endpoint_url: str | None) -> Pace:
+    from zsync.storage.pacing import Pace
+
+    return Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,20 +229,28 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
         options["sse_kms_key_id"] = spec.sse_kms_key_id
     if spec.requester_pays:
         options["request_payer"] = True
-    client: dict[str, Any] = {"timeout": "300s", "connect_timeout": "5s"}
+    client: dict[str, Any] = {"timeout": f"{REQUEST_TIMEOUT_S}s", "connect_timeout": f"{CONNECT_TIMEOUT_S}s"}
     if (reach.endpoint_url or "").startswith("http://"):
         client["allow_http"] = True
     if spec.ca_bundle:
         client["root_certificate"] = _read_bundle(spec.ca_bundle)
-    store = S3Store(
-        spec.location.bucket,
-        client_options=client,  # type: ignore[arg-type]
-        # Retrying is one layer of ours for both transports: only there is throttling seen and paced.
-        retry_config={"max_retries": 0},
-        credential_provider=reach.provider,
-        **options,
+
+    def open_store(**more: str) -> S3Store:
+        return S3Store(
+            spec.location.bucket,
+            client_options={**client, **more},  # type: ignore[arg-type]
+            # Retrying is one layer of ours for both transports: only there is throttling seen and paced.
+            retry_config={"max_retries": 0},
+            credential_provider=reach.provider,
+            **options,
+        )
+
+    return ObstoreTransport(
+        open_store(read_timeout=f"{READ_TIMEOUT_S}s"),
+        spec.location.url,
+        etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
+        open_patient=open_store,
     )
-    return ObstoreTransport(store, spec.location.url, etag_is_md5=not (spec.sse or "").startswith("aws:kms"))
 
 
 def _endpoint(url: str, spec: StoreSpec) -> str:
@@ -252,7 +280,28 @@ def _open_fsspec(spec: StoreSpec) -> ObjectStore:
         except (ImportError, ValueError) as error:
             raise ConfigError(f"no transport for {spec.location.scheme}://", spec.location.url, str(error)) from error
         return FsspecTransport(fs, spec.location)
-    return FsspecTransport(fsspec.filesystem("s3", **s3fs_options(spec)), spec.location)
+    return FsspecTransport(open_s3fs(spec), spec.location)
+
+
+@functools.lru_cache(maxsize=64)
+def open_s3fs(spec: StoreSpec) -> Any:
+    """Return the file system of s3fs for a spec, without retries of its own; the same spec gives the same one."""
+    import aiobotocore.session  # type: ignore[import-untyped]
+    import botocore.handlers
+    import fsspec
+
+    options = s3fs_options(spec)
+    # A retry that we do not see is one that is not paced.
+    options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
+    session = aiobotocore.session.AioSession(profile=options.pop("profile", None))
+    # No timeout of aiohttp's counts while it waits for the service to ask for the body.
+    session.unregister("before-call.s3", botocore.handlers.add_expect_header)
+    fs = fsspec.filesystem("s3", session=session, **options)
+    fs.retries = 1
+    # Nor does one while a body is sent.
+    fs.call_s3 = functools.partial(fs.call_s3, timeout=REQUEST_TIMEOUT_S)
+    fs.pipe_file = functools.partial(fs.pipe_file, timeout=REQUEST_TIMEOUT_S)
+    return fs
 
 
 def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
@@ -266,6 +315,8 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
             "s3": {"addressing_style": "virtual" if spec.virtual_hosted else "path"},
             "retries": {"max_attempts": 1},
             "max_pool_connections": 64,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": READ_TIMEOUT_S,
         },
         "requester_pays": spec.requester_pays,
         "skip_instance_cache": True,

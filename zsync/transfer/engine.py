@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ZsyncError
 from zsync.inventory.digest import Signature
+from zsync.storage import pace_of
 from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.work import retire_batch, send_batch
-from zsync.words import Stage
+from zsync.words import Reason, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from zsync.planning import Plan, Wave
     from zsync.publication import StateKeys
     from zsync.report.progress import Progress
-    from zsync.storage import StoreSpec
+    from zsync.storage import Pace, StoreSpec
     from zsync.transfer.executor import Executor
     from zsync.transfer.headers import HeaderPolicy
+
+
+_RETIRES = (Stage.WITHDRAW, Stage.RETIRE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,18 @@ class _Collector:
     """Takes outcomes as they come, and stops the wave at the first failure."""
 
     progress: Progress
+    pace: Pace
     receipts: list[Receipt] = field(default_factory=list)
+
+    def _tell_pace(self) -> None:
+        tell = getattr(self.progress, "pace", None)  # a user's own progress may not care
+        if tell is not None:
+            tell(self.pace.limit)
 
     def __call__(self, outcome: Outcome) -> None:
         self.receipts += outcome.receipts
         self.progress.advance(outcome.objects, outcome.bytes)
+        self._tell_pace()
         if outcome.failures:
             failure = outcome.failures[0]
             raise failure.error.at(f"{failure.product}/{failure.key}")
@@ -128,7 +139,7 @@ def _carry_out_wave(
     progress: Progress,
     receipts: list[Receipt],
 ) -> None:
-    work = retire_batch if wave.stage == Stage.RETIRE else send_batch
+    work = retire_batch if wave.stage in _RETIRES else send_batch
     batches = [
         batch
         for name, rows in _by_product(wave)
@@ -139,7 +150,7 @@ def _carry_out_wave(
             len(wave.table),
         )
     ]
-    collector = _Collector(progress)
+    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store))
     try:
         executor.run(work, batches, collector)
     finally:
@@ -166,8 +177,10 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
 
 def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
     target = to.prefix + row["key"]
-    if row["stage"] == Stage.RETIRE:
-        trash = to.state.trash(to.publication, row["key"]) if to.trashes else None
+    if row["stage"] in _RETIRES:
+        # What is withdrawn comes back under the same key: nothing is lost with it.
+        is_lost = row["reason"] != Reason.WITHDRAWN
+        trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None
         return Retire(row["product"], row["key"], target, row["size"] or 0, trash)
     content = _content(row, plan)
     stage = Stage.ROOT if row["stage"] == Stage.FENCE else row["stage"]

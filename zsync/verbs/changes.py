@@ -1,4 +1,8 @@
-"""What happens to the arrays of a product: read what readers see now, and compare (step 6 of the protocol)."""
+"""What happens to the arrays of a product: read what readers see now, and compare (step 6 of the protocol).
+
+Of chunks at the edge of an array that is resized even the values are compared: whether cells that readers see already
+change is what tells an append, or a shrink, from an update.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import ObjectNotFoundError
-from zsync.layout import members_of
-from zsync.planning import ArrayChange, FenceWrite, classify, fence_of
+from zsync.inventory.digest import Signature, read_blocks
+from zsync.layout import join, members_of
+from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of
 from zsync.storage import connect
 from zsync.tables import column, scalar
 from zsync.words import Action, Kind, Role
@@ -43,17 +48,45 @@ def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], l
     own = {prefix: _read(item, prefix, _group_keys(item, prefix)) for prefix in stores}
     seen = {prefix: _as_seen(item, prefix, documents) for prefix, documents in own.items()}
     changes = classify(item.name, table, item.layout.stores, seen)
+    if edge := boundary(table, item.layout.stores, changes):
+        changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
     fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
     return changes, fence_of(changes, known)
 
 
+def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
+    """Return the keys of the chunks of which the cells that old and new have in common keep their values."""
+    from zsync.inventory.chunks import same_cells
+
+    store, path = connect(item.stock.spec), item.stock.product.location.path
+    base = f"{path}/" if path else ""
+    source = item.survey.source.filter(pc.is_in(item.survey.source["key"], column([c.key for c in edge], pa.string())))
+    files = {row["key"]: row for row in source.to_pylist()}
+
+    def is_same(chunk: BoundaryChunk) -> bool:
+        array, row = item.layout.stores[chunk.store].arrays[chunk.array], files[chunk.key]
+        name = ".zarray" if array.zarr_format == 2 else "zarr.json"
+        document = item.layout.stores[chunk.store].documents[join(chunk.array, name)]
+        signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
+        new = b"".join(read_blocks(f"{item.stock.product.root}/{chunk.key}", chunk.key, signature))
+        try:
+            old = None if chunk.is_new else store.get(base + chunk.key).data
+        except ObjectNotFoundError:
+            return False  # somebody else is at work here
+        return same_cells(array, document, old, new, chunk.cells)
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-cells") as pool:
+        return {chunk.key for chunk, same in zip(edge, pool.map(is_same, edge), strict=True) if same}
+
+
 def _changed_stores(table: pa.Table) -> list[str]:
-    """Return the stores of which metadata that is published already will be written anew, or retired."""
-    acted = pc.is_in(table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+    """Return the stores that have metadata in the target, and of which some is written anew or retired."""
     is_metadata = pc.is_in(table["role"], column([str(Role.METADATA), str(Role.CONSOLIDATED)], pa.string()))
-    rows = table.filter(pc.and_(pc.and_(acted, is_metadata), pc.is_valid(table["etag"])))
-    return sorted({store for store in rows["store"].to_pylist() if store is not None})
+    rows = table.filter(is_metadata)
+    acted = pc.is_in(rows["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+    published = set(rows.filter(pc.is_valid(rows["etag"]))["store"].to_pylist())
+    return sorted(store for store in set(rows.filter(acted)["store"].to_pylist()) & published if store is not None)
 
 
 def _group_keys(item: Surveyed, prefix: str) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
-from zsync.errors import ExitStatus, ObjectNotFoundError, PreconditionError, SourceError, TargetError, ZsyncError
-from zsync.publication import StateKeys
+from zsync.errors import ExitStatus, ObjectNotFoundError, SourceError, TargetError, ZsyncError
+from zsync.publication import StateKeys, ignored_conditions
 from zsync.storage import Headers, ObjectStore, connect, spec_for
 
 if TYPE_CHECKING:
@@ -140,15 +140,11 @@ class _Probe:
             return "not available here: two publishers of one product are not kept apart"
         headers = Headers(content_type="application/json")
         self._etag = self._store.put_if(self._key, b'{"a": 1}', headers, self._etag).etag
-        for etag, what in ((None, "If-None-Match"), ("0" * 32, "If-Match")):
-            try:
-                self._store.put_if(self._key, b"{}", headers, etag)
-            except PreconditionError:
-                continue
+        if ignored := ignored_conditions(self._store, self._key, b'{"a": 1}'):
             raise TargetError(
-                f"the service ignores {what}: two publishers are not kept apart",
+                f"the service ignores {' and '.join(ignored)}: two publishers are not kept apart reliably",
                 self._store.url(self._key),
-                "use another service",
+                "use another service, or see to it that only one publisher runs at a time",
             )
         return "If-Match and If-None-Match are honoured"
 

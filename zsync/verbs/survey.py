@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.errors import ConfigError, ObjectNotFoundError, SourceError, TargetError
-from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, list_target
+from zsync.errors import ConfigError, SourceError, TargetError
+from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted, read_blocks
 from zsync.layout import consolidate, describe, is_metadata, place, select, with_groups_above
 from zsync.planning import Survey, kept_keys, split_arrays, undecided
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.layout import Layout
+    from zsync.publication import Part
     from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
     from zsync.verbs.stock import Stock
@@ -36,13 +37,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """One product, with everything that its plan is made of."""
+    """One product, with everything that its plan is made of.
+
+    Attributes
+    ----------
+    parts
+        The parts of its manifest that are known to be there.
+    """
 
     stock: Stock
     layout: Layout
     headers: HeaderPolicy
     survey: Survey
     findings: tuple[Finding, ...]
+    selection: Selection
+    parts: tuple[Part, ...]
 
     @property
     def name(self) -> str:
@@ -77,6 +86,8 @@ def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
         headers,
         _relate(config, stock, local, target, manifest, headers),
         (*local.findings, *findings, *_shortcomings(stock)),
+        local.selection,
+        () if findings else stock.head.parts,
     )
 
 
@@ -105,30 +116,14 @@ def _target(stock: Stock, manifest: pa.Table, *, lost: bool) -> pa.Table:
 
 
 def _without_markers(stock: Stock, target: pa.Table, local: _Local) -> pa.Table:
-    """Return the target without what stands for a directory there: an empty object whose key ends in ``/``.
-
-    Consoles make them, and some services after deletions. A listing shows them without the slash, under a key that
-    does not exist. Only keys that the source lacks are looked at.
-    """
+    """Return the target without what stands for directories there; only keys that the source lacks are looked at."""
     empty = pc.and_(
         pc.equal(target["size"], scalar(0, pa.int64())), pc.invert(pc.is_in(target["key"], local.source["key"]))
     )
+    path = stock.product.location.path
     suspects = target.filter(empty)["key"].to_pylist()
-    if not suspects:
-        return target
-    store, path = connect(stock.spec), stock.product.location.path
-    base = f"{path}/" if path else ""
-
-    def is_marker(key: str) -> bool:
-        try:
-            store.head(base + key)
-        except ObjectNotFoundError:
-            return True
-        return False
-
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
-        markers = [key for key, found in zip(suspects, pool.map(is_marker, suspects), strict=True) if found]
-    return target.filter(pc.invert(pc.is_in(target["key"], column(markers, pa.string()))))
+    markers = directory_markers(connect(stock.spec), f"{path}/" if path else "", suspects)
+    return target.filter(pc.invert(pc.is_in(target["key"], column(markers, pa.string())))) if markers else target
 
 
 @dataclass(frozen=True, slots=True)

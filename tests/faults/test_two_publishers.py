@@ -1,0 +1,148 @@
+"""Two publishers begin together, again and again: one publishes, the other is told at once that it cannot (P7).
+
+The delay on the first data keeps the winner at work until the loser has looked, whoever of the two is late by a little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from proxy import Fault, Proxy, on
+from servers import s3_client
+from target import Site, same
+from trees import read_tree, s3_bytes, weather
+
+import zsync
+from zsync.errors import ConflictError
+
+ROUNDS = 50
+PATIENCE_S = 2.0  # that the loser may take
+
+
+@pytest.fixture
+def site(s3, bucket, tmp_path):
+    with Proxy(s3.endpoint_url) as proxy:
+        yield Site(s3, proxy, bucket, tmp_path / "run")
+
+
+class Look:
+    """What lies in the bucket, asked directly; one client for all rounds, for it takes longer to make than to ask."""
+
+    def __init__(self, client, bucket):
+        self.client, self.bucket = client, bucket
+
+    def etags(self, prefix):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        found = [entry for page in pages for entry in page.get("Contents", [])]
+        return {entry["Key"].removeprefix(prefix): entry["ETag"].strip('"') for entry in found}
+
+    def document(self, key):
+        return json.loads(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+
+def md5s(root):
+    return {key: hashlib.md5(body, usedforsecurity=False).hexdigest() for key, body in read_tree(root).items()}
+
+
+def run_two(command, cwd):
+    """Start the command twice at once; return status, end and words of each."""
+
+    def wait(process):
+        out, err = process.communicate(timeout=60)
+        return process.returncode, time.monotonic(), out + err
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
+    with ThreadPoolExecutor(2) as pool:
+        processes = [subprocess.Popen(command, cwd=cwd, **pipes) for _ in range(2)]
+        return time.monotonic(), sorted(pool.map(wait, processes))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_of_two_commands_one_publishes_and_the_other_gives_way_at_once(site, tmp_path, record_property):
+    config = tmp_path / "config.json"
+    command = [sys.executable, "-m", "zsync", "publish", str(config)]
+    waits = []
+    with contextlib.closing(s3_client(site.s3)) as client:
+        look = Look(client, site.bucket)
+        for number in range(1, ROUNDS + 1):
+            data = weather(5 + number * 4 % 9, 6, k=number % 8)
+            site.store("a.zarr", data)
+            config.write_text(json.dumps(site.config(publish={"max_delete": "100%"})))
+            site.proxy.faults[:] = [on(Fault.delay(0.5), method="PUT", key="run/a.zarr/t2m/[0-9]*")]
+            before = len(site.proxy.requests)
+            started, ((won, _, _), (lost, end, said)) = run_two(command, tmp_path)
+            assert (won, lost) == (0, 4), said
+            assert "is publishing this product" in said
+            assert "Traceback" not in said
+            claim = next(
+                exchange
+                for exchange in site.proxy.completed
+                if exchange.arrival >= before and exchange.method == "PUT" and exchange.key.endswith("/lease.json")
+                if exchange.status == 200
+            )
+            waits.append(end - max(started, claim.ended))
+            assert waits[-1] < PATIENCE_S
+            assert same(site.read("a.zarr"), data)
+            assert look.etags("run/a.zarr/") == md5s(site.root / "a.zarr")
+            assert look.document("run/.zsync/a.zarr/lease.json")["by"] == {}
+            assert len(look.etags("run/.zsync/a.zarr/publications/")) == number
+    counts = {"rounds": ROUNDS, "wins": len(waits), "longest loser time, s": round(max(waits), 2)}
+    print(counts)
+    for name, value in counts.items():
+        record_property(name, value)
+
+
+class Together:
+    """Progress that waits, once stock is taken, until the others have taken theirs."""
+
+    def __init__(self, barrier):
+        self.barrier, self.step = barrier, ""
+
+    def begin(self, step, objects, size):
+        self.step = step
+
+    def advance(self, objects, size):
+        pass
+
+    def end(self):
+        if self.step == "survey":
+            self.barrier.wait(30)
+
+
+@pytest.mark.parametrize("publishers", [2, 4])
+def test_of_those_that_took_stock_together_all_but_one_lose_at_the_claim(site, publishers):
+    for number in range(1, 11):
+        data = weather(5 + number, 6)
+        site.store("a.zarr", data)
+        barrier = threading.Barrier(publishers)
+        before = len(site.proxy.requests)
+
+        def publish(_, barrier=barrier):
+            try:
+                return zsync.publish(site.config(), progress=Together(barrier))
+            except ConflictError as error:
+                return error
+
+        with ThreadPoolExecutor(publishers) as pool:
+            outcomes = [*pool.map(publish, range(publishers))]
+        (won,) = (outcome for outcome in outcomes if not isinstance(outcome, ConflictError))
+        assert won.status == "published"
+        # Each object was sent once: who loses at the claim has written nothing.
+        exchanges = [exchange for exchange in site.proxy.requests[before:] if exchange.is_write]
+        assert sum(exchange.key.startswith("run/a.zarr/") for exchange in exchanges) == won.products[0].sent
+        assert sum(exchange.status != 200 for exchange in exchanges) == publishers - 1
+        assert {exchange.key for exchange in exchanges if exchange.status != 200} == {"run/.zsync/a.zarr/lease.json"}
+        assert same(site.read("a.zarr"), data)
+        state = s3_bytes(site.s3, site.bucket, "run/.zsync/a.zarr/")
+        assert json.loads(state["lease.json"])["by"] == {}
+        assert sum(key.startswith("publications/") for key in state) == number
+        assert json.loads(state["head.json"])["publication"] == won.publication

@@ -1,0 +1,179 @@
+"""What must go before new metadata may be seen, because under it readers would take it for something else.
+
+Two things must. A *stale chunk* lies in the grid of an array as it is to be, but readers cannot see it now: it outlived
+a shrink, or a publish that never came to its end; it would come back with the metadata. And an array that is *replaced*
+(``on_incompatible: replace``) has chunks that one of old and new metadata decodes wrongly: first the metadata of the
+array and of the groups above it are withdrawn, so that readers find no store rather than wrong numbers, and they come
+back in their own stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from zsync.layout import join, lineage
+from zsync.planning.classify import ChangeClass
+from zsync.tables import PLAN, column
+from zsync.words import Action, Reason, Role, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from zsync.layout import Store
+    from zsync.planning.classify import ArrayChange
+
+_DOCUMENTS = (Role.METADATA, Role.CONSOLIDATED)
+# What names others goes before what is named, stale chunks last.
+_ROOT_RANK, _GROUP_RANK, _ARRAY_RANK, _CHUNK_RANK = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One metadata object that readers must not find for a while; it is sent again in its own stage."""
+
+    product: str
+    store: str
+    key: str
+    rank: int
+
+
+def withdraw(
+    table: pa.Table, stores: Mapping[str, Store], changes: Iterable[ArrayChange], *, replaces: bool
+) -> tuple[pa.Table, list[Withdrawal]]:
+    """Return the plan of a product in which nothing comes to light that readers would take for something else.
+
+    Parameters
+    ----------
+    table
+        `zsync.tables.PLAN` of one product.
+    stores
+        The source's stores, by prefix.
+    changes
+        What happens to its arrays.
+    replaces
+        Incompatible arrays are replaced; else such a plan is not carried out.
+
+    Returns
+    -------
+    table
+        The plan, with stale chunks retired in stage ``withdraw`` and what is withdrawn sent again.
+    withdrawals
+        What is to be withdrawn before any data is written.
+    """
+    by_place = {(change.store, change.array): change for change in changes}
+    directories: dict[str, str] = {}  # of what is withdrawn, and their stores
+    if replaces:
+        for (prefix, path), change in by_place.items():
+            if change.kind == ChangeClass.INCOMPATIBLE:
+                directories |= {join(prefix, above): prefix for above in lineage(path)}
+    rules = _Rules(stores, by_place, directories, _unseen_stores(table))
+    edits = {number: edit for number, row in _candidates(table, directories) if (edit := rules.edit(row)) is not None}
+    withdrawals = [rules.withdrawal(row) for number, row in _candidates(table, directories) if rules.comes_back(row)]
+    return _edited(table, edits), sorted(withdrawals, key=lambda item: (item.rank, item.key))
+
+
+def _candidates(table: pa.Table, directories: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows that may be concerned: chunks that only the target has, and metadata in some directories."""
+    names = ["product", "key", "store", "array", "role", "action", "reason", "etag"]
+    columns = [table[name].to_pylist() for name in names]
+    for number, values in enumerate(zip(*columns, strict=True)):
+        _, key, _, array, role, action, _, etag = values
+        if etag is None:
+            continue
+        is_leftover = role == Role.CHUNK and array is not None and action in (Action.RETIRE, Action.KEEP)
+        if is_leftover or (role in _DOCUMENTS and key.rpartition("/")[0] in directories):
+            yield number, dict(zip(names, values, strict=True))
+
+
+def _unseen_stores(table: pa.Table) -> set[str]:
+    """Return the stores of which the root is not in the target: nothing of them can be seen."""
+    names = ("store", "stage", "role", "action", "etag")
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    return {
+        store
+        for store, stage, role, action, etag in rows
+        if stage == Stage.ROOT and role == Role.METADATA and action == Action.SEND and etag is None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    stores: Mapping[str, Store]
+    changes: Mapping[tuple[str, str], ArrayChange]
+    directories: Mapping[str, str]
+    unseen: set[str]
+
+    def edit(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what is to be otherwise with a row."""
+        if row["role"] == Role.CHUNK:
+            return _retired(Reason.STALE, _CHUNK_RANK) if self._is_stale(row) else None
+        if row["action"] in (Action.RETIRE, Action.KEEP):  # documents of another format
+            return _retired(Reason.STALE, self._rank(row))
+        return {"action": Action.SEND, "reason": Reason.WITHDRAWN} if row["action"] == Action.UNCHANGED else None
+
+    def comes_back(self, row: dict[str, Any]) -> bool:
+        """Return whether a row is metadata that is withdrawn now and sent later."""
+        return row["role"] in _DOCUMENTS and row["action"] in (Action.SEND, Action.UNCHANGED)
+
+    def withdrawal(self, row: dict[str, Any]) -> Withdrawal:
+        return Withdrawal(row["product"], row["store"] or "", row["key"], self._rank(row))
+
+    def _rank(self, row: dict[str, Any]) -> int:
+        directory = row["key"].rpartition("/")[0]
+        store = self.directories[directory]
+        if directory == store:
+            return _ROOT_RANK
+        return _ARRAY_RANK if row["array"] is not None else _GROUP_RANK
+
+    def _is_stale(self, row: dict[str, Any]) -> bool:
+        place = (row["store"] or "", row["array"])
+        change, store = self.changes.get(place), self.stores.get(place[0])
+        array = None if store is None else store.arrays.get(place[1])
+        if change is None or array is None or array.grid is None:
+            return False
+        directory = join(*place)
+        index = array.grid.index(row["key"][len(directory) + 1 :] if directory else row["key"])
+        if index is None or not array.grid.contains(index):
+            return False
+        if change.old_shape is None or place[0] in self.unseen or change.kind == ChangeClass.INCOMPATIBLE:
+            return True
+        return any(i * n >= end for i, n, end in zip(index, array.grid.chunks, change.old_shape, strict=True))
+
+
+def _retired(reason: Reason, rank: int) -> dict[str, Any]:
+    return {"stage": Stage.WITHDRAW, "rank": rank, "action": Action.RETIRE, "reason": reason}
+
+
+def _edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
+    if not edits:
+        return table
+    for name in ("stage", "rank", "action", "reason"):
+        values = table[name].to_pylist()
+        for number, edit in edits.items():
+            values[number] = edit.get(name, values[number])
+        texts = [value if isinstance(value, int) else str(value) for value in values]
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, table.schema.field(index), column(texts, table.schema.field(index).type))
+    return table
+
+
+def withdrawal_table(withdrawals: Iterable[Withdrawal]) -> pa.Table:
+    """Return what is withdrawn as `zsync.tables.PLAN`."""
+    rows = [
+        {
+            "product": item.product,
+            "key": item.key,
+            "store": item.store,
+            "role": str(Role.METADATA),
+            "stage": str(Stage.WITHDRAW),
+            "rank": item.rank,
+            "action": str(Action.RETIRE),
+            "reason": str(Reason.WITHDRAWN),
+            "size": 0,
+        }
+        for item in withdrawals
+    ]
+    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in PLAN], schema=PLAN)

@@ -1,0 +1,110 @@
+"""How many requests are in flight at once: as many as the service bears, found by asking."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from zsync.errors import ThrottledError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CEILING = 256  # requests in flight at full speed: beyond this no service has been seen to be faster
+
+
+class Pace:
+    """Lets requests to one bucket in while fewer than a window are in flight, in the order in which they came.
+
+    The window is halved when the service asks to slow down, and grows by one a window of requests that succeed.
+
+    Parameters
+    ----------
+    ceiling
+        The widest window.
+
+    Notes
+    -----
+    Additive increase and multiplicative decrease: D.-M. Chiu and R. Jain, "Analysis of the Increase and Decrease
+    Algorithms for Congestion Avoidance in Computer Networks", 1989; halved is what is in flight, and the window if that
+    is smaller, as in TCP (RFC 5681). All processes that publish to a bucket come to fair shares without knowing each
+    other.
+    """
+
+    def __init__(self, ceiling: int = CEILING) -> None:
+        self._ceiling = ceiling
+        self._window = float(ceiling)
+        self._in_flight = 0
+        self._most = 0  # requests that were ever in flight or waiting
+        self._decreases = 0
+        self._queue: deque[object] = deque()
+        self._turn = threading.Condition()
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests may be in flight; None at full speed."""
+        window = self._window
+        return None if window >= self._ceiling else int(window)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a place among the requests in flight, and hold it.
+
+        A `ThrottledError` that leaves the block slows the pace, its end without an error makes it faster.
+        """
+        began = self._enter()
+        try:
+            yield
+        except ThrottledError:
+            self.slowed(began)
+            self._leave()
+            raise
+        except BaseException:
+            self._leave()
+            raise
+        self._leave(succeeded=True)
+
+    def slowed(self, began: int | None = None) -> None:
+        """Halve the window.
+
+        Parameters
+        ----------
+        began
+            How often the window had been halved when the request began. If it was halved since then, the request tells
+            nothing of the window as it is now, and does not count.
+        """
+        with self._turn:
+            if began is None or began == self._decreases:
+                self._decreases += 1
+                self._window = max(1.0, min(self._window, self._in_flight or self._window) / 2)
+
+    def _enter(self) -> int:
+        with self._turn:
+            if self._queue or self._in_flight >= int(self._window):
+                self._wait()
+            self._in_flight += 1
+            self._most = max(self._most, self._in_flight)
+            return self._decreases
+
+    def _wait(self) -> None:
+        # A queue, for whoever goes from one request to the next would come before those who wait, time and again.
+        ticket = object()
+        self._queue.append(ticket)
+        self._most = max(self._most, self._in_flight + len(self._queue))
+        try:
+            self._turn.wait_for(lambda: self._queue[0] is ticket and self._in_flight < int(self._window))
+        finally:
+            self._queue.remove(ticket)
+            self._turn.notify_all()  # the next may come in too
+
+    def _leave(self, *, succeeded: bool = False) -> None:
+        with self._turn:
+            self._in_flight -= 1
+            if succeeded and self._window < self._ceiling:
+                self._window += 1 / self._window
+                if self._window >= min(self._most, self._ceiling):  # a wider window would let in no more than come
+                    self._window = float(self._ceiling)
+            if self._queue:
+                self._turn.notify_all()

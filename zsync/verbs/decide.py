@@ -1,0 +1,112 @@
+"""From survey to plan: step 6 of the protocol (see ARCHITECTURE). What is decided here is carried out elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from zsync.inventory.cogs import judge_cogs
+from zsync.planning import (
+    ChangeClass,
+    Grace,
+    Plan,
+    PlannedProduct,
+    guard_findings,
+    incompatible_findings,
+    manifest_of,
+    plan_product,
+    withdraw,
+)
+from zsync.verbs.changes import array_changes
+from zsync.verbs.survey import survey, with_digests
+from zsync.words import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.config import RunConfig
+    from zsync.report.progress import Progress
+    from zsync.verbs.stock import Stock
+    from zsync.verbs.survey import Surveyed
+
+
+def surveyed(config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool) -> list[Surveyed]:
+    """Return the products with everything that their plan is made of, digests included."""
+    workers = 2 * (os.cpu_count() or 1)
+    return [with_digests(item, workers, progress, writes_cache=writes_cache) for item in survey(config, stock)]
+
+
+def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
+    """Return the plan of all products.
+
+    Pure, but for reading what readers see of the stores that change, and the headers of GeoTIFFs that are to be sent.
+    """
+    policy = config.publish
+    grace = Grace(policy.grace_s, int(time.time()))
+    tables, planned, findings, changes, fence, withdrawals = [], [], [], [], [], []
+    for item in items:
+        product, head = item.stock.product, item.stock.head
+        table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        arrays, shown_meanwhile = array_changes(item, table)
+        table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
+        mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
+        planned.append(
+            PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
+        )
+        hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if policy.replaces else ())}
+        unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
+        tables.append(table)
+        changes += arrays
+        fence += shown_meanwhile
+        withdrawals += withdrawn
+        findings += [
+            *item.findings,
+            *guard_findings(item.name, table, policy.max_delete_limit, unseen),
+            *incompatible_findings(arrays, replaces=policy.replaces),
+        ]
+    made = Plan(
+        table=pa.concat_tables(tables),
+        products=tuple(planned),
+        contents={(item.name, key): body for item in items for key, body in item.survey.generated.items()},
+        findings=tuple(findings),
+        changes=tuple(changes),
+        fence=tuple(fence),
+        withdrawals=tuple(withdrawals),
+    )
+    return _with_cog_findings(config, made)
+
+
+def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
+    """Whether the manifests say just what there is; a target that another tool filled is not on record yet."""
+    return all(
+        item.stock.head.publication is not None and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
+        for item in items
+    )
+
+
+def _same_rows(left: pa.Table, right: pa.Table) -> bool:
+    return bool(left.sort_by("key").equals(right.sort_by("key")))
+
+
+def _with_cog_findings(config: RunConfig, plan: Plan) -> Plan:
+    """Judge the COGs that are to be sent; what is published already was judged before."""
+    findings = [
+        finding
+        for product in plan.products
+        if product.kind == "cog"
+        for finding in judge_cogs(
+            product.root, product.name, plan.rows(Action.SEND, product.name), config.publish.check_cogs
+        )
+    ]
+    return replace(plan, findings=(*plan.findings, *findings))
+
+
+def _retire_mode(asked: str, *, is_versioned: bool) -> str:
+    """On a versioned bucket what is deleted remains as a version; elsewhere it goes to the trash (P8)."""
+    if asked != "auto":
+        return asked
+    return "delete" if is_versioned else "trash"

@@ -1,0 +1,81 @@
+"""Where things were published: from a URL, or a configuration, to the products that are there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zsync.config import Location, RunConfig
+from zsync.errors import ConfigError
+from zsync.publication import StateKeys
+from zsync.storage import StoreSpec, connect, spec_for
+
+if TYPE_CHECKING:
+    from zsync.storage import ObjectStore
+
+_ROOT = "@root"  # the state of a product that is a whole bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One product's place in a store."""
+
+    location: Location
+    spec: StoreSpec
+    state: StateKeys
+
+    @property
+    def store(self) -> ObjectStore:
+        """The open store."""
+        return connect(self.spec)
+
+    @property
+    def url(self) -> str:
+        """The product's URL."""
+        return self.location.url
+
+    @property
+    def base(self) -> str:
+        """The prefix of the product's keys in the bucket: empty, or ending in ``/``."""
+        return f"{self.location.path}/" if self.location.path else ""
+
+
+def places_of(where: Any, **overrides: Any) -> list[Place]:
+    """Return the products that a URL or a configuration names.
+
+    Parameters
+    ----------
+    where
+        The URL of a product, or of a prefix that holds several; or a configuration, as for `zsync.publish`.
+    **overrides
+        Options of the configuration, for instance ``endpoint_url``.
+
+    Raises
+    ------
+    ConfigError
+        The URL or the configuration is wrong, or nothing was ever published there.
+    TargetError
+        The store cannot be reached, or refuses.
+    """
+    if not (isinstance(where, str | os.PathLike) and "://" in os.fspath(where)):
+        config = RunConfig.from_any(where, **overrides)
+        return [_place(config, product.location) for product in config.resolve()]
+    config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
+    location = Location.parse(os.fspath(where))
+    alone = _place(config, location)
+    objects, prefixes = alone.store.list_level(f"{alone.state.prefix}/")
+    if objects.keys or prefixes:
+        return [alone]
+    below = f"{StateKeys.of(location.child('any')).prefix.rpartition('/')[0]}/"
+    _, products = alone.store.list_level(below)
+    states = sorted(prefix.removeprefix(below).rstrip("/") for prefix in products)
+    if not states:
+        raise ConfigError("nothing was ever published there", location.url, "check the URL")
+    # The name that a state has is that of its product, but for one `@` that keeps `@root` free.
+    return [_place(config, location.child(state.removeprefix("@"))) for state in states if state != _ROOT]
+
+
+def _place(config: RunConfig, location: Location) -> Place:
+    spec = spec_for(location, config.storage, config.publish.transport)
+    return Place(location, spec, StateKeys.of(location))
