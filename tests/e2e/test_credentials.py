@@ -23,11 +23,6 @@ FILES = {"a.txt": b"one", "b": {"c.txt": b"two"}}
 ARRIVED = {"a.txt": b"one", "b/c.txt": b"two"}
 
 
-def bug(what, *values):
-    """Return parameters with which a test fails because zsync is wrong; once it is put right, the mark must go."""
-    return pytest.param(*values, marks=pytest.mark.xfail(reason=f"BUG: {what}"))
-
-
 NOWHERE = "http://127.0.0.1:9"
 WRONG = ("AKIAWRONG", "a-secret-that-nobody-knows")
 
@@ -202,9 +197,7 @@ def test_a_session_token_goes_with_its_own_keys_only(place, proxy, transport, ki
     assert {exchange.headers.get("x-amz-security-token") for exchange in proxy.requests} == {tokens[kind]}
 
 
-@pytest.mark.parametrize(
-    "transport", [bug("obstore reads AWS_SESSION_TOKEN by itself, beside explicit keys", "obstore"), "fsspec"]
-)
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
 def test_keys_without_a_token_go_without_the_token_of_the_environment(place, proxy, transport, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "left-over")
     key, secret = place.right
@@ -240,7 +233,7 @@ def test_keys_come_from_a_program_that_a_profile_names(place, transport):
 
 @pytest.mark.parametrize(
     "transport",
-    [bug("obstore takes only datetime.UTC as `expires_at`, botocore gives dateutil's", "obstore"), "fsspec"],
+    ["obstore", "fsspec"],
 )
 def test_keys_that_run_out_are_renewed(place, transport):
     """Keys with a minute to live are asked for anew before they are used."""
@@ -255,7 +248,7 @@ def test_keys_that_run_out_are_renewed(place, transport):
     [
         *((transport, 0) for transport in TRANSPORTS),
         ("obstore", 2),
-        bug("CredentialRetrievalError comes through the fsspec transport untranslated", "fsspec", 2),
+        ("fsspec", 2),
     ],
 )
 def test_keys_that_cannot_be_had_from_the_start_or_after_a_while(place, transport, times):
@@ -270,10 +263,7 @@ def test_keys_that_cannot_be_had_from_the_start_or_after_a_while(place, transpor
 # --- endpoints -------------------------------------------------------------------------------------------------------
 
 
-BUCKET_IN_HOST = "with the endpoint of a profile, obstore is told to put the bucket in the host name"
-
-
-@pytest.mark.parametrize("transport", [bug(BUCKET_IN_HOST, "obstore"), "fsspec"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_profile_alone_is_enough(place, transport):
     place.credentials(chosen=place.right)
     place.profiles(
@@ -311,11 +301,11 @@ def endpoints(place, winner, right, monkeypatch):
 @pytest.mark.parametrize(
     ("winner", "transport"),
     [
-        bug("obstore reads AWS_ENDPOINT_URL_S3 by itself and prefers it", "endpoint_url", "obstore"),
+        ("endpoint_url", "obstore"),
         ("endpoint_url", "fsspec"),
         *((winner, transport) for winner in ENDPOINTS_IN_ORDER[1:3] for transport in TRANSPORTS),
-        *(bug("`services` of a profile is not looked at", "services of the profile", name) for name in TRANSPORTS),
-        bug(BUCKET_IN_HOST, "profile", "obstore"),
+        *(("services of the profile", name) for name in TRANSPORTS),
+        ("profile", "obstore"),
         ("profile", "fsspec"),
     ],
 )
@@ -338,7 +328,7 @@ def test_boto3_has_the_same_order_of_endpoints(place, winner, monkeypatch):
 
 @pytest.mark.parametrize(
     "keys",
-    [bug("with keys and a region at hand, the profile is not read", name) for name in ("environment", "configuration")],
+    ["environment", "configuration"],
 )
 def test_the_endpoint_of_the_default_profile_counts_wherever_the_keys_are_from(place, keys, monkeypatch):
     """Keys and region of the environment are no reason not to look into the profile."""
@@ -467,7 +457,7 @@ def test_a_file_of_profiles_that_cannot_be_read_is_named(place, transport):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
     "given",
-    [bug("`connect` keeps the store with the old keys, by spec", name) for name in ("environment", "profile")],
+    ["environment", "profile"],
 )
 def test_credentials_that_were_put_right_count_at_the_next_call(place, transport, given, monkeypatch):
     """In a notebook the process lives on: who corrects a secret and calls again means the new one."""

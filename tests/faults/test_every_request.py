@@ -1,8 +1,8 @@
 """Kill the publisher at its n-th request, for every n: readers see only what the promises allow, and the same call
 ends right and sends nothing twice that had arrived.
 
-Most of it happens in this process: all stores die at request n, before the service hears of it or after it has acted, so
-nothing is cleaned up either. The rest is done to the real command, with kill -9.
+Most of it happens in this process: all stores die at request n, before the service hears of it or after it has acted,
+so nothing is cleaned up either. The rest is done to the real command, with kill -9.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from target import Site, same
 from trees import read_tree, s3_tree, weather
 
 import zsync
-from zsync.storage import connect
 
 COUNTS = Counter()
 
@@ -50,10 +49,10 @@ def fate(monkeypatch):
     from zsync.storage import spec
 
     fate, opened = Fate(), spec._open_obstore
-    monkeypatch.setattr("zsync.storage.spec._open_obstore", lambda spec: Mortal(opened(spec), fate))
-    connect.cache_clear()
+    monkeypatch.setattr("zsync.storage.spec._open_obstore", lambda place: Mortal(opened(place), fate))
+    spec._connect.cache_clear()
     yield fate
-    connect.cache_clear()
+    spec._connect.cache_clear()
 
 
 class Stage:

@@ -139,8 +139,10 @@ def test_of_those_that_took_stock_together_all_but_one_lose_at_the_claim(site, p
         # Each object was sent once: who loses at the claim has written nothing.
         exchanges = [exchange for exchange in site.proxy.requests[before:] if exchange.is_write]
         assert sum(exchange.key.startswith("run/a.zarr/") for exchange in exchanges) == won.products[0].sent
-        assert sum(exchange.status != 200 for exchange in exchanges) == publishers - 1
-        assert {exchange.key for exchange in exchanges if exchange.status != 200} == {"run/.zsync/a.zarr/lease.json"}
+        # (The winner may have conditions refused as well: it tries whether the service knows them.)
+        refused = [exchange.key for exchange in exchanges if exchange.status != 200]
+        assert len(refused) >= publishers - 1
+        assert set(refused) == {"run/.zsync/a.zarr/lease.json"}
         assert same(site.read("a.zarr"), data)
         state = s3_bytes(site.s3, site.bucket, "run/.zsync/a.zarr/")
         assert json.loads(state["lease.json"])["by"] == {}

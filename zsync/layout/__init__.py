@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zsync.layout.alignment import kept_findings
 from zsync.layout.checks import in_order, key_findings
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "is_metadata",
     "join",
+    "kept_findings",
     "lineage",
     "meaning_of",
     "members_of",

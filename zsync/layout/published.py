@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from zsync.layout.documents import ZARR_JSON, ZARRAY
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
+
+Shape = tuple[int, ...]
 
 
 def members_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,30 +28,44 @@ def members_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{path}/{ZARR_JSON}": inner for path, inner in inside.items()}
 
 
-def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bytes | None:
-    """Return consolidated metadata in which arrays have other shapes; None if that changes nothing.
+def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, Shape | None]) -> bytes | None:
+    """Return consolidated metadata in which arrays have other shapes, or are left out; None if that changes nothing.
 
     Parameters
     ----------
     document
         A parsed ``.zmetadata`` (v2) or group ``zarr.json`` (v3).
     shapes
-        Shapes by path relative to its group.
+        Shapes by path relative to its group; None: the array is left out.
     """
     changed = json.loads(json.dumps(document))  # a copy in which no two arrays share a document
     reshape = _reshape_v2 if "zarr_consolidated_format" in changed else _reshape_v3
     return json.dumps(changed, indent=2).encode() if reshape(changed, shapes) else None
 
 
-def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, Shape | None]) -> int:
     inside = document.get("metadata") or {}
-    named = {path: inside[f"{path}/{ZARRAY}"] for path in shapes if f"{path}/{ZARRAY}" in inside}
-    return sum(_reshape(document, shapes[path]) for path, document in named.items())
+    changed = 0
+    for path, shape in shapes.items():
+        array = inside.get(f"{path}/{ZARRAY}")
+        if array is not None and shape is None:
+            del inside[f"{path}/{ZARRAY}"]
+            inside.pop(f"{path}/{ZATTRS}", None)
+            changed += 1
+        elif array is not None and shape is not None:
+            changed += _reshape(array, shape)
+    return changed
 
 
-def _reshape_v3(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _reshape_v3(document: dict[str, Any], shapes: Mapping[str, Shape | None]) -> int:
     inside = (document.get("consolidated_metadata") or {}).get("metadata") or {}
-    changed = sum(_reshape(inside[path], shape) for path, shape in shapes.items() if path in inside)
+    changed = 0
+    for path, shape in shapes.items():
+        if path in inside and shape is None:
+            del inside[path]
+            changed += 1
+        elif path in inside and shape is not None:
+            changed += _reshape(inside[path], shape)
     # Groups inside may hold copies of their own.
     for path, inner in inside.items():
         below = {name.removeprefix(f"{path}/"): shape for name, shape in shapes.items() if name.startswith(f"{path}/")}
@@ -58,13 +74,13 @@ def _reshape_v3(document: dict[str, Any], shapes: Mapping[str, tuple[int, ...]])
     return changed
 
 
-def _reshape(array: dict[str, Any], shape: tuple[int, ...]) -> bool:
+def _reshape(array: dict[str, Any], shape: Shape) -> bool:
     """Give an array's document another shape; return whether it had one."""
     differs = array.get("shape") != list(shape)
     array["shape"] = list(shape)
     return differs
 
 
-def with_shape(document: Mapping[str, Any], shape: tuple[int, ...]) -> bytes:
+def with_shape(document: Mapping[str, Any], shape: Shape) -> bytes:
     """Return an array's own document with another shape."""
     return json.dumps({**document, "shape": list(shape)}, indent=2).encode()

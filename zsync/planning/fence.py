@@ -3,6 +3,9 @@
 While an array shrinks, no order of its final writes is right: new chunks under old metadata show fill values at the end
 of the old extent, and new metadata over old chunks does the same where it grows on another axis. So readers are first
 shown the element-wise minimum of old and new shapes, in which every cell keeps its value throughout.
+
+Arrays that the source has no more leave consolidated metadata with the fence: at their old length they would not fit
+beside the others, and no reader could open the store.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from zsync.layout import with_shape, with_shapes
+from zsync.planning.classify import ChangeClass
 from zsync.tables import PLAN, column
 from zsync.words import Action, Reason, Role, Stage
 
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from zsync.planning.classify import ArrayChange
+
+Shape = tuple[int, ...]
 
 _ROOT_RANK = 1000  # beyond the depth of any group
 _ARRAY_NAMES = (".zarray", "zarr.json")
@@ -47,28 +53,34 @@ def fence_of(changes: Iterable[ArrayChange], published: Mapping[str, Mapping[str
         Parsed metadata objects as they stand in the target, by store and key in it: the own document of each array that
         shrinks, and every group's consolidated metadata.
     """
-    shrinking: dict[tuple[str, str], dict[str, tuple[int, ...]]] = {}
+    shapes: dict[tuple[str, str], dict[str, Shape | None]] = {}
+    shrinking: set[tuple[str, str]] = set()
     for change in changes:
+        place = (change.product, change.store)
         if change.needs_fence:
-            shrinking.setdefault((change.product, change.store), {})[change.array] = change.common_shape
+            shrinking.add(place)
+            shapes.setdefault(place, {})[change.array] = change.common_shape
+        elif change.kind == ChangeClass.REMOVED:
+            shapes.setdefault(place, {})[change.array] = None
     return [
         write
-        for (product, store), shapes in shrinking.items()
-        for write in _fence_store(product, store, shapes, published.get(store, {}))
+        for (product, store), wanted in shapes.items()
+        if (product, store) in shrinking
+        for write in _fence_store(product, store, wanted, published.get(store, {}))
     ]
 
 
 def _fence_store(
-    product: str, store: str, shapes: Mapping[str, tuple[int, ...]], documents: Mapping[str, Any]
+    product: str, store: str, shapes: Mapping[str, Shape | None], documents: Mapping[str, Any]
 ) -> list[FenceWrite]:
     writes = []
     for key, document in documents.items():
         directory, _, name = key.rpartition("/")
         whole = f"{store}/{key}" if store else key
         if directory in shapes and name in _ARRAY_NAMES:
-            if tuple(document["shape"]) == shapes[directory]:
-                continue  # a run that was cut off had got so far
-            writes.append(FenceWrite(product, store, whole, 0, with_shape(document, shapes[directory])))
+            shape = shapes[directory]
+            if shape is not None and tuple(document["shape"]) != shape:  # else a run that was cut off had got so far
+                writes.append(FenceWrite(product, store, whole, 0, with_shape(document, shape)))
             continue
         below = {_relative(path, directory): shape for path, shape in shapes.items() if _is_below(path, directory)}
         body = with_shapes(document, below)

@@ -38,6 +38,12 @@ _BROKEN = {
 }  # fmt: skip
 
 
+_NOT_RENEWED = {
+    "CredentialRetrievalError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError", "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError", "MetadataRetrievalError",
+}  # fmt: skip
+
+
 class FsspecTransport(ObjectStore):
     """One bucket, or one file system, through fsspec."""
 
@@ -246,6 +252,8 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
+    if name in _NOT_RENEWED:
+        return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
     if isinstance(error, ConnectionError | TimeoutError) or name in _BROKEN:

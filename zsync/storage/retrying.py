@@ -34,7 +34,7 @@ class RetryPolicy:
     attempts
         Attempts in all, for an answer that asks to be tried again. With 1, nothing is tried again.
     network_attempts
-        Attempts in all, when the endpoint cannot be reached: fewer, for that is mostly a wrong setting.
+        Attempts one after the other at which the endpoint cannot be reached: fewer, for that is mostly a wrong setting.
     first_s, longest_s
         The backoff before the second attempt, and the longest one, in seconds.
 
@@ -167,7 +167,7 @@ def retry(action: Callable[[], T], policy: RetryPolicy | None = None) -> T:
 
 
 def _retry(action: Callable[[], T], policy: RetryPolicy, budget: RetryBudget | None) -> T:
-    failed = throttled = 0
+    failed = unreached = throttled = 0
     until = 0.0
     while True:
         try:
@@ -182,14 +182,15 @@ def _retry(action: Callable[[], T], policy: RetryPolicy, budget: RetryBudget | N
             log.debug("throttled %d times, again in %.2f s: %s", throttled, delay, error)
         except (TransientError, NetworkError) as error:
             failed += 1
-            allowed = policy.network_attempts if isinstance(error, NetworkError) else policy.attempts
-            if failed >= allowed:
+            # An endpoint that answers now and then is not a wrong setting.
+            unreached = unreached + 1 if isinstance(error, NetworkError) else 0
+            if failed >= policy.attempts or unreached >= policy.network_attempts:
                 raise
             if budget is not None and not budget.take():
                 advice = "too many requests failed to try this one again; see to the service, then run it again"
                 raise type(error)(error.message, error.where, advice) from error
             delay = policy.delay_s(failed)
-            log.debug("attempt %d of %d failed, again in %.2f s: %s", failed, allowed, delay, error)
+            log.debug("attempt %d of %d failed, again in %.2f s: %s", failed, policy.attempts, delay, error)
         else:
             if budget is not None:
                 budget.give_back()

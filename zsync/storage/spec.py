@@ -6,16 +6,20 @@ the spec holds the name of their place. Credentials of the AWS chain are found a
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import os
 import secrets
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError, CredentialsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obstore.store import S3Store
 
     from zsync.config import Location, Storage
@@ -25,6 +29,12 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # nothing arrives for so long
 REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
+
+# What decides which credentials the AWS chain holds, beside its files.
+_CHAIN_VARIABLES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+)  # fmt: skip
 
 CHAIN = "chain"
 ANONYMOUS = "anonymous"
@@ -48,10 +58,9 @@ class StoreSpec:
     sse_kms_key_id: str | None = None
     requester_pays: bool = False
 
-    @property
-    def virtual_hosted(self) -> bool:
-        """Whether the bucket is part of the host name: AWS's way; other endpoints are asked by path."""
-        return self.endpoint_url is None if self.path_style is None else not self.path_style
+    def virtual_hosted(self, endpoint_url: str | None) -> bool:
+        """Return whether the bucket is part of the host name: AWS's way; other endpoints are asked by path."""
+        return endpoint_url is None if self.path_style is None else not self.path_style
 
 
 def spec_for(location: Location, storage: Storage, transport: str = "auto") -> StoreSpec:
@@ -114,15 +123,19 @@ def _credentials_name(storage: Storage) -> str:
     return name
 
 
-@functools.lru_cache(maxsize=64)
 def connect(spec: StoreSpec) -> ObjectStore:
-    """Return the open store of a spec; the same spec gives the same store.
+    """Return the open store of a spec; the same spec gives the same store, as long as its credentials are the same.
 
     Raises
     ------
     CredentialsError
         The AWS chain holds no credentials, or they were given explicitly in another process.
     """
+    return _connect(spec, _circumstances(spec))
+
+
+@functools.lru_cache(maxsize=64)
+def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
     from zsync.storage.retrying import Retrying
 
     transport = _open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec)
@@ -141,6 +154,38 @@ def _pace(_bucket: str, _endpoint_url: str | None) -> Pace:
     return Pace()
 
 
+def _circumstances(spec: StoreSpec) -> int:
+    """Return what changes when a user corrects credentials while the process lives on, as in a notebook."""
+    if spec.credentials != CHAIN:
+        return 0
+    return hash((*(os.environ.get(name) for name in _CHAIN_VARIABLES), *map(_stamp, _aws_files())))
+
+
+def _aws_files() -> tuple[Path, Path]:
+    """Return where the AWS configuration and the credentials are kept."""
+    return (
+        Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser(),
+        Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser(),
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _profile_may_name_endpoint() -> bool:
+    """Whether it is worth importing botocore (0.3 s) to look for an endpoint in the AWS configuration."""
+    for path in _aws_files():
+        with contextlib.suppress(OSError):
+            if b"endpoint_url" in path.read_bytes():
+                return True
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Reach:
     """What the spec, the environment and the AWS profile come to."""
@@ -154,7 +199,7 @@ class _Reach:
 def _reach(spec: StoreSpec) -> _Reach:
     keys = _keys_at_hand(spec)
     settled = keys is not None or spec.credentials == ANONYMOUS
-    if settled and (spec.endpoint_url or spec.region):
+    if settled and (spec.endpoint_url or (spec.region and not _profile_may_name_endpoint())):
         return _Reach(keys, None, spec.endpoint_url, spec.region or "us-east-1")
     import botocore.exceptions
     import botocore.session
@@ -162,11 +207,19 @@ def _reach(spec: StoreSpec) -> _Reach:
     try:
         session = botocore.session.Session(profile=spec.profile)
         provider = None if settled else _Provider(session, spec.location.url)
-        profile = session.get_scoped_config()
+        endpoint_url = spec.endpoint_url or _configured_endpoint(session)
         region = spec.region or session.get_config_variable("region") or "us-east-1"
     except botocore.exceptions.BotoCoreError as error:
         raise CredentialsError(" ".join(str(error).split()), spec.location.url, "check the AWS profile") from error
-    return _Reach(keys, provider, spec.endpoint_url or profile.get("endpoint_url"), region)
+    return _Reach(keys, provider, endpoint_url, region)
+
+
+def _configured_endpoint(session: Any) -> str | None:
+    """Return the endpoint that the AWS configuration names for S3: for the service, or for all of them."""
+    from botocore.configprovider import ConfiguredEndpointProvider
+
+    found = ConfiguredEndpointProvider(session.full_config, session.get_scoped_config(), "s3").provide()
+    return None if found is None else str(found)
 
 
 def _keys_at_hand(spec: StoreSpec) -> dict[str, str] | None:
@@ -206,8 +259,23 @@ class _Provider:
             "secret_access_key": frozen.secret_key,
             "token": frozen.token,
             # A credential that may be renewed is asked for again at least every ten minutes.
-            "expires_at": None if expires is None else min(expires, dt.datetime.now(dt.UTC) + dt.timedelta(minutes=10)),
+            "expires_at": None if expires is None else min(expires.astimezone(dt.UTC), _soon()),
         }
+
+
+def _soon() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) + dt.timedelta(minutes=10)
+
+
+def _explicit(keys: dict[str, str]) -> Callable[[], Any]:
+    """Return a provider of fixed credentials: obstore would add a token that it finds in the environment."""
+    fixed = {
+        "access_key_id": keys["access_key_id"],
+        "secret_access_key": keys["secret_access_key"],
+        "token": keys.get("session_token"),
+        "expires_at": None,
+    }
+    return lambda: fixed
 
 
 def _open_obstore(spec: StoreSpec) -> ObjectStore:
@@ -216,19 +284,20 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
     from zsync.storage.obstore_transport import ObstoreTransport
 
     reach = _reach(spec)
-    options: dict[str, Any] = {"region": reach.region, "virtual_hosted_style_request": spec.virtual_hosted}
+    # Whatever is not said here obstore takes from the environment by itself.
+    options: dict[str, Any] = {
+        "region": reach.region,
+        "virtual_hosted_style_request": spec.virtual_hosted(reach.endpoint_url),
+        "skip_signature": spec.credentials == ANONYMOUS,
+        "request_payer": spec.requester_pays,
+        "conditional_put": "etag",
+    }
     if reach.endpoint_url:
-        options["endpoint"] = _endpoint(reach.endpoint_url, spec)
-    if reach.keys:
-        options |= reach.keys
-    if spec.credentials == ANONYMOUS:
-        options["skip_signature"] = True
+        options["aws_endpoint_url_s3"] = _endpoint(reach.endpoint_url, spec)
     if spec.sse:
         options["server_side_encryption"] = spec.sse
     if spec.sse_kms_key_id:
         options["sse_kms_key_id"] = spec.sse_kms_key_id
-    if spec.requester_pays:
-        options["request_payer"] = True
     client: dict[str, Any] = {"timeout": f"{REQUEST_TIMEOUT_S}s", "connect_timeout": f"{CONNECT_TIMEOUT_S}s"}
     if (reach.endpoint_url or "").startswith("http://"):
         client["allow_http"] = True
@@ -241,7 +310,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
             client_options={**client, **more},  # type: ignore[arg-type]
             # Retrying is one layer of ours for both transports: only there is throttling seen and paced.
             retry_config={"max_retries": 0},
-            credential_provider=reach.provider,
+            credential_provider=_explicit(reach.keys) if reach.keys else reach.provider,
             **options,
         )
 
@@ -255,7 +324,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
 
 def _endpoint(url: str, spec: StoreSpec) -> str:
     """Return the endpoint as obstore wants it: with the bucket in its host name where that style is asked for."""
-    if not spec.virtual_hosted:
+    if not spec.virtual_hosted(url):
         return url
     scheme, _, host = url.partition("://")
     return f"{scheme}://{spec.location.bucket}.{host}"
@@ -283,9 +352,13 @@ def _open_fsspec(spec: StoreSpec) -> ObjectStore:
     return FsspecTransport(open_s3fs(spec), spec.location)
 
 
-@functools.lru_cache(maxsize=64)
 def open_s3fs(spec: StoreSpec) -> Any:
     """Return the file system of s3fs for a spec, without retries of its own; the same spec gives the same one."""
+    return _open_s3fs(spec, _circumstances(spec))
+
+
+@functools.lru_cache(maxsize=64)
+def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     import aiobotocore.session  # type: ignore[import-untyped]
     import botocore.handlers
     import fsspec
@@ -312,7 +385,7 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
         "anon": spec.credentials == ANONYMOUS,
         "client_kwargs": {"region_name": reach.region},
         "config_kwargs": {
-            "s3": {"addressing_style": "virtual" if spec.virtual_hosted else "path"},
+            "s3": {"addressing_style": "virtual" if spec.virtual_hosted(reach.endpoint_url) else "path"},
             "retries": {"max_attempts": 1},
             "max_pool_connections": 64,
             "connect_timeout": CONNECT_TIMEOUT_S,

@@ -49,9 +49,10 @@ _budget = ByteBudget(IN_FLIGHT_BYTES)
 def send_batch(batch: Batch) -> Outcome:
     """Send the objects of a batch, one after the other, up to the first that fails."""
     receipts: list[Receipt] = []
+    store = connect(batch.store)
     for item in cast("tuple[Send, ...]", batch.items):
         try:
-            receipts.append(send(connect(batch.store), item))
+            receipts.append(send(store, item))
         except ZsyncError as error:
             return _outcome(receipts, Failure(item.product, item.key, error))
     return _outcome(receipts, None)

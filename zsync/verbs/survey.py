@@ -15,7 +15,7 @@ from blake3 import blake3
 from zsync.errors import ConfigError, SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted, read_blocks
-from zsync.layout import consolidate, describe, is_metadata, place, select, with_groups_above
+from zsync.layout import consolidate, describe, is_metadata, kept_findings, place, select, with_groups_above
 from zsync.planning import Survey, kept_keys, split_arrays, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
@@ -80,12 +80,13 @@ def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
+    related, kept = _relate(config, stock, local, target, manifest, headers)
     return Surveyed(
         stock,
         local.layout,
         headers,
-        _relate(config, stock, local, target, manifest, headers),
-        (*local.findings, *findings, *_shortcomings(stock)),
+        related,
+        (*local.findings, *findings, *kept, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
     )
@@ -211,20 +212,25 @@ def _refuse(findings: tuple[Finding, ...]) -> None:
 
 def _relate(
     config: RunConfig, stock: Stock, local: _Local, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
-) -> Survey:
+) -> tuple[Survey, list[Finding]]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, gone_keys.to_pylist())
     selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
     kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
     extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
+    unfit = [
+        finding
+        for prefix, documents in extra.items()
+        for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
+    ]
     generated = _consolidate(local.layout, extra)
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
     source, objects = _with_generated(local, generated)
     rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
-    return Survey(
+    related = Survey(
         source=source,
         objects=objects,
         headers=column(headers.digests(rows), pa.string()),
@@ -235,6 +241,7 @@ def _relate(
         manifest=manifest,
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
     )
+    return related, unfit
 
 
 def _kept_documents(
