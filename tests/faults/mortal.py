@@ -22,8 +22,8 @@ class Fate:
         The service still acts on it, and its answer is lost; else it never hears of it.
     at_write
         That request was a write.
-    puts
-        Keys that were written.
+    puts, deleted
+        Keys that were written, and deleted.
     """
 
     at: int = 0
@@ -31,12 +31,14 @@ class Fate:
     count: int = 0
     at_write: bool = False
     puts: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def set(self, at: int = 0, *, acts: bool = False) -> None:
         """Begin anew."""
         with self.lock:
-            self.at, self.acts, self.count, self.at_write, self.puts = at, acts, 0, False, []
+            self.at, self.acts, self.count, self.at_write = at, acts, 0, False
+            self.puts, self.deleted = [], []
 
     @property
     def has_come(self) -> bool:
@@ -50,13 +52,16 @@ class Fate:
             if number == self.at:
                 self.at_write = name in WRITES
         if self.at and number >= self.at and not (number == self.at and self.acts):
-            raise NetworkError("dead", key)
+            raise NetworkError("dead", str(key))
         answer = request()
         if name in ("put", "put_parts"):
             with self.lock:
                 self.puts.append(key)
+        if name == "delete":
+            with self.lock:
+                self.deleted += key
         if self.at and number >= self.at:
-            raise NetworkError("dead", key)
+            raise NetworkError("dead", str(key))
         return answer
 
 
@@ -78,4 +83,4 @@ class Mortal:
 
     def __getattr__(self, name):
         method = getattr(self._store, name)
-        return lambda first, *rest: self._fate(name, str(first), lambda: method(first, *rest))
+        return lambda first, *rest: self._fate(name, first, lambda: method(first, *rest))

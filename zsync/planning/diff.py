@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
 _REPLACED_RANK = 10  # objects that replace others go after those that are new, in one burst
 _FALSE = scalar(False)
+_RANKS = 10_000  # more than a stage has
 # Retiring undoes the order of publishing: what names others goes before what is named.
 _RETIRE_RANK = {Stage.ROOT: 0, Stage.GROUP: 1, Stage.ARRAY: 2, Stage.DATA: 3}
 
@@ -269,7 +270,7 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
             "array": pc.coalesce(recorded["array"], gone["array"]),
             "role": gone["role"],
             "stage": pc.if_else(stays, stage, scalar(str(Stage.RETIRE))),
-            "rank": _retire_rank(stage, gone["role"]),
+            "rank": _retire_rank(stage, gone["rank"], gone["role"]),
             "action": pc.if_else(stays, scalar(str(Action.KEEP)), scalar(str(Action.RETIRE))),
             "reason": reason,
             "size": survey.target["size"].take(in_target),
@@ -285,12 +286,18 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     )
 
 
-def _retire_rank(stage: Any, role: Any) -> Any:
-    """Order retirements so that nothing visible names what is gone: root, group, array, data; sidecars last."""
-    rank: Any = scalar(4, pa.int32())
-    for name, place in _RETIRE_RANK.items():
-        rank = pc.if_else(pc.equal(stage, scalar(str(name))), scalar(place, pa.int32()), rank)
-    return pc.if_else(pc.equal(role, scalar(str(Role.SIDECAR))), scalar(5, pa.int32()), rank)
+def _retire_rank(stage: Any, rank: Any, role: Any) -> Any:
+    """Order retirements so that nothing visible names what is gone: root, group, array, data; sidecars last.
+
+    Inside a stage the order of publishing is reversed too: what makes a node visible goes before its attributes.
+    """
+    place: Any = scalar(4, pa.int32())
+    for name, number in _RETIRE_RANK.items():
+        place = pc.if_else(pc.equal(stage, scalar(str(name))), scalar(number, pa.int32()), place)
+    place = pc.if_else(pc.equal(role, scalar(str(Role.SIDECAR))), scalar(5, pa.int32()), place)
+    is_data = pc.greater_equal(place, scalar(_RETIRE_RANK[Stage.DATA], pa.int32()))
+    inside = pc.if_else(is_data, scalar(0, pa.int32()), rank)
+    return pc.subtract(pc.multiply(place, scalar(_RANKS, pa.int32())), inside)
 
 
 def _table(columns: dict[str, Any]) -> pa.Table:

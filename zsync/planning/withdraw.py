@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zsync.planning.classify import ArrayChange
 
 _DOCUMENTS = (Role.METADATA, Role.CONSOLIDATED)
+_ATTRIBUTES = ".zattrs"  # by themselves they make nothing visible
 # What names others goes before what is named, stale chunks last.
 _ROOT_RANK, _GROUP_RANK, _ARRAY_RANK, _CHUNK_RANK = range(4)
 
@@ -83,8 +84,9 @@ def _candidates(table: pa.Table, directories: Mapping[str, str]) -> Iterator[tup
         _, key, _, array, role, action, _, etag = values
         if etag is None:
             continue
+        is_document = role in _DOCUMENTS and key.rpartition("/")[2] != _ATTRIBUTES
         is_leftover = role == Role.CHUNK and array is not None and action in (Action.RETIRE, Action.KEEP)
-        if is_leftover or (role in _DOCUMENTS and key.rpartition("/")[0] in directories):
+        if is_leftover or (is_document and key.rpartition("/")[0] in directories):
             yield number, dict(zip(names, values, strict=True))
 
 
