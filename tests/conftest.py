@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -90,6 +90,37 @@ def moto_s3() -> Iterator[MotoServer]:
     """moto's server: a third opinion."""
     with MotoServer() as server:
         yield server
+
+
+_TALLY = "tally: "
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """Count what the reliability tests do; the sums are printed at the end.
+
+    ``tally("kills in process", 20)``
+    """
+
+    def count(what: str, number: int) -> None:
+        request.node.user_properties.append((_TALLY + what, number))
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the sums of what `tally` counted, wherever the tests ran."""
+    sums: dict[str, int] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, number in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+                if name.startswith(_TALLY):
+                    what = name.removeprefix(_TALLY)
+                    sums[what] = max(sums.get(what, 0), number) if "longest" in what else sums.get(what, 0) + number
+    if sums:
+        terminalreporter.section("broken on purpose")
+        for what, number in sorted(sums.items()):
+            terminalreporter.write_line(f"{number:>9,} {what}")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,14 +26,6 @@ from target import Site, same
 from trees import read_tree, s3_tree, weather
 
 import zsync
-
-COUNTS = Counter()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def told():
-    yield
-    print("\nkilled at every request:", ", ".join(f"{count:,} {name}" for name, count in COUNTS.items()))
 
 
 @pytest.fixture
@@ -58,7 +49,8 @@ def fate(monkeypatch):
 class Stage:
     """One scenario in one format: the target before is made once, and copied for every n."""
 
-    def __init__(self, s3, bucket, root, name, layout):
+    def __init__(self, s3, bucket, root, name, layout, tally):
+        self.tally = tally
         self.s3, self.bucket, self.name = s3, bucket, f"{name}-{layout}"
         self.scenario, self.root = SCENARIOS[name], root
         self.client = s3_client(s3)
@@ -100,7 +92,7 @@ class Stage:
 
     def check_readers(self, place):
         self.scenario.check(View(self.s3, self.bucket, f"{self.name}/{place}", self.before, self.after))
-        COUNTS["looks of readers"] += 2 * len(self.after)
+        self.tally("looks of readers after a kill", 2 * len(self.after))
 
     def objects(self, place):
         """Return what is in the target, without zsync's own records and what stands for directories."""
@@ -130,7 +122,7 @@ class Stage:
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-        COUNTS["targets that rclone compared"] += len(places)
+        self.tally("targets that rclone compared with their source", len(places))
 
 
 def kill_in_process(stage, fate, place, n, *, acts):
@@ -161,8 +153,8 @@ def check_after(stage, fate, place):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("layout", FORMATS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient, fate, scenario, layout):
-    stage = Stage(s3, bucket, tmp_path, scenario, layout)
+def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient, fate, scenario, layout, tally):
+    stage = Stage(s3, bucket, tmp_path, scenario, layout, tally)
     places = []
     for n in range(1, 400):
         died, at_write = kill_in_process(stage, fate, f"{n}-unheard", n, acts=False)
@@ -175,7 +167,7 @@ def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient
             places.append(f"{n}-acted")
             check_after(stage, fate, places[-1])
     assert len(places) > 20
-    COUNTS["kills in process"] += len(places) - 1
+    tally("kills in process", len(places) - 1)
     stage.check_with_rclone(places)
 
 
@@ -185,9 +177,9 @@ KILLS = 14  # by kill -9, a scenario
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenario, fate):
+def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenario, fate, tally):
     layout = list(FORMATS)[list(SCENARIOS).index(scenario) % len(FORMATS)]
-    stage = Stage(s3, bucket, tmp_path, scenario, layout)
+    stage = Stage(s3, bucket, tmp_path, scenario, layout, tally)
     fate.set()
     stage.set_up("whole")
     stage.publish("whole")
@@ -201,7 +193,7 @@ def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenar
             killed += kill_command(proxy, config, n)
         check_after(stage, fate, place)
     assert killed >= KILLS - 3  # a request or two less than were counted, and there is none to kill at
-    COUNTS["kills of the command"] += killed
+    tally("kills of the command, with kill -9", killed)
 
 
 def kill_command(proxy, config, n):

@@ -168,7 +168,7 @@ def allowed(history: list[State], read: Read) -> set[State]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1])
-def test_no_read_is_ever_wrong(s3, bucket, tmp_path, record_property, seed):
+def test_no_read_is_ever_wrong(s3, bucket, tmp_path, tally, seed):
     rng = random.Random(seed)
     processes = multiprocessing.get_context("spawn")
     stop = processes.Event()
@@ -226,10 +226,9 @@ def test_no_read_is_ever_wrong(s3, bucket, tmp_path, record_property, seed):
     ]
     spanning = Counter(read.store for read in reads if not read.is_right and read.is_excused())
     states = Counter(store for store, _ in {(read.store, read.state) for read in reads})
-    counts = {"publishes": PUBLISHES, "reads": len(reads), "spanning": dict(spanning), "states": dict(states)}
-    print(counts)
-    for name, value in counts.items():
-        record_property(name, value)
+    tally("random publishes with a looping reader", PUBLISHES)
+    tally("reads of a looping reader", len(reads))
+    tally("reads of a looping reader that spanned a change of metadata", sum(spanning.values()))
     told = [f"{read}\n  allowed: {allowed(history[read.store], read)}" for read in failures[:5]]
     assert not failures, "\n".join([f"{len(failures)} reads that no publication explains", *told])
     assert len(reads) >= PUBLISHES / 2

@@ -287,7 +287,7 @@ def impatient(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("impatient")
-def test_whatever_happens_readers_see_what_they_may(s3, bucket, tmp_path, record_property):
+def test_whatever_happens_readers_see_what_they_may(s3, bucket, tmp_path, tally):
     counts: Counter[str] = Counter()
     numbers = itertools.count()
 
@@ -303,8 +303,7 @@ def test_whatever_happens_readers_see_what_they_may(s3, bucket, tmp_path, record
                 max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
-    counts["examples"] = next(numbers)
-    print(dict(counts))
-    for name, value in counts.items():
-        record_property(name, value)
+    tally("state machines", next(numbers))
+    for name, number in counts.items():
+        tally(f"state machines: {name}", number)
     assert all(counts[kind] for kind in ("published", "unchanged", "crashes", "rivals", "outsiders"))
