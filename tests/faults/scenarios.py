@@ -26,6 +26,22 @@ Data = xr.Dataset
 Check = Callable[["View"], None]
 
 
+def object_store(server, bucket: str, **more: str):
+    """Open a bucket with obstore, directly."""
+    from obstore.store import S3Store
+
+    return S3Store(
+        bucket,
+        endpoint=server.endpoint_url,
+        region=server.region,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+        **more,
+    )
+
+
 @dataclass
 class View:
     """The target as readers see it, and what they may see."""
@@ -39,23 +55,15 @@ class View:
     def read(self, store: str, *, consolidated: bool = True) -> Data | str:
         """Open and read a store whole, with what every reader uses: xarray and zarr."""
         import zarr
-        from obstore.store import S3Store
 
-        objects = S3Store(
-            self.bucket,
-            prefix=f"{self.prefix}/{store}",
-            endpoint=self.server.endpoint_url,
-            region=self.server.region,
-            access_key_id=self.server.access_key,
-            secret_access_key=self.server.secret_key,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
+        objects = object_store(self.server, self.bucket, prefix=f"{self.prefix}/{store}")
         try:
             with quiet_zarr(), warnings.catch_warnings():
                 # Chunks of an array whose metadata is retired already, seen by who lists the store.
                 warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
-                return xr.open_zarr(zarr.storage.ObjectStore(objects, read_only=True), consolidated=consolidated).load()
+                return xr.open_zarr(
+                    zarr.storage.ObjectStore(objects, read_only=True), chunks=None, consolidated=consolidated
+                ).load()
         except Exception as error:
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__
 
