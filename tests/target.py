@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 
 import xarray as xr
 from trees import write_store
+from zarr.errors import ZarrUserWarning
 
 import zsync
 
@@ -51,12 +53,15 @@ class Site:
             "use_listings_cache": False,
         }
         try:
-            return xr.open_zarr(
-                f"s3://{self.bucket}/{self.prefix}/{store}",
-                consolidated=consolidated,
-                group=group,
-                storage_options=options,
-            ).load()
+            with warnings.catch_warnings():
+                # Who lists a store while things come and go meets objects that belong to no node.
+                warnings.filterwarnings("ignore", category=ZarrUserWarning)
+                return xr.open_zarr(
+                    f"s3://{self.bucket}/{self.prefix}/{store}",
+                    consolidated=consolidated,
+                    group=group,
+                    storage_options=options,
+                ).load()
         except Exception as error:
             # xarray says so where there is a store without the consolidated metadata that was asked for.
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import shutil
@@ -107,6 +108,26 @@ def test_lease_of_what_was_never_published(site, run_zsync):
     assert "nothing was ever published there" in done.stderr
     assert url in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("seconds_ago", "is_taken"), [(-30, False), (5, False), (11, True)])
+def test_p7_a_lease_runs_out_and_is_taken_over_though_clocks_may_differ(site, caplog, seconds_ago, is_taken):
+    caplog.set_level("INFO", "zsync")
+    site.store("a.zarr", weather(6, 8))
+    moment = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_ago)
+    lease = {
+        "format": 1, "publication": "x", "since": "2026-01-01T00:00:00+00:00", "expires": moment.isoformat(),
+        "by": {"user": "ada", "host": "elsewhere", "pid": "7", "machine": "another", "started": "1"},
+        "write_id": "x",
+    }  # fmt: skip
+    with contextlib.closing(s3_client(site.s3)) as client:
+        client.put_object(Bucket=site.bucket, Key="run/.zsync/a.zarr/lease.json", Body=json.dumps(lease).encode())
+    if is_taken:
+        assert site.publish().status == "published"
+        assert "taking over the lease that ada@elsewhere" in caplog.text
+    else:
+        with pytest.raises(ConflictError, match="ada@elsewhere"):
+            site.publish()
 
 
 def test_p7_a_service_without_conditions_is_told_apart(site, rclone_s3, tmp_path, caplog):

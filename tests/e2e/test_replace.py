@@ -15,6 +15,7 @@ from trees import append, read_tree, s3_bytes, s3_tree, weather, write_store
 
 import zsync
 from zsync.errors import GuardError
+from zsync.planning.show import plan_text
 
 FORMATS = [
     pytest.param({"zarr_format": 2}, id="v2"),
@@ -54,7 +55,7 @@ def test_a_boundary_chunk_that_keeps_its_old_cells_makes_an_append(site, options
     plan = zsync.plan(site.config())
     assert classes(plan) == {"t2m": "append", "time": "append", "x": "unchanged"}
     assert all(change.inside == 0 for change in plan.changes)
-    assert "old values stay" not in plan._repr_html_()
+    assert "not atomic" not in plan_text(plan)
 
 
 @pytest.mark.parametrize("options", FORMATS)
@@ -67,6 +68,7 @@ def test_one_old_cell_that_changes_in_a_boundary_chunk_makes_an_update(site, opt
     plan = zsync.plan(site.config())
     assert classes(plan)["t2m"] == "update"
     assert {change.array: change.inside for change in plan.changes} == {"t2m": 1, "time": 0, "x": 0}
+    assert "update: t2m, 1 chunks inside the old extent; not atomic" in plan_text(plan)
 
 
 def test_an_old_cell_that_was_fill_value_and_is_none_any_more_makes_an_update(site):
@@ -221,6 +223,20 @@ def test_after_a_crash_a_replacement_is_finished_by_the_same_command(site):
         site.publish(on_incompatible="replace")
     assert all(absent(found) or same(found, new) for found in seen)
     assert set(s3_tree(site.s3, site.bucket, "run/a.zarr/")) == set(read_tree(site.root / "a.zarr"))
+
+
+def test_a_plan_says_what_readers_see_while_an_array_is_replaced(site, tmp_path, run_zsync):
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    rewrite(site, weather(12, 8, dtype="f8"))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(site.config()))
+    text = run_zsync("plan", config, "--on-incompatible", "replace").stdout
+    assert "incompatible: t2m" in text
+    assert "until then readers do not find the store" in text
+    document = json.loads(run_zsync("plan", config, "--on-incompatible", "replace", "--json").stdout)
+    assert document["plan"]["withdrawn"] == 3  # .zmetadata, .zgroup, t2m/.zarray
+    assert "error: an incompatible change" in run_zsync("plan", config, check=3).stderr
 
 
 def test_what_a_replacement_that_stops_tells(site, tmp_path, run_zsync):

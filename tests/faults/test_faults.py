@@ -369,3 +369,45 @@ def test_throttling_that_does_not_end_is_told(s3, bucket, proxy, monkeypatch):
     assert "\n" not in str(raised.value)
     assert tries(proxy, "PUT") > 1
     assert pace_of(spec_of(s3, proxy.endpoint_url, bucket)).limit == 1
+
+
+# --- a publish cleans up after those that died ------------------------------------------------------------------------
+
+
+def unfinished(s3, bucket, key):
+    """Begin an upload in parts, and never end it, as a process that was killed."""
+    with contextlib.closing(s3_client(s3)) as client:
+        upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 5 * 2**20)
+
+
+def test_a_publish_aborts_what_earlier_runs_left_unfinished_and_nothing_else(s3, bucket, proxy, tmp_path):
+    site = Site(s3, proxy, bucket, tmp_path / "run")
+    (site.root / "cog").mkdir(parents=True)
+    (site.root / "cog" / "large.bin").write_bytes(b"y" * (65 * 2**20))
+    (site.root / "cog" / "small.bin").write_bytes(b"y")
+    site.products = {"cog": {"path": "cog", "kind": "files"}}
+    for key in ("run/cog/large.bin", "run/cog/of-somebody-else.bin", "run/other/large.bin"):
+        unfinished(s3, bucket, key)
+    result = site.publish()
+    assert [finding.code for finding in result.findings] == ["unfinished-uploads"]
+    assert "aborted 1 multipart uploads" in result.findings[0].message
+    spec = spec_for(Location.parse(f"s3://{bucket}"), Storage(**site.config()["storage"]))
+    assert {upload.key for upload in unfinished_uploads(spec, "run/")} == {
+        "run/cog/of-somebody-else.bin", "run/other/large.bin",
+    }  # fmt: skip
+
+
+def test_who_may_not_list_uploads_may_publish(s3, bucket, proxy, tmp_path):
+    site = Site(s3, proxy, bucket, tmp_path / "run")
+    (site.root / "cog").mkdir(parents=True)
+    (site.root / "cog" / "large.bin").write_bytes(b"y" * (65 * 2**20))
+    site.products = {"cog": {"path": "cog", "kind": "files"}}
+    proxy.faults.append(
+        lambda exchange: (
+            Fault.error(403, "AccessDenied") if exchange.method == "GET" and "uploads" in exchange.query else None
+        )
+    )
+    result = site.publish()
+    assert result.status == "published"
+    assert "could not be looked for" in result.findings[0].message

@@ -33,7 +33,10 @@ def kept_findings(product: str, store: Store, kept: Mapping[str, Any]) -> list[F
     for path in store.arrays:
         for name, length in _dimensions(store.documents, path):
             lengths[parent(path), name] = length
-    arrays = sorted(parent(key) for key in kept if key.rpartition("/")[2] in (ZARRAY, ZARR_JSON))
+    # Documents of another format say nothing to readers of this store.
+    name_of_documents = ZARRAY if store.zarr_format == 2 else ZARR_JSON
+    paths = {parent(key) for key in kept if key.rpartition("/")[2] == name_of_documents}
+    arrays = sorted(paths - store.arrays.keys())
     return [
         Finding(
             "error",

@@ -155,6 +155,8 @@ class Plan:
             ],
             "arrays": [change.to_dict() for change in self.changes if change.kind != ChangeClass.UNCHANGED],
             "changes": self.summary(),
+            "fence": len(self.fence),
+            "withdrawn": len(self.withdrawals),
             "cost": cost.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
         }

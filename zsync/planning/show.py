@@ -42,6 +42,12 @@ def plan_text(plan: Plan) -> str:
         if len(rows) > _LINES:
             lines.append(f"  and {len(rows) - _LINES:,} more lines; --json or --plan-out has all")
         lines += _classes_text(plan, product.name)
+        withdrawn = sum(item.product == product.name for item in plan.withdrawals)
+        if withdrawn:
+            lines.append(
+                f"  withdraw: {withdrawn} metadata objects are taken away first, and come back when all data is there:"
+                " until then readers do not find the store"
+            )
         fence = sum(write.product == product.name for write in plan.fence)
         if fence:
             lines.append(
@@ -61,7 +67,7 @@ _MEANWHILE = {
     ChangeClass.SHRINK: "readers see the old extent, then the new one",
     ChangeClass.RESIZE: "readers see the old extent, then what both have in common, then the new one",
     ChangeClass.UPDATE: "not atomic: while these chunks are replaced, readers may see old and new values side by side",
-    ChangeClass.INCOMPATIBLE: "refused",
+    ChangeClass.INCOMPATIBLE: "old metadata would decode new chunks wrongly, or the reverse",
 }
 _NAMES = 8
 

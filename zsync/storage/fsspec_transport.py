@@ -268,10 +268,15 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
 
 
 def answer_of(error: BaseException | None) -> dict[str, Any] | None:
-    """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error."""
+    """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error.
+
+    An error of ours further down the chain is one that was being handled when this one came up: another story.
+    """
     while error is not None:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
             return response
         error = error.__cause__ or error.__context__
+        if isinstance(error, ZsyncError):
+            return None
     return None
