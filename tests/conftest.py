@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
+from target import Site
 
 from zsync.devserver import DevServer
 
@@ -90,6 +92,19 @@ def moto_s3() -> Iterator[MotoServer]:
     """moto's server: a third opinion."""
     with MotoServer() as server:
         yield server
+
+
+@pytest.fixture
+def proxy(s3: DevServer) -> Iterator[Proxy]:
+    """A proxy before `s3`, through which nothing goes wrong yet."""
+    with Proxy(s3.endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
+    """A run and its target: published through the proxy, read directly."""
+    return Site(s3, proxy, bucket, tmp_path / "run")
 
 
 _TALLY = "tally: "

@@ -101,3 +101,20 @@ def same(left, right):
 def absent(found):
     """Whether a reader was told that there is no such store."""
     return isinstance(found, str) and found in NOT_FOUND
+
+
+class At:
+    """Progress that does something when a step begins."""
+
+    def __init__(self, step, action):
+        self.step, self.action = step, action
+
+    def begin(self, step, objects, size):
+        if step == self.step:
+            self.action()
+
+    def advance(self, objects, size):
+        pass
+
+    def end(self):
+        pass

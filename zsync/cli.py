@@ -125,28 +125,7 @@ def publish(
     quiet: Quiet = False,
 ) -> None:
     """Publish what changed, consolidated metadata last, and put it on record."""
-    options = {
-        "target": target,
-        "only": only,
-        "include": include,
-        "exclude": exclude,
-        "retire": retire,
-        "max_delete": max_delete,
-        "allow_empty": allow_empty,
-        "settle": settle,
-        "grace": grace,
-        "trust": trust,
-        "rewrites": rewrites,
-        "on_incompatible": on_incompatible,
-        "scheduler": scheduler,
-        "workers": workers,
-        "transport": transport,
-        "endpoint_url": endpoint_url,
-        "region": region,
-        "profile": profile,
-        "dry_run": dry_run or None,
-    }
-    _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
+    _run_publish(**locals())
 
 
 @app.command()
@@ -173,36 +152,21 @@ def plan(
     quiet: Quiet = False,
 ) -> None:
     """Show what a publish would do and why, and what it would cost; write nothing."""
-    options = {
-        "target": target,
-        "only": only,
-        "include": include,
-        "exclude": exclude,
-        "retire": retire,
-        "max_delete": max_delete,
-        "allow_empty": allow_empty,
-        "grace": grace,
-        "trust": trust,
-        "on_incompatible": on_incompatible,
-        "transport": transport,
-        "endpoint_url": endpoint_url,
-        "region": region,
-        "profile": profile,
-        "dry_run": True,
-    }
-    _run_publish(config, options, plan_out, report, as_json=as_json, verbose=verbose, quiet=quiet)
+    _run_publish(**locals(), dry_run=True)
 
 
 def _run_publish(
+    *,
     config: str | None,
-    options: dict[str, Any],
     plan_out: Path | None,
     report: Path | None,
-    *,
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
+    """Publish, or plan: the parameters of the commands are the options of the configuration, by their names."""
+    options["dry_run"] = options["dry_run"] or None  # not given is not the same as no
     with _door(as_json=as_json, verbose=verbose, quiet=quiet):
         understood = _understood(config, options)
         from zsync.verbs.publish import publish as run

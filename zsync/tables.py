@@ -14,7 +14,7 @@ import pyarrow as pa
 from arro3.core import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -29,6 +29,11 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def scalar(value: str | bool | int, kind: pa.DataType | None = None) -> pa.Scalar:  # noqa: FBT001 - a value is what it is
     """Return a value as an Arrow scalar, for the reason given at `column`."""
     return column([value], kind or (pa.bool_() if isinstance(value, bool) else pa.string()))[0]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table of a schema; what a row lacks is null."""
+    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
 
 
 NO_TEXT: pa.Scalar = pa.nulls(1, pa.string())[0]

@@ -15,8 +15,7 @@ from trees import s3_bytes, write_tree
 import zsync
 from zsync.config import Location, Storage
 from zsync.errors import CredentialsError, PermissionDeniedError
-from zsync.storage import connect, spec_for
-from zsync.storage.spec import s3fs_options
+from zsync.storage import connect, s3fs_options, spec_for
 
 TRANSPORTS = ["obstore", "fsspec"]
 FILES = {"a.txt": b"one", "b": {"c.txt": b"two"}}

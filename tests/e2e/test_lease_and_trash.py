@@ -11,43 +11,14 @@ import threading
 import time
 
 import pytest
-from proxy import Proxy
 from servers import s3_client, tool_env
-from target import Site, same
+from target import At, same
 from trees import read_tree, s3_bytes, s3_tree, weather, write_store
 
 import zsync
 from zsync.errors import ConfigError, ConflictError, SourceChangedError, SourceError
 from zsync.verbs.lease import leases
 from zsync.verbs.trash import empty_trash, list_trash, restore_trash
-
-
-@pytest.fixture
-def proxy(s3):
-    with Proxy(s3.endpoint_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def site(s3, proxy, bucket, tmp_path):
-    return Site(s3, proxy, bucket, tmp_path / "run")
-
-
-class At:
-    """Progress that does something when a step begins."""
-
-    def __init__(self, step, action):
-        self.step, self.action = step, action
-
-    def begin(self, step, objects, size):
-        if step == self.step:
-            self.action()
-
-    def advance(self, objects, size):
-        pass
-
-    def end(self):
-        pass
 
 
 def shrink(site, data):
@@ -95,6 +66,7 @@ def test_lease_break_stops_the_publisher_before_its_next_stage(site, tmp_path, r
         zsync.publish(site.config(), progress=At("data", usurp))
     assert "broken; it was held by" in told[0]
     assert json.loads(told[1])["status"] == "published"
+    assert len(site.puts()) == len(read_tree(site.root))  # the other's: ours stopped before it sent anything
     assert same(site.read("a.zarr"), weather(6, 8))
     [free] = leases(site.config())
     assert not free.is_held

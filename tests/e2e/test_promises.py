@@ -18,25 +18,13 @@ import time
 import numpy as np
 import pytest
 import zarr
-from proxy import Fault, Proxy, on
+from proxy import Fault, on
 from servers import s3_client
-from target import CHUNKS, Site, collapse, looking, same
+from target import CHUNKS, At, Site, collapse, looking, same
 from trees import append, s3_bytes, s3_tree, weather, write_cog, write_store
 
 import zsync
 from zsync.errors import ConflictError, GuardError, SourceChangedError, SourceError
-
-
-@pytest.fixture
-def proxy(s3):
-    with Proxy(s3.endpoint_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def site(s3, proxy, bucket, tmp_path):
-    return Site(s3, proxy, bucket, tmp_path / "run")
-
 
 # --- P1 and P2 -------------------------------------------------------------------------------------------------------
 
@@ -276,23 +264,6 @@ def test_p5_an_unknown_hash_is_never_equal(site):
 # --- P6 --------------------------------------------------------------------------------------------------------------
 
 
-class Meddler:
-    """Progress that changes the source when a step begins."""
-
-    def __init__(self, step, meddle):
-        self.step, self.meddle = step, meddle
-
-    def begin(self, step, objects, size):
-        if step == self.step:
-            self.meddle()
-
-    def advance(self, objects, size):
-        pass
-
-    def end(self):
-        pass
-
-
 @pytest.mark.parametrize("meddling", ["rewritten", "replaced", "removed", "same size and time"])
 def test_p6_a_source_that_changes_after_planning_fails_before_any_metadata(site, meddling):
     import os
@@ -314,7 +285,7 @@ def test_p6_a_source_that_changes_after_planning_fails_before_any_metadata(site,
             os.utime(chunk, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     with pytest.raises(SourceChangedError) as raised:
-        zsync.publish(site.config(), progress=Meddler("data", meddle))
+        zsync.publish(site.config(), progress=At("data", meddle))
     assert "t2m/1.1" in str(raised.value)
     assert raised.value.exit_status == 3
     assert not any(key.endswith((".zarray", ".zgroup", ".zmetadata", ".zattrs")) for key in site.puts())
@@ -356,7 +327,7 @@ def test_p7_of_two_publishers_the_second_is_told_who_holds_the_lease(site):
             zsync.publish(site.config(), progress=False)
         told.append(raised.value)
 
-    assert zsync.publish(site.config(), progress=Meddler("data", meanwhile)).status == "published"
+    assert zsync.publish(site.config(), progress=At("data", meanwhile)).status == "published"
     assert told[0].exit_status == 4
     assert "since 20" in str(told[0])
     assert same(site.read("a.zarr"), weather(12, 8))
@@ -419,10 +390,10 @@ def test_p7_a_publisher_that_lost_its_lease_stops_before_its_next_stage(site):
             client.put_object(Bucket=site.bucket, Key="run/.zsync/a.zarr/lease.json", Body=b"{}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zsync.publication.lease.TTL_S", 0.3)
-        patch.setattr("zsync.publication.lease.Leases.__init__.__defaults__", (0.3,))
+        patch.setattr("zsync.publication.holding.TTL_S", 0.3)
+        patch.setattr("zsync.publication.holding.Leases.__init__.__defaults__", (0.3,))
         with pytest.raises(ConflictError, match="lease was lost"):
-            zsync.publish(site.config(), progress=Meddler("array", lambda: (usurp(), threading.Event().wait(1.0))))
+            zsync.publish(site.config(), progress=At("array", lambda: (usurp(), threading.Event().wait(1.0))))
     assert not any(key.endswith((".zarray", ".zgroup", ".zmetadata")) for key in site.puts())
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from proxy import Fault, Proxy, on
-from target import CHUNKS, Site, absent, collapse, looking, same
+from proxy import Fault, on
+from target import CHUNKS, absent, collapse, looking, same
 from trees import append, read_tree, s3_bytes, s3_tree, weather, write_store
 
 import zsync
@@ -22,17 +22,6 @@ FORMATS = [
     pytest.param({"zarr_format": 3}, id="v3"),
     pytest.param({"zarr_format": 3, "shards": {"time": 10, "x": 8}}, id="v3 sharded"),
 ]
-
-
-@pytest.fixture
-def proxy(s3):
-    with Proxy(s3.endpoint_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def site(s3, proxy, bucket, tmp_path):
-    return Site(s3, proxy, bucket, tmp_path / "run")
 
 
 def rewrite(site, data, **options):

@@ -40,13 +40,13 @@ def impatient(monkeypatch):
 @pytest.fixture
 def fate(monkeypatch):
     """The fate of all stores that are opened from now on."""
-    from zsync.storage import spec
+    from zsync.storage import opening
 
-    fate, opened = Fate(), spec._open_obstore
-    monkeypatch.setattr("zsync.storage.spec._open_obstore", lambda place: Mortal(opened(place), fate))
-    spec._connect.cache_clear()
+    fate, opened = Fate(), opening._open_obstore
+    monkeypatch.setattr("zsync.storage.opening._open_obstore", lambda place: Mortal(opened(place), fate))
+    opening._connect.cache_clear()
     yield fate
-    spec._connect.cache_clear()
+    opening._connect.cache_clear()
 
 
 class Stage:

@@ -13,15 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from zsync.layout import with_shape, with_shapes
 from zsync.planning.classify import ChangeClass
-from zsync.tables import PLAN, column
+from zsync.tables import PLAN, table_of
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
 
     from zsync.planning.classify import ArrayChange
 
@@ -115,4 +115,4 @@ def fence_table(writes: Iterable[FenceWrite]) -> pa.Table:
         }
         for write in writes
     ]
-    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in PLAN], schema=PLAN)
+    return table_of(rows, PLAN)

@@ -12,15 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from zsync.layout import join, lineage
 from zsync.planning.classify import ChangeClass
-from zsync.tables import PLAN, column
+from zsync.tables import PLAN, column, table_of
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
 
     from zsync.layout import Store
     from zsync.planning.classify import ArrayChange
@@ -178,4 +178,4 @@ def withdrawal_table(withdrawals: Iterable[Withdrawal]) -> pa.Table:
         }
         for item in withdrawals
     ]
-    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in PLAN], schema=PLAN)
+    return table_of(rows, PLAN)

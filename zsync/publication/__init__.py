@@ -1,7 +1,8 @@
 """The commit protocol: manifests, publications, heads."""
 
 from zsync.publication.conditional import ignored_conditions
-from zsync.publication.lease import Leases, LeaseState, break_lease, read_lease, refuse_if_held
+from zsync.publication.holding import Leases
+from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
 from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head
 from zsync.publication.state import StateKeys, new_publication_id

@@ -1,9 +1,10 @@
 """Objects in, objects out, conditional writes: one seam, two transports."""
 
 from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.storage.opening import connect, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
-from zsync.storage.spec import StoreSpec, connect, pace_of, s3fs_options, spec_for
+from zsync.storage.spec import StoreSpec, spec_for
 from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 
 __all__ = [

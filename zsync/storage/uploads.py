@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError, TargetError
+from zsync.storage.opening import open_s3fs, pace_of
 from zsync.storage.retrying import retry
-from zsync.storage.spec import open_s3fs, pace_of
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,8 @@ def carry_out(
     ZsyncError
         The first object that failed; no later wave has begun.
     """
-    for stage, waves in _by_stage(plan):
+    for stage, group in itertools.groupby(plan.waves(), key=lambda wave: wave.stage):
+        waves = list(group)
         progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
         try:
             for wave in waves:
@@ -117,14 +119,6 @@ def carry_out(
                 _carry_out_wave(plan, wave, destinations, executor, progress, receipts)
         finally:
             progress.end()
-
-
-def _by_stage(plan: Plan) -> Iterator[tuple[Stage, list[Wave]]]:
-    waves = list(plan.waves())
-    for stage in Stage:
-        mine = [wave for wave in waves if wave.stage == stage]
-        if mine:
-            yield stage, mine
 
 
 def _size(waves: list[Wave]) -> int:

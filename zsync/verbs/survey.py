@@ -20,7 +20,7 @@ from zsync.planning import Survey, kept_keys, split_arrays, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
 from zsync.storage import connect
-from zsync.tables import MANIFEST, OBJECTS, column, scalar
+from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
 from zsync.words import Finding, Kind, Role
 
@@ -300,13 +300,9 @@ def _with_generated(local: _Local, generated: Mapping[str, bytes]) -> tuple[pa.T
         for key, body in generated.items()
     ]
     return (
-        pa.concat_tables([source.filter(stays), _rows(made, source.schema)]),
+        pa.concat_tables([source.filter(stays), table_of(made, source.schema)]),
         pa.concat_tables([local.layout.objects.filter(stays), place(local.layout, list(generated))]),
     )
-
-
-def _rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
 
 
 def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes_cache: bool) -> Surveyed:

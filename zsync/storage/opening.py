@@ -1,0 +1,199 @@
+"""Open stores: from a spec to a transport with retries and a pace."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import ConfigError
+from zsync.storage.reach import circumstances, reach
+from zsync.storage.spec import ANONYMOUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obstore.store import S3Store
+
+    from zsync.storage.base import ObjectStore
+    from zsync.storage.pacing import Pace
+    from zsync.storage.spec import StoreSpec
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 60.0  # nothing arrives for so long
+REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
+
+
+def connect(spec: StoreSpec) -> ObjectStore:
+    """Return the open store of a spec; the same spec gives the same store, as long as its credentials are the same.
+
+    Raises
+    ------
+    CredentialsError
+        The AWS chain holds no credentials, or they were given explicitly in another process.
+    """
+    return _connect(spec, circumstances(spec))
+
+
+@functools.lru_cache(maxsize=64)
+def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
+    from zsync.storage.retrying import Retrying
+
+    transport = _open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec)
+    return Retrying(transport, pace=pace_of(spec))
+
+
+def pace_of(spec: StoreSpec) -> Pace:
+    """Return the pace of requests to the bucket of a spec: one a bucket, whoever asks it and by which transport."""
+    return _pace(spec.location.url, spec.endpoint_url)
+
+
+@functools.cache
+def _pace(_bucket: str, _endpoint_url: str | None) -> Pace:
+    from zsync.storage.pacing import Pace
+
+    return Pace()
+
+
+def _explicit(keys: dict[str, str]) -> Callable[[], Any]:
+    """Return a provider of fixed credentials: obstore would add a token that it finds in the environment."""
+    fixed = {
+        "access_key_id": keys["access_key_id"],
+        "secret_access_key": keys["secret_access_key"],
+        "token": keys.get("session_token"),
+        "expires_at": None,
+    }
+    return lambda: fixed
+
+
+def _open_obstore(spec: StoreSpec) -> ObjectStore:
+    from obstore.store import S3Store
+
+    from zsync.storage.obstore_transport import ObstoreTransport
+
+    place = reach(spec)
+    # Whatever is not said here obstore takes from the environment by itself.
+    options: dict[str, Any] = {
+        "region": place.region,
+        "virtual_hosted_style_request": spec.virtual_hosted(place.endpoint_url),
+        "skip_signature": spec.credentials == ANONYMOUS,
+        "request_payer": spec.requester_pays,
+        "conditional_put": "etag",
+    }
+    if place.endpoint_url:
+        options["aws_endpoint_url_s3"] = _endpoint(place.endpoint_url, spec)
+    if spec.sse:
+        options["server_side_encryption"] = spec.sse
+    if spec.sse_kms_key_id:
+        options["sse_kms_key_id"] = spec.sse_kms_key_id
+    client: dict[str, Any] = {"timeout": f"{REQUEST_TIMEOUT_S}s", "connect_timeout": f"{CONNECT_TIMEOUT_S}s"}
+    if (place.endpoint_url or "").startswith("http://"):
+        client["allow_http"] = True
+    if spec.ca_bundle:
+        client["root_certificate"] = _read_bundle(spec.ca_bundle)
+
+    def open_store(**more: str) -> S3Store:
+        return S3Store(
+            spec.location.bucket,
+            client_options={**client, **more},  # type: ignore[arg-type]
+            # Retrying is one layer of ours for both transports: only there is throttling seen and paced.
+            retry_config={"max_retries": 0},
+            credential_provider=_explicit(place.keys) if place.keys else place.provider,
+            **options,
+        )
+
+    return ObstoreTransport(
+        open_store(read_timeout=f"{READ_TIMEOUT_S}s"),
+        spec.location.url,
+        etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
+        open_patient=open_store,
+    )
+
+
+def _endpoint(url: str, spec: StoreSpec) -> str:
+    """Return the endpoint as obstore wants it: with the bucket in its host name where that style is asked for."""
+    if not spec.virtual_hosted(url):
+        return url
+    scheme, _, host = url.partition("://")
+    return f"{scheme}://{spec.location.bucket}.{host}"
+
+
+def _read_bundle(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigError("the CA bundle cannot be read", path, error.strerror or "check `ca_bundle`") from error
+
+
+def _open_fsspec(spec: StoreSpec) -> ObjectStore:
+    import fsspec
+
+    from zsync.storage.fsspec_transport import FsspecTransport
+
+    if spec.location.scheme != "s3":
+        try:
+            fs = fsspec.filesystem(spec.location.scheme)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"no transport for {spec.location.scheme}://", spec.location.url, str(error)) from error
+        return FsspecTransport(fs, spec.location)
+    return FsspecTransport(open_s3fs(spec), spec.location)
+
+
+def open_s3fs(spec: StoreSpec) -> Any:
+    """Return the file system of s3fs for a spec, without retries of its own; the same spec gives the same one."""
+    return _open_s3fs(spec, circumstances(spec))
+
+
+@functools.lru_cache(maxsize=64)
+def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
+    import aiobotocore.session  # type: ignore[import-untyped]
+    import botocore.handlers
+    import fsspec
+
+    options = s3fs_options(spec)
+    # A retry that we do not see is one that is not paced.
+    options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
+    session = aiobotocore.session.AioSession(profile=options.pop("profile", None))
+    # No timeout of aiohttp's counts while it waits for the service to ask for the body.
+    session.unregister("before-call.s3", botocore.handlers.add_expect_header)
+    fs = fsspec.filesystem("s3", session=session, **options)
+    fs.retries = 1
+    # Nor does one while a body is sent.
+    fs.call_s3 = functools.partial(fs.call_s3, timeout=REQUEST_TIMEOUT_S)
+    fs.pipe_file = functools.partial(fs.pipe_file, timeout=REQUEST_TIMEOUT_S)
+    return fs
+
+
+def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
+    """Return the options with which s3fs (and so xarray and zarr) reaches the bucket; they hold the secrets."""
+    place = reach(spec)
+    keys = place.keys
+    options: dict[str, Any] = {
+        "anon": spec.credentials == ANONYMOUS,
+        "client_kwargs": {"region_name": place.region},
+        "config_kwargs": {
+            "s3": {"addressing_style": "virtual" if spec.virtual_hosted(place.endpoint_url) else "path"},
+            "retries": {"max_attempts": 1},
+            "max_pool_connections": 64,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": READ_TIMEOUT_S,
+        },
+        "requester_pays": spec.requester_pays,
+        "skip_instance_cache": True,
+        "use_listings_cache": False,
+    }
+    if place.endpoint_url:
+        options["endpoint_url"] = place.endpoint_url
+    if spec.ca_bundle:
+        options["client_kwargs"]["verify"] = spec.ca_bundle
+    if spec.profile:
+        options["profile"] = spec.profile
+    if keys:
+        options |= {
+            "key": keys["access_key_id"],
+            "secret": keys["secret_access_key"],
+            "token": keys.get("session_token"),
+        }
+    extra = {"ServerSideEncryption": spec.sse, "SSEKMSKeyId": spec.sse_kms_key_id}
+    options["s3_additional_kwargs"] = {name: value for name, value in extra.items() if value}
+    return options
