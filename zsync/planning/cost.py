@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.tables import column, scalar
-from zsync.words import PART_SIZE, Action
+from zsync.words import PART_SIZE, Action, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,8 +62,9 @@ def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
     """
     sent = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))
     retired = table.filter(pc.equal(table["action"], scalar(str(Action.RETIRE))))
-    trashed = [name for name, mode in retire.items() if mode == "trash"]
-    copies = int(pc.sum(pc.is_in(retired["product"], value_set=column(trashed, pa.string()))).as_py() or 0)
+    trashed = [name for name, mode in retire.items() if mode in ("trash", "keep")]
+    lost = retired.filter(pc.not_equal(retired["reason"], scalar(str(Reason.WITHDRAWN))))
+    copies = int(pc.sum(pc.is_in(lost["product"], value_set=column(trashed, pa.string()))).as_py() or 0)
     in_target = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
     idle = not len(sent) and not len(retired)
     return Cost(
