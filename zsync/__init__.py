@@ -14,20 +14,34 @@ if TYPE_CHECKING:
     from zsync.planning import Plan as Plan
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
+    from zsync.verbs.pull import pull as pull
+    from zsync.verbs.pulled import PullResult as PullResult
     from zsync.verbs.result import PublishResult as PublishResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "zsync.planning",
+    "PullResult": "zsync.verbs.pulled",
     "PublishResult": "zsync.verbs.result",
     "RunConfig": "zsync.config",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
+    "pull": "zsync.verbs.pull",
 }
 
-__all__ = ["Plan", "PublishResult", "RunConfig", "ZsyncError", "__version__", "plan", "publish"]
+__all__ = [
+    "Plan",
+    "PublishResult",
+    "PullResult",
+    "RunConfig",
+    "ZsyncError",
+    "__version__",
+    "plan",
+    "publish",
+    "pull",
+]
 
 
 def __getattr__(name: str) -> Any:

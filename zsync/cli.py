@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zsync.config import RunConfig
+    from zsync.verbs.pulled import PullResult
     from zsync.verbs.result import PublishResult
     from zsync.verbs.trash import Discarded
 
@@ -217,6 +218,91 @@ def _show(result: PublishResult, *, as_json: bool) -> None:
         typer.echo(plan_text(result.plan))
     else:
         typer.echo(result_text(result))
+
+
+@app.command()
+def pull(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG|URL] [DEST] [SUBSET]...",
+            help="What to pull: a configuration (config.ini is found by itself) or a URL; a directory to pull it into;"
+            " first path elements to take, such as sentinel2, all if left out.",
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Pull only this product; may be repeated.")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")] = None,
+    exclude: Exclude = None,
+    exclude_downloads: Annotated[
+        bool | None, typer.Option("--exclude-downloads", help="Leave out directories called download.")
+    ] = None,
+    force_overwrite: Annotated[
+        bool | None, typer.Option("--force-overwrite", help="Compare what is there, and replace what differs.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
+    target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
+    workers: Workers = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring what is published to this machine; what is there already is safe."""
+    with _door(as_json=as_json, verbose=verbose, quiet=quiet):
+        from zsync.verbs.pull import pull as run
+
+        where, dest, subset = _pull_words(list(what or ()))
+        options = {
+            "target": target, "only": only, "workers": workers, "transport": transport,
+            **_storage(endpoint_url, region, profile),
+        }  # fmt: skip
+        result = run(
+            where,
+            dest,
+            subset=subset,
+            include=include or (),
+            exclude=exclude or (),
+            exclude_downloads=exclude_downloads,
+            force_overwrite=force_overwrite,
+            at=at,
+            dry_run=dry_run,
+            progress=False if quiet else None,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+        _show_pull(result, as_json=as_json, quiet=quiet)
+
+
+def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
+    """Tell a configuration or URL, a directory and subsets apart.
+
+    The first word is a configuration if it is a URL or a file. A directory comes after that: the next word, or, where
+    the configuration names a directory itself (an INI file), a word that looks like a path.
+    """
+    where = words.pop(0) if words and ("://" in words[0] or Path(words[0]).is_file()) else None
+    names_dest = where is None or where.lower().endswith((".ini", ".cfg"))
+    if words and (not names_dest or "/" in words[0] or words[0].startswith((".", "~"))):
+        return where, words[0], words[1:]
+    return where, None, words
+
+
+def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
+    from zsync.report.text import findings_text
+    from zsync.verbs.show import pull_text
+
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    if result.findings:
+        typer.echo(findings_text(result.findings), err=True)
+    if not quiet:
+        prefix = "(dryrun) download" if result.status == "planned" else "download"
+        for url, path in result.downloads():
+            typer.echo(f"{prefix}: {url} to {path}")
+    typer.echo(pull_text(result))
 
 
 @config_app.command("init")

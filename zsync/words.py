@@ -71,6 +71,7 @@ class Reason(StrEnum):
         "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
     )
     STALE = "stale chunk"  # readers cannot see it now, and would see it under the new metadata
+    EXISTS = "exists already"  # and is not to be touched
     GRACE = "grace"  # gone from the source, but not for long enough
     NOT_SELECTED = "not selected"  # left out by only, include, exclude
     POLICY = "retire: keep"

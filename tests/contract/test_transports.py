@@ -102,6 +102,18 @@ def test_what_is_put_is_there(any_place):
     assert any_place.store.get(any_place.base + "a/b").data == b"other"
 
 
+def test_a_part_of_an_object_is_read_only_as_it_was_seen(any_place):
+    stored = any_place.put("a", b"hello world")
+    key = any_place.base + "a"
+    assert any_place.store.fetch(key, 6, 5, etag=stored.etag) == b"world"
+    assert any_place.store.fetch(key, 0, 11, etag=None) == b"hello world"
+    any_place.put("a", b"HELLO WORLD!")
+    with pytest.raises(PreconditionError):
+        any_place.store.fetch(key, 0, 5, etag=stored.etag)
+    with pytest.raises(ObjectNotFoundError):
+        any_place.store.fetch(any_place.base + "absent", 0, 5, etag=None)
+
+
 def test_a_listing_tells_keys_sizes_and_etags(any_place):
     stored = {key: any_place.put(key, key.encode()) for key in ("a/b", "a/c/d", "ab/e", "f")}
     [*pages] = any_place.store.list(any_place.base)

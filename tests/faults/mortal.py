@@ -83,4 +83,4 @@ class Mortal:
 
     def __getattr__(self, name):
         method = getattr(self._store, name)
-        return lambda first, *rest: self._fate(name, first, lambda: method(first, *rest))
+        return lambda first, *rest, **named: self._fate(name, first, lambda: method(first, *rest, **named))

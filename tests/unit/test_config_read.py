@@ -100,8 +100,8 @@ def test_files(tmp_path, name, text):
         ("c.toml", 'source = "/x"\nb = [', ["not valid TOML", "line 2"]),
         ("c.yaml", b"source: \xff\xfe\n", ["UTF-8"]),
         ("c.yaml", b"II*\x00\x80\x81", ["UTF-8"]),
-        ("c.ini", "[PATHS]\nbase_dir=/x\n", ["INI"]),
-        ("c.cfg", "[PATHS]\nbase_dir=/x\n", ["INI"]),
+        ("c.ini", "[PATHS]\nbase_dir=/x\n", ["local_base_dir"]),
+        ("c.cfg", "[PATHS\nbase_dir=/x\n", ["INI", "section"]),
     ],
 )
 def test_bad_files(tmp_path, name, text, parts):
@@ -220,7 +220,7 @@ def test_home_in_the_path_of_a_file(tmp_path, monkeypatch):
 
 
 def test_dialects_are_a_table():
-    assert [dialect.name for dialect in reading.DIALECTS] == ["pipeline", "native"]
+    assert [dialect.name for dialect in reading.DIALECTS] == ["pipeline", "hpc", "native"]
     recognised = [
         [dialect.name for dialect in reading.DIALECTS if dialect.recognise(doc)]
         for doc in ({"output": {"local": "/x"}}, {"publish": {}}, {"output": {}}, {"output": "x"}, {"sites": []})

@@ -1,5 +1,6 @@
 """What the user asked for: `RunConfig`, and the readers of the dialects that it may be written in."""
 
+from zsync.config.hpc import find
 from zsync.config.location import Location
 from zsync.config.model import Product, Publish, RunConfig, Storage, seconds
 from zsync.config.resolve import ResolvedProduct
@@ -13,6 +14,7 @@ __all__ = [
     "ResolvedProduct",
     "RunConfig",
     "Storage",
+    "find",
     "seconds",
     "template",
     "to_native",

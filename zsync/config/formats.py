@@ -31,8 +31,6 @@ def load(path: str) -> dict[str, Any]:
         The file cannot be read, is not valid, or holds no mapping.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in {".ini", ".cfg"}:
-        raise ConfigError("INI files are not understood here", path, "write the configuration as YAML, JSON or TOML")
     name, parse = _PARSERS.get(suffix, ("YAML", _yaml))
     text = _text(path)
     try:
@@ -107,6 +105,20 @@ def _toml(text: str) -> object:
     raise _SyntaxError(problem)
 
 
+def _ini(text: str) -> object:
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        problem = error.message.splitlines()[0].replace("'<string>'", "it").replace("<string>", "it")
+    else:
+        return {name: dict(parser.items(name)) for name in parser.sections()}
+    raise _SyntaxError(problem)
+
+
 def _yaml(text: str) -> object:
     import yaml
 
@@ -167,4 +179,6 @@ _PARSERS: dict[str, tuple[str, Callable[[str], object]]] = {
     ".yml": ("YAML", _yaml),
     ".json": ("JSON", _json),
     ".toml": ("TOML", _toml),
+    ".ini": ("INI", _ini),
+    ".cfg": ("INI", _ini),
 }

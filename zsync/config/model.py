@@ -345,6 +345,15 @@ class Product(Section):
         return {"path": value} if isinstance(value, str) else value
 
 
+class Pull(Section):
+    """How `zsync pull` brings targets to this machine."""
+
+    dest: LocalPath | None = Field(None, description="directory that they are pulled below; null: the source")
+    root: LocalPath | None = Field(None, description="directory that has to be there before anything is pulled")
+    exclude_downloads: bool = Field(default=False, description="leave out what lies in directories called download")
+    force_overwrite: bool = Field(default=False, description="compare what is there, and replace what differs")
+
+
 class RunConfig(Section):
     """What to publish, to where, and how.
 
@@ -360,6 +369,8 @@ class RunConfig(Section):
         How the object store is reached, and how objects are stored in it.
     publish
         How a publication is made.
+    pull
+        How targets are brought back.
     only
         Names of the products to publish; empty for all of them.
     dry_run
@@ -382,6 +393,7 @@ class RunConfig(Section):
     products: dict[ProductName, Product] = Field(default_factory=dict, description="what is published, by name")
     storage: Storage = Field(default_factory=Storage, description="how the object store is reached and used")
     publish: Publish = Field(default_factory=Publish, description="how a publication is made")
+    pull: Pull = Field(default_factory=Pull, description="how targets are brought to this machine")
     only: Patterns = Field(default_factory=list, description="names of the products to publish; empty: all of them")
     dry_run: bool = Field(default=False, description="plan, and stop there")
     verbose: bool = Field(default=False, description="log in detail")

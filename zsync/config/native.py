@@ -13,7 +13,7 @@ from zsync.config.problems import known_keys, report, unknown_key
 
 def recognise(doc: dict[str, Any]) -> bool:
     """Return whether a document is in the native dialect."""
-    return not doc.keys().isdisjoint({"source", "target", "products", "storage", "publish"})
+    return not doc.keys().isdisjoint({"source", "target", "products", "storage", "publish", "pull"})
 
 
 def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
@@ -46,6 +46,10 @@ def with_paths_from(doc: dict[str, Any], base: str) -> dict[str, Any]:
         doc["source"] = anchored(source, base)
     if isinstance(target, str) and target.split("/")[0] in {".", ".."}:
         doc["target"] = os.path.normpath(Path(base, target))
+    pull = doc.get("pull")
+    if isinstance(pull, dict):
+        places = {name: anchored(pull[name], base) for name in ("dest", "root") if isinstance(pull.get(name), str)}
+        doc["pull"] = {**pull, **places}
     if isinstance(storage, dict) and isinstance(storage.get("ca_bundle"), str):
         doc["storage"] = {**storage, "ca_bundle": anchored(storage["ca_bundle"], base)}
     return doc

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
-from zsync.config import native, pipeline
+from zsync.config import hpc, native, pipeline
 from zsync.config.dialect import Reading
 from zsync.config.formats import load
 from zsync.config.location import absolute, local_path
@@ -32,6 +32,7 @@ class Dialect(NamedTuple):
 # The first that recognises a document reads it. A pipeline's other keys may be anything, so it goes before the native.
 DIALECTS = (
     Dialect("pipeline", pipeline.recognise, pipeline.read),
+    Dialect("hpc", hpc.recognise, hpc.read),
     Dialect("native", native.recognise, native.read),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zsync.config.model import Product, Publish, RunConfig, Storage
+from zsync.config.model import Product, Publish, Pull, RunConfig, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ _PRODUCTS = {
     "post_qf": {"path": "oco3_post_qf.zarr", "kind": "zarr"},
     "cog": {"path": "cog", "kind": "cog", "to": "cog"},
 }
+_SECTIONS: dict[str, type[BaseModel]] = {"storage": Storage, "publish": Publish, "pull": Pull}
 _HEADER = """\
 # zsync publishes what lies below `source` to object storage below `target`.
 # Every option is here with its default; leave out what you do not change.
@@ -47,8 +48,8 @@ def template(
         lines.append(f"# {field.description}")
         if name == "products":
             lines += _product_lines(given["products"])
-        elif name in {"storage", "publish"}:
-            lines += [f"{name}:", *_section_lines(Storage if name == "storage" else Publish)]
+        elif name in _SECTIONS:
+            lines += [f"{name}:", *_section_lines(_SECTIONS[name])]
         else:
             lines.append(f"{name}: {_text(given.get(name, _default(RunConfig, name)))}")
         lines.append("")

@@ -3,12 +3,17 @@
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, scan
+from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, directory_markers, list_target
 from zsync.inventory.selection import Selection
 
 __all__ = [
     "DigestCache",
+    "Directory",
     "Listing",
+    "Objects",
+    "Origin",
+    "Reader",
     "Scan",
     "Selection",
     "cache_directory",

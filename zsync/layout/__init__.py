@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import kept_findings
-from zsync.layout.checks import in_order, key_findings
+from zsync.layout.checks import in_order, key_findings, local_findings
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
 from zsync.layout.documents import METADATA_NAMES, same_document
@@ -41,6 +41,7 @@ __all__ = [
     "join",
     "kept_findings",
     "lineage",
+    "local_findings",
     "meaning_of",
     "members_of",
     "place",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 # Amazon S3 User Guide, "Naming Amazon S3 objects".
 MAX_KEY_BYTES = 1024
 MAX_EXAMPLES = 5
+MAX_NAME_BYTES = 255  # of a name in a directory, on the usual file systems
 
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
 _LEVELS = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -73,3 +76,39 @@ def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
         )
         for key, more in examples(clashes)
     ]
+
+
+def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
+    """Return an error for each key that cannot, or must not, become a path below a directory.
+
+    A key is any text: it may climb out of the directory, be no name for a file, or be a file where another key needs a
+    directory.
+    """
+    names = set(keys)
+    needed = {above for key in names for above in _directories(key)}
+    found = [(key, reason) for key in sorted(names) if (reason := _unfit(key)) is not None]
+    found += [(key, "it is a file, and other keys need a directory of that name") for key in sorted(names & needed)]
+    return [
+        Finding("error", "unfit-key", product, repr(key)[1:-1], f"this key cannot be a file here: {reason}; exclude it")
+        for key, reason in found
+    ]
+
+
+def _directories(key: str) -> list[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _unfit(key: str) -> str | None:
+    parts = key.split("/")
+    if any(part in (".", "..") for part in parts):
+        return "it has a part that leads elsewhere"
+    if key.startswith("/") or not all(parts):
+        return "it has an empty part"
+    if _NO_NAME.search(key):
+        return "it holds a control character or a backslash"
+    try:
+        longest = max(len(part.encode()) for part in parts)
+    except UnicodeEncodeError:
+        return "it is not UTF-8"
+    return f"a part has more than {MAX_NAME_BYTES} bytes" if longest > MAX_NAME_BYTES else None

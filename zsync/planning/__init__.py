@@ -7,6 +7,7 @@ from zsync.planning.fence import FenceWrite, fence_of
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.record import manifest_of
+from zsync.planning.safe import leave_existing
 from zsync.planning.withdraw import Withdrawal, withdraw
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "guard_findings",
     "incompatible_findings",
     "kept_keys",
+    "leave_existing",
     "manifest_of",
     "plan_product",
     "split_arrays",

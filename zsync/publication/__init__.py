@@ -4,7 +4,7 @@ from zsync.publication.conditional import ignored_conditions
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
-from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head
+from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head, read_parts
 from zsync.publication.state import StateKeys, new_publication_id
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "new_publication_id",
     "read_head",
     "read_lease",
+    "read_parts",
     "refuse_if_held",
 ]

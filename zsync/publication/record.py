@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConflictError, ObjectNotFoundError, PreconditionError, TargetError
+from zsync.errors import ConfigError, ConflictError, ObjectNotFoundError, PreconditionError, TargetError
 from zsync.publication.conditional import STATE_HEADERS, write_document
 from zsync.publication.manifest import Part
 from zsync.publication.process import this_process
@@ -145,6 +145,34 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
             store.url(keys.head),
             "move it away to have the product compared object by object",
         ) from error
+
+
+def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tuple[Part, ...], str | None]:
+    """Return the manifest of a publication, and its id; none of either if the product was never published.
+
+    Parameters
+    ----------
+    at
+        Id of the publication; None: the current one.
+
+    Raises
+    ------
+    ConfigError
+        There is no such publication.
+    """
+    if at is None:
+        head = read_head(store, keys)
+        return head.parts, head.publication
+    try:
+        document = json.loads(store.get(keys.publication(at)).data)
+        mine = next(item for item in document["products"] if item["name"] == document["product"])
+        return tuple(Part.from_dict(part) for part in mine["manifest"]), str(document["id"])
+    except ObjectNotFoundError as error:
+        raise ConfigError(
+            "there is no such publication", f"{at} of {store.url(keys.prefix)}", "see its list"
+        ) from error
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise TargetError("the record of a publication cannot be read", store.url(keys.publication(at))) from error
 
 
 def commit(

@@ -109,6 +109,15 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> Fetched:
         """Read an object whole."""
 
+    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+        """Read a part of an object, as it was seen: with this ETag, or in this version.
+
+        Raises
+        ------
+        PreconditionError
+            It has another ETag now.
+        """
+
     def head(self, key: str) -> Stored:
         """Ask for an object's ETag and version."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import os
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from zsync.errors import (
     NoBucketError,
     ObjectNotFoundError,
     PermissionDeniedError,
+    PreconditionError,
     TargetError,
     TransientError,
     ZsyncError,
@@ -111,6 +113,17 @@ class FsspecTransport(ObjectStore):
                 raise
             return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
 
+    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+        """Read a part of an object, as it was seen: there is no condition on reads here, so it is looked at after."""
+        which = {"version_id": version} if version is not None else {}
+        with translated(self.url(key)):
+            data: bytes = self._fs.cat_file(self._path(key), start=start, end=start + length, **which)
+        if version is None and etag is not None and self.head(key).etag != etag:
+            raise PreconditionError("the object is not as it was seen", self.url(key))
+        if len(data) != length:
+            raise TransientError("only a part of an object came", self.url(key), "try again")
+        return data
+
     def head(self, key: str) -> Stored:
         """Ask for an object's ETag (or what stands for it) and version."""
         with translated(self.url(key)):
@@ -160,6 +173,8 @@ class FsspecTransport(ObjectStore):
         self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         try:
             write(beside)
+            if self._root.scheme == "file":
+                _settle_on_disk(beside)
             self._fs.mv(beside, path)
         except BaseException:
             with contextlib.suppress(Exception):
@@ -203,6 +218,15 @@ class FsspecTransport(ObjectStore):
             "Metadata": dict(headers.metadata) or None,
         }
         return {name: value for name, value in named.items() if value is not None} | {"chunksize": PART_SIZE}
+
+
+def _settle_on_disk(path: str) -> None:
+    """See that a file's bytes are on disk before its name is: after a power cut there is no name without them."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _stored(info: dict[str, Any]) -> Stored:

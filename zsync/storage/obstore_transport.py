@@ -74,6 +74,17 @@ class ObstoreTransport(ObjectStore):
             answer = obstore.get(self._store, key)
             return Fetched(bytes(answer.bytes()), _unquoted(answer.meta["e_tag"]), answer.meta.get("version"))
 
+    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+        """Read a part of an object, as it was seen."""
+        options: dict[str, Any] = {"range": (start, start + length)}
+        if version is not None:
+            options["version"] = version
+        elif etag is not None:
+            options["if_match"] = f'"{etag}"'
+        with translated(self.url(key)):
+            data = bytes(obstore.get(self._store, key, options=options).bytes())  # type: ignore[arg-type]
+        return _whole(data, length, self.url(key))
+
     def head(self, key: str) -> Stored:
         """Ask for an object's ETag and version."""
         with translated(self.url(key)):
@@ -113,6 +124,12 @@ class ObstoreTransport(ObjectStore):
                 obstore.delete(self._store, list(keys))
             except BaseError as error:
                 raise (_refused_key(str(error), self.url) or error) from error
+
+
+def _whole(data: bytes, length: int, url: str) -> bytes:
+    if len(data) != length:
+        raise TransientError("only a part of an object came", url, "try again")
+    return data
 
 
 def _options(headers: Headers) -> dict[str, Any]:
@@ -187,6 +204,9 @@ def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
 
 
 def _without_answer(text: str, url: str) -> ZsyncError:
+    if (malformed := _first(r'Error parsing Path "([^"]*)"', text)) is not None:
+        message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
+        return TargetError(message, url, "rename it; transport: fsspec tells every one")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text:
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

@@ -123,6 +123,10 @@ class Retrying:
         """Read an object."""
         return self._again(functools.partial(self._store.get, key))
 
+    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+        """Read a part of an object."""
+        return self._again(functools.partial(self._store.fetch, key, start, length, etag=etag, version=version))
+
     def head(self, key: str) -> Stored:
         """Ask for an object."""
         return self._again(functools.partial(self._store.head, key))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from zsync.errors import ZsyncError
-    from zsync.inventory.digest import Signature
+    from zsync.inventory import Reader
     from zsync.storage import Headers, StoreSpec
 
 BATCH_OBJECTS = 64
@@ -26,12 +26,10 @@ class Send:
         The object in the plan.
     target
         Its whole key in the bucket.
-    path
-        Absolute path of the source file; None if `content` is what is sent.
+    source
+        What reads it; None if `content` is what is sent.
     digest
         What the plan knows of the content; None for an object that is hashed while it is sent.
-    signature
-        What the scan saw of the file.
     """
 
     product: str
@@ -39,10 +37,9 @@ class Send:
     target: str
     size: int
     headers: Headers
-    path: str | None = None
+    source: Reader | None = None
     content: bytes | None = field(default=None, repr=False)
     digest: str | None = None
-    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from zsync.words import Reason, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from zsync.inventory import Origin
     from zsync.planning import Plan, Wave
     from zsync.publication import StateKeys
     from zsync.report.progress import Progress
@@ -35,8 +36,8 @@ class Destination:
     ----------
     prefix
         The product's prefix in the bucket, empty or ending in ``/``.
-    root
-        Absolute path of the product's source.
+    origin
+        The product's source.
     publication
         Id of the publication: the trash is kept by it.
     trashes
@@ -45,7 +46,7 @@ class Destination:
 
     store: StoreSpec
     prefix: str
-    root: str
+    origin: Origin
     headers: HeaderPolicy
     state: StateKeys
     publication: str
@@ -187,7 +188,8 @@ def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
         target,
         row["size"],
         headers,
-        path=f"{to.root}/{row['source_key']}",
+        source=to.origin.reader(
+            row["source_key"], Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
+        ),
         digest=row["digest"],
-        signature=Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"]),
     )

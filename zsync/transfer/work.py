@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from zsync.errors import SourceChangedError, ZsyncError
-from zsync.inventory.digest import read_blocks
 from zsync.storage import PARTS_MAX, connect, retry
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
@@ -128,9 +127,9 @@ def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
 
 
 def _blocks(item: Send, block: int) -> Iterator[bytes]:
-    if item.path is None or item.signature is None:
-        raise TypeError(f"{item.key} has neither content nor file")
-    return read_blocks(item.path, item.key, item.signature, block)
+    if item.source is None:
+        raise TypeError(f"{item.key} has neither content nor a source")
+    return item.source.blocks(block)
 
 
 def _check(item: Send, digest: str) -> None:

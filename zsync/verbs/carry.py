@@ -70,7 +70,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
                 return
             leases.prove()
             if wave.stage in _AFTER_DATA and not any(stage in _AFTER_DATA for stage in reached):
-                refuse_if_changed(config, items)
+                refuse_if_changed(items)
             reached.append(wave.stage)
 
         try:
@@ -161,7 +161,7 @@ def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
     return Destination(
         store=item.stock.spec,
         prefix=f"{path}/" if path else "",
-        root=item.stock.product.root,
+        origin=item.stock.origin,
         headers=item.headers,
         state=item.stock.state,
         publication=publication,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import ObjectNotFoundError
-from zsync.inventory.digest import Signature, read_blocks
+from zsync.inventory.digest import Signature
 from zsync.layout import join, members_of
 from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of
 from zsync.storage import connect
@@ -69,7 +69,7 @@ def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
         name = ".zarray" if array.zarr_format == 2 else "zarr.json"
         document = item.layout.stores[chunk.store].documents[join(chunk.array, name)]
         signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
-        new = b"".join(read_blocks(f"{item.stock.product.root}/{chunk.key}", chunk.key, signature))
+        new = b"".join(item.stock.origin.reader(chunk.key, signature).blocks())
         try:
             old = None if chunk.is_new else store.get(base + chunk.key).data
         except ObjectNotFoundError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs
 from zsync.planning import (
     ChangeClass,
@@ -17,6 +18,7 @@ from zsync.planning import (
     PlannedProduct,
     guard_findings,
     incompatible_findings,
+    leave_existing,
     manifest_of,
     plan_product,
     withdraw,
@@ -51,6 +53,9 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     for item in items:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        if item.stock.leaves_existing:
+            table, left = leave_existing(item.name, table, item.survey)
+            findings += left
         arrays, shown_meanwhile = array_changes(item, table)
         table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
         mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
@@ -77,7 +82,20 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         fence=tuple(fence),
         withdrawals=tuple(withdrawals),
     )
-    return _with_cog_findings(config, made)
+    return _with_cog_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+
+
+def refuse_errors(plan: Plan) -> None:
+    """Raise the first error among a plan's findings.
+
+    Raises
+    ------
+    GuardError
+        There is one.
+    """
+    errors = [finding for finding in plan.findings if finding.level == "error"]
+    if errors:
+        raise GuardError(errors[0].message, "/".join(part for part in (errors[0].product, errors[0].key) if part))
 
 
 def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:

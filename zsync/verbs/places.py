@@ -63,6 +63,18 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
         return [_place(config, product.location) for product in config.resolve()]
     config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
     location = Location.parse(os.fspath(where))
+    found = _published_at(config, location)
+    if not found:
+        raise ConfigError("nothing was ever published there", location.url, "check the URL")
+    return found
+
+
+def places_or_prefix(config: RunConfig, location: Location) -> list[Place]:
+    """Return the products at a location, or, where zsync published nothing, the location as if it were one."""
+    return _published_at(config, location) or [_place(config, location)]
+
+
+def _published_at(config: RunConfig, location: Location) -> list[Place]:
     alone = _place(config, location)
     objects, prefixes = alone.store.list_level(f"{alone.state.prefix}/")
     if objects.keys or prefixes:
@@ -70,8 +82,6 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
     below = f"{StateKeys.of(location.child('any')).prefix.rpartition('/')[0]}/"
     _, products = alone.store.list_level(below)
     states = sorted(prefix.removeprefix(below).rstrip("/") for prefix in products)
-    if not states:
-        raise ConfigError("nothing was ever published there", location.url, "check the URL")
     # The name that a state has is that of its product, but for one `@` that keeps `@root` free.
     return [_place(config, location.child(state.removeprefix("@"))) for state in states if state != _ROOT]
 

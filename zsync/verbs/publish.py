@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
-from zsync.errors import ConfigError, GuardError
+from zsync.errors import ConfigError
 from zsync.report.progress import progress_for
 from zsync.verbs.memo import Memo
 from zsync.verbs.result import PublishResult, known, result_of
@@ -90,13 +90,13 @@ def publish(
     if not dry_run and (remembered := memo.recall()) is not None:
         return known(remembered, started)
 
-    from zsync.verbs.decide import decide, is_on_record, surveyed
+    from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
 
     items = surveyed(config, stock, watcher, writes_cache=not dry_run)
     plan = decide(config, items)
     if dry_run:
         return result_of("planned", _newest(stock), plan, started)
-    _guard(plan)
+    refuse_errors(plan)
     if plan.is_empty and is_on_record(plan, items):
         result = result_of("unchanged", _newest(stock), plan, started)
         if not plan.waits:
@@ -128,12 +128,6 @@ def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any)
     if result.plan is None:
         raise ConfigError(result.note or "there is nothing to plan", "run_config", "there is nothing to do")
     return result.plan
-
-
-def _guard(plan: Plan) -> None:
-    errors = [finding for finding in plan.findings if finding.level == "error"]
-    if errors:
-        raise GuardError(errors[0].message, "/".join(part for part in (errors[0].product, errors[0].key) if part))
 
 
 def _newest(stock: list[Stock]) -> str | None:

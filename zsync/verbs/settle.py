@@ -61,7 +61,7 @@ def _there(products: Sequence[ResolvedProduct]) -> list[ResolvedProduct]:
     return [product for product in products if os.path.isdir(product.root)]
 
 
-def refuse_if_changed(config: RunConfig, items: Sequence[Surveyed]) -> None:
+def refuse_if_changed(items: Sequence[Surveyed]) -> None:
     """Look at the sources again, before any metadata is written that describes them (promise P6).
 
     A writer that makes an array longer says so in its metadata first and writes the chunks after that. Only if nothing
@@ -73,13 +73,11 @@ def refuse_if_changed(config: RunConfig, items: Sequence[Surveyed]) -> None:
         A file that is published changed, went, or came.
     """
     for item in items:
-        product = item.stock.product
-        now = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-        changed = _first_change(item, now)
+        changed = _first_change(item, item.stock.origin.look())
         if changed is not None:
             raise SourceChangedError(
                 "the source changed while it was being published",
-                f"{product.name}/{changed}",
+                f"{item.name}/{changed}",
                 "publish again once its writer is done",
             )
 

@@ -10,6 +10,7 @@ from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
+    from zsync.verbs.pulled import PullResult
     from zsync.verbs.result import PublishResult
 
 _SAYS = {
@@ -39,6 +40,24 @@ def result_text(result: PublishResult) -> str:
     ]
     lines = [columns(rows), f"published {result.publication} in {result.seconds:.1f} s"]
     return "\n".join(lines)
+
+
+def pull_text(result: PullResult) -> str:
+    """Return what came of a pull, a line a product."""
+    rows = [
+        [
+            item.name,
+            f"{item.received:,} {'to fetch' if result.status == 'planned' else 'received'}",
+            human_bytes(item.bytes),
+            f"{item.unchanged:,} unchanged",
+            f"{item.left:,} left alone",
+            f"{item.retired:,} removed",
+            item.path,
+        ]
+        for item in result.products
+    ]
+    said = {"pulled": "pulled", "unchanged": "nothing to do", "planned": "planned, nothing written"}[result.status]
+    return f"{columns(rows)}\n{said} ({result.seconds:.1f} s)" if rows else said
 
 
 def result_html(result: PublishResult) -> str:

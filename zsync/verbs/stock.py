@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Listing, Scan, list_target, scan
+from zsync.inventory import Directory, Listing, Origin, Scan, list_target, scan
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 from zsync.storage import StoreSpec, connect, spec_for
 
@@ -25,8 +25,12 @@ class Stock:
 
     Attributes
     ----------
-    scan
-        Its source.
+    origin, scan
+        Its source, and what is there.
+    only_ours
+        The target is somebody's directory: only what was put there by us, and is part of a store, may be retired.
+    leaves_existing
+        What is in the target, and was not put there as it is by us, is left alone (`zsync.planning.leave_existing`).
     listing
         Its target; None where the manifest is trusted instead.
     head
@@ -41,7 +45,10 @@ class Stock:
     lease: LeaseState
     head: Head
     listing: Listing | None
+    origin: Origin
     scan: Scan
+    only_ours: bool = False
+    leaves_existing: bool = False
 
 
 def take_stock(
@@ -72,8 +79,9 @@ def take_stock(
         with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
             answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
             for product, answer in zip(products, answers, strict=True):
-                scanned = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-                found.append(Stock(product, *answer.result(), scan=scanned))
+                origin = Directory(product.root, product.name, config.publish.follow_symlinks)
+                scanned = origin.look()
+                found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
                 progress.advance(1, 0)
     finally:
         progress.end()

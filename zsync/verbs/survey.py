@@ -14,8 +14,17 @@ from blake3 import blake3
 
 from zsync.errors import ConfigError, SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
-from zsync.inventory.digest import Signature, Wanted, read_blocks
-from zsync.layout import consolidate, describe, is_metadata, kept_findings, place, select, with_groups_above
+from zsync.inventory.digest import Signature, Wanted
+from zsync.layout import (
+    consolidate,
+    describe,
+    is_metadata,
+    kept_findings,
+    local_findings,
+    place,
+    select,
+    with_groups_above,
+)
 from zsync.planning import Survey, kept_keys, split_arrays, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
+    from zsync.inventory import Origin
     from zsync.layout import Layout
     from zsync.publication import Part
     from zsync.report.progress import Progress
@@ -94,7 +104,7 @@ def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    if connect(stock.spec).capabilities.conditional_put:
+    if connect(stock.spec).capabilities.conditional_put or stock.only_ours:
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
@@ -148,8 +158,10 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
         )
     kind = _kind_of(product, scan.keys)
     keys, sizes, source = scan.keys, [signature[0] for signature in scan.signatures], scan.table()
-    documents = _read_documents(product, kind, scan.keys, scan.signatures)
+    documents = _read_documents(stock.origin, kind, scan.keys, scan.signatures)
     layout = describe(kind, product.name, keys, documents, sizes)
+    if not stock.origin.is_local:
+        _refuse(tuple(local_findings(product.name, keys)))
     selection = Selection(product.include, product.exclude)
     if not selection.is_everything:
         mask = selection.mask(keys)
@@ -192,14 +204,18 @@ def _kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
 
 
 def _read_documents(
-    product: ResolvedProduct, kind: Kind, keys: Sequence[str], signatures: Sequence[tuple[int, int, int, int]]
+    origin: Origin, kind: Kind, keys: Sequence[str], signatures: Sequence[tuple[int, int, int, int]]
 ) -> dict[str, bytes]:
     """Read the metadata documents; their bytes are hashed later, so what is planned is what was understood."""
-    return {
-        key: b"".join(read_blocks(f"{product.root}/{key}", key, Signature(*signature)))
-        for key, signature in zip(keys, signatures, strict=True)
-        if is_metadata(kind, key)
-    }
+    wanted = [(key, signature) for key, signature in zip(keys, signatures, strict=True) if is_metadata(kind, key)]
+
+    def read(item: tuple[str, tuple[int, int, int, int]]) -> tuple[str, bytes]:
+        return item[0], b"".join(origin.reader(item[0], Signature(*item[1])).blocks())
+
+    if origin.is_local:
+        return dict(map(read, wanted))
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-documents") as pool:
+        return dict(pool.map(read, wanted))
 
 
 def _refuse(findings: tuple[Finding, ...]) -> None:
@@ -217,6 +233,8 @@ def _relate(
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, gone_keys.to_pylist())
     selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
+    if stock.only_ours:
+        selected = pc.and_(selected, pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest)))
     kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
     extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
     unfit = [
@@ -228,7 +246,7 @@ def _relate(
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
-    source, objects = _with_generated(local, generated)
+    source, objects = _with_generated(local, generated, stock.origin.digests)
     rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
     related = Survey(
         source=source,
@@ -242,6 +260,13 @@ def _relate(
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
     )
     return related, unfit
+
+
+def _is_ours(keys: pa.ChunkedArray, target: pa.Table, manifest: pa.Table) -> pa.ChunkedArray:
+    """Return which objects of the target are as we put them there."""
+    there = target["etag"].take(pc.index_in(keys, target["key"]))
+    recorded = manifest["etag"].take(pc.index_in(keys, manifest["key"]))
+    return pc.fill_null(pc.equal(there, recorded), scalar(False))
 
 
 def _kept_documents(
@@ -279,14 +304,16 @@ def _consolidate(layout: Layout, extra: Mapping[str, Mapping[str, Any]]) -> dict
     }
 
 
-def _with_generated(local: _Local, generated: Mapping[str, bytes]) -> tuple[pa.Table, pa.Table]:
+def _with_generated(
+    local: _Local, generated: Mapping[str, bytes], digests: Mapping[str, str]
+) -> tuple[pa.Table, pa.Table]:
     """Return source and objects, with digests of all documents, and with what zsync makes in its place."""
-    known = {key: blake3(body).hexdigest() for key, body in local.documents.items()}
+    known = {**digests, **{key: blake3(body).hexdigest() for key, body in local.documents.items()}}
     source = local.source
-    digests = [known.get(key) for key in source["key"].to_pylist()] if known else []
-    if digests:
+    found = [known.get(key) for key in source["key"].to_pylist()] if known else []
+    if found:
         index = source.schema.get_field_index("digest")
-        source = source.set_column(index, "digest", column(digests, pa.string()))
+        source = source.set_column(index, "digest", column(found, pa.string()))
     if not generated:
         return source, local.layout.objects
     stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))
@@ -318,10 +345,11 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
     SourceChangedError
         A file is no longer what the scan saw.
     """
-    cache = DigestCache(surveyed.stock.product.root)
+    origin = surveyed.stock.origin
+    cache = DigestCache(origin.name)
     filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
     rows = undecided(filled)
-    if len(rows):
+    if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
         wanted = [
             Wanted(key, Signature(*stat), etag)
@@ -331,7 +359,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             )
         ]
         try:
-            hashed = digest_source(surveyed.stock.product.root, wanted, workers=workers, advance=progress.advance)
+            hashed = digest_source(origin.name, wanted, workers=workers, advance=progress.advance)
         finally:
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
@@ -354,7 +382,7 @@ def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
     source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.stock.product.root).keep(source.filter(_from_files(source)))
+    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)))
 
 
 def _from_files(source: pa.Table) -> Any:

@@ -1,0 +1,353 @@
+"""Pull: what is published comes to this machine, safely for what is there, and for who reads it there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from proxy import Fault, on
+from servers import s3_client
+from target import same
+from trees import append, quiet_zarr, read_tree, weather, write_cog, write_tree
+
+import zsync
+from zsync.errors import ConfigError, ConflictError, SourceChangedError, SourceError, TargetError
+
+
+@pytest.fixture
+def here(tmp_path):
+    return tmp_path / "here"
+
+
+def pull(site, dest, what="", **options):
+    url = f"s3://{site.bucket}/{site.prefix}{what}"
+    storage = site.config()["storage"]
+    return zsync.pull(url, dest, progress=False, **storage, **options)
+
+
+def open_here(path):
+    try:
+        with quiet_zarr():
+            return xr.open_zarr(path, consolidated=True, chunks=None).load()
+    except Exception as error:
+        return type(error).__name__
+
+
+FORMATS = [
+    pytest.param({"zarr_format": 2}, id="v2"),
+    pytest.param({"zarr_format": 3, "shards": {"time": 10, "x": 8}}, id="v3 sharded"),
+]
+
+
+@pytest.mark.parametrize("options", FORMATS)
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_a_store_comes_whole_and_then_there_is_nothing_to_do(site, here, options, transport):
+    site.store("a.zarr", weather(12, 8), groups={"Auxiliary": weather(12, 8, k=2)}, **options)
+    publication = site.publish().publication
+    result = pull(site, here, "/a.zarr", transport=transport)
+    assert (result.status, result.products[0].publication) == ("pulled", publication)
+    assert read_tree(here / "a.zarr") == read_tree(site.root / "a.zarr")
+    assert same(open_here(here / "a.zarr"), weather(12, 8))
+    count = len(site.proxy.requests)
+    again = pull(site, here, "/a.zarr", transport=transport)
+    assert again.status == "unchanged"
+    assert not any("t2m/" in exchange.key for exchange in site.proxy.requests[count:] if exchange.method == "GET"
+                   and not exchange.key.endswith((".zarray", ".zattrs", "zarr.json")))  # fmt: skip
+
+
+def test_several_products_of_one_prefix_come_each_under_its_name(site, here):
+    site.store("pre_qf.zarr", weather(6, 8))
+    site.store("post_qf.zarr", weather(6, 8, k=2), zarr_format=3)
+    write_cog(site.root / "cog" / "a" / "1.tif", np.ones((32, 32), "float32"))
+    site.products["cog"] = {"path": "cog", "kind": "cog"}
+    site.publish()
+    result = pull(site, here)
+    assert {product.name for product in result.products} == {"pre_qf.zarr", "post_qf.zarr", "cog"}
+    for name in ("pre_qf.zarr", "post_qf.zarr", "cog"):
+        assert read_tree(here / name) == read_tree(site.root / name)
+
+
+def test_a_configuration_is_pulled_to_its_source_or_elsewhere(site, here):
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    published = read_tree(site.root / "a.zarr")
+    shutil.rmtree(site.root)
+    assert zsync.pull(site.config(), progress=False).status == "pulled"
+    assert read_tree(site.root / "a.zarr") == published
+    assert zsync.pull(site.config(), here, progress=False).status == "pulled"
+    assert read_tree(here / "a.zarr") == published
+
+
+@pytest.mark.parametrize("options", FORMATS)
+@pytest.mark.parametrize("change", ["append", "shrink", "update", "dtype", "removed"])
+def test_a_store_that_was_pulled_follows_what_is_published(site, here, options, change):
+    data = weather(12, 8)
+    site.store("a.zarr", data.assign(extra=data.t2m + 1) if change == "removed" else data, **options)
+    site.publish()
+    pull(site, here, "/a.zarr")
+    new = {
+        "append": weather(17, 8), "shrink": weather(7, 8), "update": weather(12, 8, k=2),
+        "dtype": weather(12, 8, dtype="f8"), "removed": weather(12, 8),
+    }[change]  # fmt: skip
+    if change == "append":
+        append(site.root / "a.zarr", new.isel(time=slice(12, None)))
+    else:
+        shutil.rmtree(site.root)
+        site.store("a.zarr", new, **options)
+    site.publish(max_delete="100%", on_incompatible="replace")
+    assert pull(site, here, "/a.zarr").status == "pulled"
+    assert same(open_here(here / "a.zarr"), new)
+    assert read_tree(here / "a.zarr") == read_tree(site.root / "a.zarr")
+
+
+@pytest.mark.parametrize("at", [1, 5, 12, 14])
+def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here, at):
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    site.proxy.faults.append(
+        on(Fault.error(403, "AccessDenied"), method="GET", key="run/a.zarr/*/*", nth=at, times=None)
+    )
+    with pytest.raises(zsync.ZsyncError):
+        pull(site, here, "/a.zarr", workers=1)
+    assert open_here(here / "a.zarr") in ("FileNotFoundError", "GroupNotFoundError", "KeyError", "ValueError")
+    assert not list(here.rglob("*.partial"))
+    arrived = set(read_tree(here / "a.zarr")) if (here / "a.zarr").exists() else set()
+    site.proxy.faults.clear()
+    before = len(site.proxy.requests)
+    pull(site, here, "/a.zarr")
+    assert same(open_here(here / "a.zarr"), weather(12, 8))
+    chunks = {exchange.key for exchange in site.proxy.requests[before:] if exchange.key.startswith("run/a.zarr/t2m/")}
+    assert not chunks & {f"run/a.zarr/{key}" for key in arrived if not key.endswith((".zarray", ".zattrs"))}
+
+
+# --- what is there ----------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_somebody_changed_is_left_alone_whole(site, here):
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    pull(site, here, "/a.zarr")
+    zarr.open_array(str(here / "a.zarr/t2m"), mode="r+")[0, 0] = -5
+    mine = read_tree(here / "a.zarr")
+    append(site.root / "a.zarr", weather(17, 8).isel(time=slice(12, None)))
+    site.publish()
+    result = pull(site, here, "/a.zarr")
+    assert [finding.code for finding in result.findings if finding.level == "warning"] == ["left-alone"]
+    assert read_tree(here / "a.zarr") == mine
+    assert pull(site, here, "/a.zarr", force_overwrite=True).status == "pulled"
+    assert same(open_here(here / "a.zarr"), weather(17, 8))
+
+
+def test_a_store_that_is_there_already_is_recognised_by_its_content(site, here):
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    shutil.copytree(site.root / "a.zarr", here / "a.zarr")
+    result = pull(site, here, "/a.zarr")
+    assert result.products[0].received == 0
+    append(site.root / "a.zarr", weather(17, 8).isel(time=slice(12, None)))
+    site.publish()
+    assert pull(site, here, "/a.zarr").status == "pulled"
+    assert same(open_here(here / "a.zarr"), weather(17, 8))
+
+
+def files(site, **tree):
+    write_tree(site.root / "tiles", tree)
+    site.products = {"tiles": {"path": "tiles", "kind": "files"}}
+    site.publish(retire="delete", max_delete="100%")
+
+
+def test_safe_mode_leaves_files_of_the_same_size_and_force_compares_them(site, here):
+    files(site, a="one", b="two", sub={"c": "three"})
+    write_tree(here / "tiles", {"a": "eno", "b": "longer", "mine": "kept"})
+    result = pull(site, here, "/tiles")
+    assert read_tree(here / "tiles") == {"a": b"eno", "b": b"two", "mine": b"kept", "sub/c": b"three"}
+    assert (result.products[0].received, result.products[0].left) == (2, 2)
+    assert pull(site, here, "/tiles", force_overwrite=True).products[0].received == 1
+    assert read_tree(here / "tiles") == {"a": b"one", "b": b"two", "mine": b"kept", "sub/c": b"three"}
+
+
+def test_files_that_went_from_the_bucket_stay_here(site, here):
+    files(site, a="one", b="two")
+    pull(site, here, "/tiles")
+    shutil.rmtree(site.root)
+    files(site, a="one")
+    for force in (False, True):
+        pull(site, here, "/tiles", force_overwrite=force)
+        assert read_tree(here / "tiles") == {"a": b"one", "b": b"two"}
+
+
+def test_a_bucket_that_zsync_never_published_to(site, here):
+    with contextlib.closing(s3_client(site.s3)) as client:
+        for key in ("s2/clipped/1.tif", "s2/download/raw.zip", "landsat/2.tif", "s2/metadata/m.csv"):
+            client.put_object(Bucket=site.bucket, Key=f"run/data/{key}", Body=key.encode())
+    result = pull(site, here, "/data", subset=["s2"], exclude_downloads=True, dry_run=True)
+    assert result.status == "planned"
+    assert {url.rpartition("/data/")[2] for url, _ in result.downloads()} == {"s2/clipped/1.tif", "s2/metadata/m.csv"}
+    assert not here.exists()
+    pull(site, here, "/data", subset=["s2"], exclude_downloads=True)
+    assert set(read_tree(here / "data")) == {"s2/clipped/1.tif", "s2/metadata/m.csv"}
+    pull(site, here, "/data")
+    assert set(read_tree(here / "data")) == {
+        "s2/clipped/1.tif",
+        "s2/metadata/m.csv",
+        "s2/download/raw.zip",
+        "landsat/2.tif",
+    }
+    count = len(site.proxy.requests)
+    assert pull(site, here, "/data", force_overwrite=True).status == "unchanged"
+    assert not any(e.method == "GET" and e.key.startswith("run/data/") for e in site.proxy.requests[count:])
+
+
+def test_an_old_publication_can_be_had(s3, proxy, versioned_bucket, tmp_path, here):
+    from target import Site
+
+    site = Site(s3, proxy, versioned_bucket, tmp_path / "run")
+    site.store("a.zarr", weather(12, 8))
+    first = site.publish().publication
+    shutil.rmtree(site.root)
+    site.store("a.zarr", weather(7, 8, k=3))
+    site.publish(max_delete="100%")
+    pull(site, here, "/a.zarr", at=first)
+    assert same(open_here(here / "a.zarr"), weather(12, 8))
+    pull(site, here, "/a.zarr")
+    assert same(open_here(here / "a.zarr"), weather(7, 8, k=3))
+    with pytest.raises(ConfigError, match="no such publication"):
+        pull(site, here, "/a.zarr", at="20200101T000000000Z-00000000")
+
+
+def test_an_old_publication_of_a_bucket_without_versions_is_told_to_be_gone(site, here):
+    site.store("a.zarr", weather(12, 8))
+    first = site.publish().publication
+    site.store("a.zarr", weather(12, 8, k=2))
+    site.publish()
+    with pytest.raises(SourceChangedError, match="pull again"):
+        pull(site, here, "/a.zarr", at=first)
+    assert open_here(here / "a.zarr") in ("FileNotFoundError", "GroupNotFoundError")
+
+
+# --- what is published moves, and hostile buckets ---------------------------------------------------------------------
+
+
+def test_what_is_replaced_during_a_pull_is_noticed(site, here):
+    from target import At
+
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+
+    def meddle():
+        site.store("a.zarr", weather(12, 8, k=2))
+        site.publish()
+
+    url = f"s3://{site.bucket}/run/a.zarr"
+    with pytest.raises(SourceChangedError, match="pull again"):
+        zsync.pull(url, here, progress=At("data", meddle), **site.config()["storage"])
+    assert open_here(here / "a.zarr") in ("FileNotFoundError", "GroupNotFoundError")
+    pull(site, here, "/a.zarr")
+    assert same(open_here(here / "a.zarr"), weather(12, 8, k=2))
+
+
+HOSTILE = {
+    "climbs": ["ok", "../evil"],
+    "climbs deep": ["ok", "a/../../../evil"],
+    "a dot": ["ok", "./evil"],
+    "control": ["ok", "evil\x01"],
+    "backslash": ["ok", "..\\evil"],
+    "a file and a directory": ["ok", "evil", "evil/more"],
+    "a long name": ["ok", "e" * 300],
+}
+
+
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+@pytest.mark.parametrize("keys", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_bucket_writes_nothing_outside(moto_s3, tmp_path, here, keys, transport):
+    bucket = f"hostile-{abs(hash((*keys, transport))) % 10**9}"
+    moto_s3.create_bucket(bucket)
+    with contextlib.closing(s3_client(moto_s3)) as client:
+        for key in keys:
+            client.put_object(Bucket=bucket, Key=f"data/{key}", Body=b"evil")
+    storage = {
+        "endpoint_url": moto_s3.endpoint_url, "region": moto_s3.region, "transport": transport,
+        "access_key_id": moto_s3.access_key, "secret_access_key": moto_s3.secret_key,
+    }  # fmt: skip
+    with pytest.raises((SourceError, TargetError)) as raised:
+        zsync.pull(f"s3://{bucket}/data", here, progress=False, **storage)
+    told = str(raised.value)
+    assert "this key cannot be a file here" in told or "a malformed key" in told
+    assert "Traceback" not in told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"evil"]
+
+
+def test_a_hostile_manifest_writes_nothing_outside(site, tmp_path, here, clean_environment):
+    """Keys come from the bucket in any case: a manifest is no more to be trusted than a listing."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from blake3 import blake3
+
+    files(site, a="one")
+    with contextlib.closing(s3_client(site.s3)) as client:
+        head = json.loads(client.get_object(Bucket=site.bucket, Key="run/.zsync/tiles/head.json")["Body"].read())
+        part = head["manifest"][0]["digest"]
+        body = client.get_object(Bucket=site.bucket, Key=f"run/.zsync/tiles/manifests/{part}.parquet")["Body"].read()
+        table = pq.read_table(io.BytesIO(body))
+        evil = table.set_column(0, "key", pa.array(["../../evil"]))
+        buffer = io.BytesIO()
+        pq.write_table(evil, buffer)
+        head["manifest"][0]["digest"] = digest = blake3(buffer.getvalue()).hexdigest()
+        client.put_object(
+            Bucket=site.bucket, Key=f"run/.zsync/tiles/manifests/{digest}.parquet", Body=buffer.getvalue()
+        )
+        client.put_object(Bucket=site.bucket, Key="run/.zsync/tiles/head.json", Body=json.dumps(head).encode())
+    with pytest.raises(SourceError, match="leads elsewhere"):
+        pull(site, here, "/tiles")
+    assert not here.exists()
+
+
+def test_a_link_that_leads_out_is_not_written_through(site, tmp_path, here):
+    files(site, sub={"c": "three"})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (here / "tiles").mkdir(parents=True)
+    (here / "tiles" / "sub").symlink_to(outside)
+    with pytest.raises(ConfigError, match="leads out"):
+        pull(site, here, "/tiles")
+    assert not list(outside.iterdir())
+
+
+def test_space_is_looked_at_first(site, here, monkeypatch):
+    files(site, a="one" * 100)
+    monkeypatch.setattr(
+        "zsync.verbs.pull.shutil.disk_usage", lambda _: os.terminal_size((0, 0)) and type("U", (), {"free": 10})()
+    )
+    with pytest.raises(TargetError, match="not enough space"):
+        pull(site, here, "/tiles")
+    assert not here.exists()
+
+
+def test_two_pulls_into_one_directory_are_kept_apart(site, here):
+    from target import At
+
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    told = []
+
+    def meanwhile():
+        with pytest.raises(ConflictError) as raised:
+            pull(site, here, "/a.zarr")
+        told.append(raised.value)
+
+    zsync.pull(f"s3://{site.bucket}/run/a.zarr", here, progress=At("data", meanwhile), **site.config()["storage"])
+    assert told
+    assert same(open_here(here / "a.zarr"), weather(12, 8))
+
+
+def test_nothing_there_is_told(site, here):
+    with pytest.raises(ConfigError, match="nothing there"):
+        pull(site, here, "/no/such/place")

@@ -1,0 +1,171 @@
+"""Where the bytes of a source come from: files here for a publish, objects there for a pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError
+from zsync.inventory.digest import BLOCK, Signature, read_blocks
+from zsync.inventory.local import Scan, scan
+from zsync.storage import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from zsync.storage import StoreSpec
+
+
+class Reader(Protocol):
+    """Reads one object of a source; a plain value that survives `pickle` and holds no secret."""
+
+    def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
+        """Yield its bytes, and raise if it is not the object that was planned.
+
+        Raises
+        ------
+        SourceChangedError
+            It was replaced, changed, or removed since.
+        """
+
+
+class Origin(Protocol):
+    """One product's source."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages, and what its digests are kept by: a directory, or a URL."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is cheap to read: then what must be known is found out by hashing."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Digests that are known without reading, by key."""
+
+    def look(self) -> Scan:
+        """Return what is there now."""
+
+    def reader(self, key: str, signature: Signature) -> Reader:
+        """Return what reads one of its objects, as it was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Reads a file."""
+
+    path: str
+    key: str
+    signature: Signature
+
+    def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
+        """Yield its bytes."""
+        return read_blocks(self.path, self.key, self.signature, block)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A source on the file system."""
+
+    root: str
+    product: str
+    follow_symlinks: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its absolute path."""
+        return self.root
+
+    @property
+    def is_local(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """None are: the digest cache knows."""
+        return {}
+
+    def look(self) -> Scan:
+        """Scan it."""
+        return scan(self.root, self.product, follow_symlinks=self.follow_symlinks)
+
+    def reader(self, key: str, signature: Signature) -> Reader:
+        """Return what reads one of its files."""
+        return FileReader(f"{self.root}/{key}", key, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReader:
+    """Reads an object, or one version of it.
+
+    Attributes
+    ----------
+    path
+        Its whole key in the bucket.
+    etag
+        The ETag that it has to have still.
+    version
+        The version to read; None for the current one.
+    """
+
+    store: StoreSpec
+    path: str
+    size: int
+    etag: str | None
+    version: str | None = None
+
+    def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
+        """Yield its bytes, a range at a time."""
+        store = connect(self.store)
+        try:
+            for start in range(0, max(self.size, 1), block):
+                length = min(block, self.size - start)
+                if length:
+                    yield store.fetch(self.path, start, length, etag=self.etag, version=self.version)
+        except (PreconditionError, ObjectNotFoundError) as error:
+            raise SourceChangedError(
+                "an object was replaced or removed while it was being read", store.url(self.path), "pull again"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A source in a bucket, as a listing or a manifest tells of it.
+
+    Attributes
+    ----------
+    base
+        The prefix of its keys: empty, or ending in ``/``.
+    tags
+        ETag and version of each object, by key relative to the prefix.
+    digests
+        Digests that are on record, by key.
+    """
+
+    store: StoreSpec
+    base: str
+    product: str
+    seen: Scan
+    tags: Mapping[str, tuple[str | None, str | None]] = field(repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its URL."""
+        return self.store.location.child(self.base.rstrip("/")).url
+
+    @property
+    def is_local(self) -> bool:
+        """It is not."""
+        return False
+
+    def look(self) -> Scan:
+        """Return what was seen: every read asks for the object that was seen, so nothing can move unnoticed."""
+        return self.seen
+
+    def reader(self, key: str, signature: Signature) -> Reader:
+        """Return what reads one of its objects."""
+        etag, version = self.tags[key]
+        return ObjectReader(self.store, self.base + key, signature.size, etag, version)

@@ -1,0 +1,71 @@
+"""What is published somewhere, as a source to read from."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from zsync.errors import ConfigError
+from zsync.inventory import Objects, Scan, cache_directory, list_target
+from zsync.publication import manifest, read_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.publication import Part
+    from zsync.verbs.places import Place
+
+_Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
+
+
+def published(place: Place, name: str, at: str | None) -> tuple[Objects, str | None]:
+    """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
+
+    Parameters
+    ----------
+    place
+        Where.
+    name
+        The product's name.
+    at
+        Id of a publication; None: the current one.
+
+    Raises
+    ------
+    ConfigError
+        There is nothing, or no such publication.
+    """
+    parts, publication = read_parts(place.store, place.state, at)
+    if publication is None:
+        listing = list_target(place.store, place.location.path)
+        if not listing.keys:
+            raise ConfigError("there is nothing there", place.url, "check the URL")
+        rows: list[_Row] = [
+            (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
+        ]
+    else:
+        rows = _manifest_rows(place, parts, is_current=at is None)
+    rows.sort()
+    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], ())
+    tags = {key: (etag, version) for key, _, etag, version, _ in rows}
+    digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
+    return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
+    table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
+    columns = ("key", "size", "etag", "version", "digest", "gone_s")
+    rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
+    # The current publication is read without versions: whoever may read a bucket may not always read its versions.
+    return [
+        (key, size, etag, None if is_current or version == "null" else version, digest)
+        for key, size, etag, version, digest, gone_s in rows
+        if gone_s is None
+    ]
+
+
+def _signature(row: _Row) -> tuple[int, int, int, int]:
+    """Return what stands for a file's signature: it is another one when the object is."""
+    _, size, etag, version, _ = row
+    token = hashlib.blake2b(f"{etag} {version}".encode(), digest_size=8).digest()
+    return size, 0, 0, int.from_bytes(token, "little")

@@ -1,0 +1,284 @@
+"""Pull: from a bucket to this machine, by the same plan, stages and records as a publish (see ARCHITECTURE).
+
+What is published is the source here, and a directory is the target. So a local reader is as safe as a remote one:
+metadata comes last, and what was cut off is finished by the next call.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zsync.config import Location, Publish, ResolvedProduct, RunConfig, find
+from zsync.errors import ConfigError, TargetError
+from zsync.inventory import list_target
+from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
+from zsync.report.format import human_bytes
+from zsync.report.progress import progress_for
+from zsync.storage import connect, spec_for
+from zsync.verbs.places import Place, places_or_prefix
+from zsync.verbs.published import published
+from zsync.verbs.stock import Stock
+from zsync.words import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.planning import Plan
+    from zsync.report.progress import Progress
+    from zsync.verbs.pulled import PullResult
+
+log = logging.getLogger(__name__)
+
+DOWNLOADS = ("download/**", "**/download/**")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One product to pull: where it is, and the directory that it becomes."""
+
+    place: Place
+    directory: str
+
+    @property
+    def name(self) -> str:
+        return _name(self.place)
+
+
+def _name(place: Place) -> str:
+    return place.location.name or place.location.bucket
+
+
+def pull(  # noqa: PLR0913 - a user names what applies
+    config_or_url: Any = None,
+    dest: str | os.PathLike[str] | None = None,
+    *,
+    subset: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    exclude_downloads: bool | None = None,
+    force_overwrite: bool | None = None,
+    at: str | None = None,
+    dry_run: bool = False,
+    progress: Progress | bool | None = None,
+    **overrides: Any,
+) -> PullResult:
+    """Bring products from a bucket to this machine.
+
+    What is there already is safe: files of the same size are not touched, and a Zarr store that was not pulled as it is
+    now is left alone whole. Every file appears under its name only when it is complete, checked and on disk, metadata
+    last; the same call finishes what was cut off.
+
+    Parameters
+    ----------
+    config_or_url
+        The URL of a product, or of a prefix, whether zsync published it or not; or a configuration, whose targets are
+        pulled.
+    dest
+        A directory; each product becomes a directory of its name in it. By default the current directory, or for a
+        configuration its source.
+    subset
+        Only what lies below these first path elements of a product (globs), such as ``sentinel2``.
+    include, exclude
+        Globs over keys. Of a Zarr store only whole arrays can be taken.
+    exclude_downloads
+        Leave out everything below directories called ``download``.
+    force_overwrite
+        Compare what is there, and replace what differs.
+    at
+        Id of a publication, to have it instead of the current one.
+    dry_run
+        Say what would be done, and do nothing.
+    progress
+        As for `zsync.publish`.
+    **overrides
+        Options of the configuration, for instance ``endpoint_url`` or ``workers``.
+
+    Returns
+    -------
+    PullResult
+        What was done.
+
+    Raises
+    ------
+    ConfigError
+        The configuration, the URL or the directory is wrong.
+    SourceError
+        A key cannot be a file here, or what is published changed meanwhile: pull again.
+    ConflictError
+        Somebody else is pulling into the same directory.
+    TargetError
+        The bucket cannot be reached, or there is not enough space.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.pull("s3://bucket/products/oco3_pre_qf.zarr", "data")  # doctest: +SKIP
+    """
+    started = time.monotonic()
+    config, wanted = _resolve(config_or_url, dest, overrides)
+    if exclude_downloads is None:
+        exclude_downloads = config.pull.exclude_downloads
+    if force_overwrite is None:
+        force_overwrite = config.pull.force_overwrite
+    for note in config.notes:
+        log.info("note: %s", note)
+    _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
+    patterns = _patterns(subset, include), (*exclude, *(DOWNLOADS if exclude_downloads else ()))
+    watcher = progress_for(progress)
+    local = _as_publish(config)
+    stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
+    if not force_overwrite:
+        stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
+
+    from zsync.verbs.adopt import adopted
+    from zsync.verbs.carry import carry
+    from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
+    from zsync.verbs.pulled import PullResult, pulled_product
+
+    items = surveyed(local, [found for found, _ in stock], watcher, writes_cache=not dry_run)
+    items = [adopted(item, everything=force_overwrite) for item in items]
+    plan = decide(local, items)
+    products = tuple(pulled_product(plan, item, found) for item, (_, found) in zip(items, stock, strict=True))
+
+    def result(status: Literal["pulled", "unchanged", "planned"]) -> PullResult:
+        return PullResult(status, products, plan.findings, time.monotonic() - started, plan)
+
+    if dry_run:
+        return result("planned")
+    refuse_errors(plan)
+    _check_room(plan, wanted)
+    if plan.is_empty and is_on_record(plan, items):
+        return result("unchanged")
+    carry(local, items, plan, watcher)
+    return result("pulled")
+
+
+def _resolve(where: Any, dest: Any, overrides: dict[str, Any]) -> tuple[RunConfig, list[_Wanted]]:
+    """Return the configuration, and what is to be pulled where."""
+    if isinstance(where, str | os.PathLike) and "://" in os.fspath(where):
+        config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
+        return config, _from_target(config, Path(dest or "."))
+    if where is None and not any(name in os.environ for name in ("LOCAL_ROOT", "RC_FILE_OVERRIDE")):
+        where = find()
+        log.info("reading the configuration from %s", where)
+    config = RunConfig.from_any(where, **overrides)
+    _check_root(config)
+    dest = dest if dest is not None else config.pull.dest
+    if config.source is None and not config.products:
+        return config, _from_target(config, Path(dest or "."))
+    wanted = []
+    for product in config.resolve():
+        base = Path(product.root) if dest is None else _directory(Path(dest)) / product.location.name
+        spec = spec_for(product.location, config.storage, config.publish.transport)
+        wanted.append(_Wanted(Place(product.location, spec, StateKeys.of(product.location)), str(base)))
+    return config, wanted
+
+
+def _from_target(config: RunConfig, dest: Path) -> list[_Wanted]:
+    """Return what is to be pulled from a URL: a product, the products below a prefix, or a prefix as it is."""
+    if config.target is None:
+        raise ConfigError("there is nothing to pull from", "target", "give a URL, or set [S3] bucket and prefix")
+    places = places_or_prefix(config, Location.parse(config.target))
+    base = _directory(dest)
+    # `pull .../a.zarr here/a.zarr` means that directory, not one of the same name in it.
+    alone = len(places) == 1 and base.name == places[0].location.name
+    wanted = [_Wanted(place, str(base if alone else base / _name(place))) for place in places]
+    return [item for item in wanted if not config.only or item.name in config.only]
+
+
+def _directory(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _check_root(config: RunConfig) -> None:
+    root = config.pull.root
+    if root is not None and not os.path.isdir(root):
+        raise ConfigError("the data directory is not there", root, f"create it: mkdir -p {root}")
+
+
+def _tell(wanted: Sequence[_Wanted], *, exclude_downloads: bool, force_overwrite: bool) -> None:
+    for item in wanted:
+        log.info("from %s to %s", item.place.url, item.directory)
+    if exclude_downloads:
+        log.info("leaving out download/ folders")
+    log.info("replacing what differs" if force_overwrite else "safe mode: what exists is left alone")
+
+
+def _patterns(subset: Sequence[str], include: Sequence[str]) -> tuple[str, ...]:
+    return (*include, *(pattern for name in subset for pattern in (name, f"{name.rstrip('/')}/**")))
+
+
+def _as_publish(config: RunConfig) -> RunConfig:
+    """Return the policies under which a pull is a publish to a directory."""
+    policy = Publish(
+        workers=config.publish.workers,
+        scheduler=config.publish.scheduler,
+        retire="delete",  # of what was pulled and is not published any more; it can be pulled again
+        max_delete="100%",
+        allow_empty=False,
+        check_cogs="off",  # they were judged when they were published
+        on_incompatible="replace",
+    )
+    return RunConfig(publish=policy)
+
+
+def _take(
+    config: RunConfig,
+    wanted: _Wanted,
+    patterns: tuple[Sequence[str], Sequence[str]],
+    at: str | None,
+    *,
+    publishes: bool,
+) -> tuple[Stock, str | None]:
+    """Take stock of one product: what is published, and what is here."""
+    origin, publication = published(wanted.place, wanted.name, at)
+    location = Location.parse(wanted.directory)
+    spec = spec_for(location, config.storage)
+    state, store = StateKeys.of(location), connect(spec)
+    lease = read_lease(store, state)
+    if publishes:
+        refuse_if_held(store, state, lease)
+    product = ResolvedProduct(wanted.name, origin.name, None, location, tuple(patterns[0]), tuple(patterns[1]))
+    listing = list_target(store, location.path)
+    return (
+        Stock(product, spec, state, lease, read_head(store, state), listing, origin, origin.seen, only_ours=True),
+        publication,
+    )
+
+
+def _check_room(plan: Plan, wanted: Sequence[_Wanted]) -> None:
+    for item in wanted:
+        _check_space(item.directory, plan.bytes(Action.SEND, item.name))
+        _check_links(item.directory, plan.rows(Action.SEND, item.name)["key"].to_pylist())
+
+
+def _check_space(directory: str, needed: int) -> None:
+    above = Path(directory)
+    while not above.exists():
+        above = above.parent
+    free = shutil.disk_usage(above).free
+    if needed > free:
+        raise TargetError(
+            f"there is not enough space: {human_bytes(needed)} are to come, {human_bytes(free)} are free",
+            directory,
+            "make space, or pull less with include and exclude",
+        )
+
+
+def _check_links(directory: str, keys: Sequence[str]) -> None:
+    """Refuse to write through links that lead out of the directory."""
+    root = os.path.realpath(directory)
+    for parent in sorted({key.rpartition("/")[0] for key in keys}):
+        real = os.path.realpath(f"{directory}/{parent}") if parent else root
+        if real != root and not real.startswith(f"{root}/"):
+            raise ConfigError(
+                "a symbolic link leads out of the directory",
+                f"{directory}/{parent}",
+                "remove it, or exclude what is below",
+            )
