@@ -240,6 +240,10 @@ def pull(
         bool | None, typer.Option("--force-overwrite", help="Compare what is there, and replace what differs.")
     ] = None,
     at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only a range, as time=2020-01..2020-03; may be repeated.")
+    ] = None,
+    variables: Annotated[list[str] | None, typer.Option(help="Only this variable, or these: a,b.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
     target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
     workers: Workers = None,
@@ -269,11 +273,20 @@ def pull(
             exclude_downloads=exclude_downloads,
             force_overwrite=force_overwrite,
             at=at,
+            select=_ranges(select or []),
+            variables=[name for names in variables or [] for name in names.split(",")],
             dry_run=dry_run,
             progress=False if quiet else None,
             **{name: value for name, value in options.items() if value is not None},
         )
         _show_pull(result, as_json=as_json, quiet=quiet)
+
+
+def _ranges(texts: list[str]) -> dict[str, str]:
+    ranges = {name: text for name, _, text in (item.partition("=") for item in texts)}
+    if not all(name and text for name, text in ranges.items()):
+        raise ConfigError("this is no range", f"--select {' '.join(texts)}", "write it as time=2020-01..2020-03")
+    return ranges
 
 
 def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:

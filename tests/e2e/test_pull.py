@@ -351,3 +351,103 @@ def test_two_pulls_into_one_directory_are_kept_apart(site, here):
 def test_nothing_there_is_told(site, here):
     with pytest.raises(ConfigError, match="nothing there"):
         pull(site, here, "/no/such/place")
+
+
+# --- a part -----------------------------------------------------------------------------------------------------------
+
+
+def climate(n_time=24):
+    """Monthly values that tell their place, on a grid whose latitudes fall, with packing and a second variable."""
+    time = np.array([np.datetime64("2020-01-01", "ns") + np.timedelta64(31 * i, "D") for i in range(n_time)])
+    lat, lon = np.linspace(50, -40, 10), np.arange(0.0, 12.0)
+    values = np.arange(n_time * 120, dtype="f4").reshape(n_time, 10, 12)
+    return xr.Dataset(
+        {
+            "xco2": (("time", "lat", "lon"), values, {"units": "ppm"}),
+            "flag": (("time", "lat"), (np.arange(n_time * 10) % 7).reshape(n_time, 10).astype("i2")),
+        },
+        coords={"time": time, "lat": lat, "lon": lon},
+        attrs={"title": "made up"},
+    )
+
+
+def publish_climate(site, zarr_format=2, **more):
+    data = climate()
+    encoding = {"xco2": {"chunks": (5, 4, 6), **more}, "flag": {"chunks": (5, 4)}, "time": {"chunks": (100,)}}
+    with quiet_zarr():
+        data.to_zarr(site.root / "c.zarr", encoding=encoding, zarr_format=zarr_format, consolidated=True)
+    site.products = {"c.zarr": {"path": "c.zarr", "kind": "zarr"}}
+    site.publish()
+    return data
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"zarr_format": 3}, {"zarr_format": 3, "shards": (10, 8, 12)}], ids=["v2", "v3", "sharded"]
+)
+@pytest.mark.parametrize(
+    ("select", "variables", "wanted"),
+    [
+        ({"time": "2020-03..2020-09"}, ["xco2"], {"time": slice("2020-03", "2020-09")}),
+        ({"lat": "-20..20", "lon": "3..7"}, [], {"lat": slice(20, -20), "lon": slice(3, 7)}),
+        ({"time": "2021.."}, ["flag"], {"time": slice("2021", None)}),
+        ({"time": "2020-05"}, [], {"time": slice("2020-05", "2020-05")}),
+    ],
+    ids=["time", "box", "open end", "one label"],
+)  # fmt: skip
+def test_a_part_of_a_store_opens_and_holds_just_that(site, here, options, select, variables, wanted):
+    data = publish_climate(site, **options)
+    count = len(site.proxy.requests)
+    result = pull(site, here, "/c.zarr", select=select, variables=variables)
+    assert result.status == "pulled"
+    part = (data[variables] if variables else data).sel(wanted)
+    xr.testing.assert_identical(open_here(here / "c.zarr").drop_encoding(), part)
+    fetched = {e.key for e in site.proxy.requests[count:] if e.method == "GET" and "/xco2/" in e.key}
+    chunks = {key for key in read_tree(site.root / "c.zarr") if key.startswith("xco2/") and key.count("z") == 0}
+    assert len(fetched) < len(chunks) or "shards" in options
+    assert not list(here.glob(".zsync-part-*"))
+    assert pull(site, here, "/c.zarr", select=select, variables=variables).products[0].received == 0
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_is_packed_comes_bit_by_bit(site, here, zarr_format):
+    packing = {"dtype": "i2", "scale_factor": 0.1, "add_offset": 273.15, "_FillValue": -9999}
+    publish_climate(site, zarr_format, **packing)
+    pull(site, here, "/c.zarr", select={"time": "..2020-06"})
+    with quiet_zarr():
+        whole, part = (xr.open_zarr(path / "c.zarr", decode_cf=False) for path in (site.root, here))
+    xr.testing.assert_identical(part, whole.isel(time=slice(0, 6)))
+    assert part.xco2.dtype == "i2"
+    assert part.xco2.encoding["chunks"] == whole.xco2.encoding["chunks"]
+
+
+def test_a_part_may_be_followed_by_a_larger_one(site, here):
+    data = publish_climate(site)
+    pull(site, here, "/c.zarr", select={"time": "2020-01..2020-06"})
+    pull(site, here, "/c.zarr", select={"time": "2020-01..2021-06"})
+    xr.testing.assert_identical(open_here(here / "c.zarr").drop_encoding(), data.sel(time=slice("2020-01", "2021-06")))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"variables": ["nope"]}, "no such variable or dimension: nope"),
+        ({"select": {"depth": "1..2"}}, "no such variable or dimension: depth"),
+        ({"select": {"time": "1990..1991"}}, "nothing lies in this range"),
+        ({"select": {"time": "soon.."}}, "no range of the dimension"),
+        ({"variables": ["xco2"], "dry_run": True}, "not known before it is read"),
+    ],
+)
+def test_a_part_that_is_not_there_is_told(site, here, options, says):
+    publish_climate(site)
+    with pytest.raises(ConfigError, match=says):
+        pull(site, here, "/c.zarr", **options)
+    assert not (here / "c.zarr").exists()
+
+
+def test_a_chunk_that_is_lost_is_an_error_and_never_fill_values(site, here):
+    publish_climate(site)
+    with contextlib.closing(s3_client(site.s3)) as client:
+        client.delete_object(Bucket=site.bucket, Key="run/c.zarr/xco2/0.0.0")
+    with pytest.raises(SourceChangedError, match="replaced or removed"):
+        pull(site, here, "/c.zarr", select={"time": "2020-01..2020-02"})
+    assert not (here / "c.zarr").exists()

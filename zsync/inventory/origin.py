@@ -118,12 +118,16 @@ class ObjectReader:
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield its bytes, a range at a time."""
+        for start in range(0, self.size, block):
+            yield self.part(start, min(block, self.size - start))
+
+    def part(self, start: int, length: int) -> bytes:
+        """Return some of its bytes."""
+        if not length:
+            return b""
         store = connect(self.store)
         try:
-            for start in range(0, max(self.size, 1), block):
-                length = min(block, self.size - start)
-                if length:
-                    yield store.fetch(self.path, start, length, etag=self.etag, version=self.version)
+            return store.fetch(self.path, start, length, etag=self.etag, version=self.version)
         except (PreconditionError, ObjectNotFoundError) as error:
             raise SourceChangedError(
                 "an object was replaced or removed while it was being read", store.url(self.path), "pull again"
@@ -169,3 +173,8 @@ class Objects:
         """Return what reads one of its objects."""
         etag, version = self.tags[key]
         return ObjectReader(self.store, self.base + key, signature.size, etag, version)
+
+    def part(self, key: str, start: int, length: int) -> bytes:
+        """Return some bytes of one of its objects."""
+        etag, version = self.tags[key]
+        return ObjectReader(self.store, self.base + key, start + length, etag, version).part(start, length)

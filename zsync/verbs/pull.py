@@ -10,13 +10,14 @@ import logging
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import Location, Publish, ResolvedProduct, RunConfig, find
 from zsync.errors import ConfigError, TargetError
-from zsync.inventory import list_target
+from zsync.inventory import Objects, list_target
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.format import human_bytes
 from zsync.report.progress import progress_for
@@ -27,7 +28,7 @@ from zsync.verbs.stock import Stock
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
@@ -64,6 +65,8 @@ def pull(  # noqa: PLR0913 - a user names what applies
     exclude_downloads: bool | None = None,
     force_overwrite: bool | None = None,
     at: str | None = None,
+    select: Mapping[str, str] | None = None,
+    variables: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | bool | None = None,
     **overrides: Any,
@@ -92,6 +95,11 @@ def pull(  # noqa: PLR0913 - a user names what applies
         Compare what is there, and replace what differs.
     at
         Id of a publication, to have it instead of the current one.
+    select
+        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included. What
+        comes is a store of its own, that holds just this.
+    variables
+        Of Zarr stores only these variables, and the coordinates that they need.
     dry_run
         Say what would be done, and do nothing.
     progress
@@ -135,6 +143,37 @@ def pull(  # noqa: PLR0913 - a user names what applies
     stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
     if not force_overwrite:
         stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
+    with ExitStack() as parts:
+        if select or variables:
+            stock = [(_part_of(found, parts, select or {}, variables, dry_run=dry_run), id_) for found, id_ in stock]
+        return _carry_out(local, wanted, stock, watcher, started, everything=force_overwrite, dry_run=dry_run)
+
+
+def _part_of(
+    stock: Stock, parts: ExitStack, select: Mapping[str, str], variables: Sequence[str], *, dry_run: bool
+) -> Stock:
+    """Return the stock of a part of what is published; it lies beside its place until `parts` ends."""
+    from zsync.verbs.part import written_part
+
+    if dry_run:
+        raise ConfigError("what a part comes to is not known before it is read", "dry_run", "leave out select")
+    if not isinstance(stock.origin, Objects):
+        raise TypeError(f"{stock.origin.name} is not far away")
+    here = Path("/", stock.product.location.path)
+    origin = parts.enter_context(written_part(stock.origin, stock.product.name, here, select, variables))
+    return replace(stock, origin=origin, scan=origin.look())
+
+
+def _carry_out(
+    local: RunConfig,
+    wanted: Sequence[_Wanted],
+    stock: Sequence[tuple[Stock, str | None]],
+    watcher: Progress,
+    started: float,
+    *,
+    everything: bool,
+    dry_run: bool,
+) -> PullResult:
 
     from zsync.verbs.adopt import adopted
     from zsync.verbs.carry import carry
@@ -142,7 +181,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     from zsync.verbs.pulled import PullResult, pulled_product
 
     items = surveyed(local, [found for found, _ in stock], watcher, writes_cache=not dry_run)
-    items = [adopted(item, everything=force_overwrite) for item in items]
+    items = [adopted(item, everything=everything) for item in items]
     plan = decide(local, items)
     products = tuple(pulled_product(plan, item, found) for item, (_, found) in zip(items, stock, strict=True))
 

@@ -158,7 +158,7 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
         )
     kind = _kind_of(product, scan.keys)
     keys, sizes, source = scan.keys, [signature[0] for signature in scan.signatures], scan.table()
-    documents = _read_documents(stock.origin, kind, scan.keys, scan.signatures)
+    documents = read_documents(stock.origin, kind, scan.keys, scan.signatures)
     layout = describe(kind, product.name, keys, documents, sizes)
     if not stock.origin.is_local:
         _refuse(tuple(local_findings(product.name, keys)))
@@ -203,10 +203,20 @@ def _kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
     return Kind.COG if any(key.lower().endswith((".tif", ".tiff")) for key in keys) else Kind.FILES
 
 
-def _read_documents(
+def read_documents(
     origin: Origin, kind: Kind, keys: Sequence[str], signatures: Sequence[tuple[int, int, int, int]]
 ) -> dict[str, bytes]:
-    """Read the metadata documents; their bytes are hashed later, so what is planned is what was understood."""
+    """Read the metadata documents; their bytes are hashed later, so what is planned is what was understood.
+
+    Parameters
+    ----------
+    origin
+        The source.
+    kind
+        What it is.
+    keys, signatures
+        What is there.
+    """
     wanted = [(key, signature) for key, signature in zip(keys, signatures, strict=True) if is_metadata(kind, key)]
 
     def read(item: tuple[str, tuple[int, int, int, int]]) -> tuple[str, bytes]:
