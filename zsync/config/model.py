@@ -9,6 +9,7 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import Ge
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 
 _PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 _COUNT = re.compile(r"[0-9]{1,18}")
-_DURATION = re.compile(r"([0-9]{1,9}) ?([smhd]?)")
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9}) ?(ms|[smhd]?)")
+_UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+REGEX = "re:"  # begins a pattern that is a regular expression
 _MOST_TAGS = 10  # what S3 takes
 _NOT_YET = {
     "rewrites": ("flip",),
@@ -46,13 +48,13 @@ _NOT_YET = {
 }
 
 
-def seconds(duration: int | str) -> int:
+def seconds(duration: int | str) -> float:
     """Return a duration in seconds.
 
     Examples
     --------
-    >>> seconds("5m"), seconds(30)
-    (300, 30)
+    >>> seconds("5m"), seconds(30), seconds("250ms")
+    (300, 30, 0.25)
 
     Raises
     ------
@@ -61,12 +63,19 @@ def seconds(duration: int | str) -> int:
     """
     match = _DURATION.fullmatch(str(duration).strip())
     if match is None:
-        raise ConfigError("not a duration", str(duration), "give seconds, or a duration like 30s, 5m, 2h or 7d")
+        raise ConfigError("not a duration", str(duration), "give seconds, or a duration like 500ms, 30s, 5m, 2h or 7d")
     return int(match[1]) * _UNITS_S[match[2]]
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _duration(value: object) -> object:
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _DURATION.fullmatch(text):
+        raise ExpectedError("a number of seconds, or a duration like 500ms, 30s, 5m, 2h or 7d")
+    return int(text) if text.isdigit() else text.replace(" ", "")
 
 
 def _count_as_text(value: object) -> object:
@@ -122,6 +131,18 @@ def _below_target(value: str) -> str:
     return path
 
 
+def _pattern(value: str) -> str:
+    if value.startswith(REGEX):
+        try:
+            re.compile(value.removeprefix(REGEX))
+        except re.error as error:
+            problem = f"not a regular expression: {error}"
+        else:
+            return value
+        raise ValueError(problem)
+    return value
+
+
 def _product_name(value: str) -> str:
     if "/" in value or CONTROL.search(value):
         raise ValueError("a product's name holds no slash and no control character")
@@ -131,11 +152,15 @@ def _product_name(value: str) -> str:
 Text = Annotated[str, StringConstraints(min_length=1)]
 Header = Annotated[Text, AfterValidator(_header)]
 TagValue = Annotated[str, BeforeValidator(_count_as_text)]
-Patterns = Annotated[list[Text], BeforeValidator(_listed)]
+Pattern = Annotated[Text, AfterValidator(_pattern)]
+Patterns = Annotated[list[Pattern], BeforeValidator(_listed)]
 Secret = Annotated[SecretStr, AfterValidator(_unmasked)]
 LocalPath = Annotated[Text, AfterValidator(_local)]
 TargetUrl = Annotated[Text, AfterValidator(_canonical_url)]
 ProductName = Annotated[Text, AfterValidator(_product_name)]
+Duration = Annotated[int | str, BeforeValidator(_duration)]
+SecretUrl = Annotated[SecretStr, AfterValidator(lambda value: SecretStr(_endpoint(value.get_secret_value())))]
+Endpoint = Annotated[Text, AfterValidator(_endpoint)]
 CacheStage = Literal["root", "group", "array", "data"]
 
 _METADATA_UNCACHED: dict[CacheStage, str] = {"root": "no-cache", "group": "no-cache", "array": "no-cache"}
@@ -161,7 +186,7 @@ class Storage(Section):
     What is left open here comes from the environment and the AWS profile, as with every AWS tool.
     """
 
-    endpoint_url: Annotated[Text, AfterValidator(_endpoint)] | None = Field(
+    endpoint_url: Endpoint | None = Field(
         None, description="URL of an S3 service other than AWS, like https://host:port"
     )
     region: Text | None = Field(None, description="region of the bucket")
@@ -189,6 +214,9 @@ class Storage(Section):
     sse_kms_key_id: Header | None = Field(None, description="key for aws:kms and aws:kms:dsse")
     tags: dict[Text, TagValue] = Field(default_factory=dict, description="tags of objects, at most ten")
     requester_pays: bool = Field(default=False, description="pay for requests to a bucket that asks for it")
+    retries: Annotated[int, Ge(0)] | None = Field(
+        None, description="how often a request that failed is tried again; null: what has proved itself"
+    )
 
     @field_validator("cache_control")
     @classmethod
@@ -253,10 +281,10 @@ class Publish(Section):
         "auto",
         description="an array whose old and new chunks decode differently: auto, refuse, or replace (offline first)",
     )
-    settle: int | str = Field(
+    settle: Duration = Field(
         0, description="wait until the source was unchanged for so long: seconds, or 30s, 5m, 2h, 1d"
     )
-    grace: int | str = Field(
+    grace: Duration = Field(
         0, description="retire only what has been gone from the source for so long: seconds, or 30s, 5m, 2h, 7d"
     )
 
@@ -270,14 +298,6 @@ class Publish(Section):
         if _COUNT.fullmatch(text):
             return int(text)
         raise ExpectedError("a number of objects or a percentage like 25%")
-
-    @field_validator("settle", "grace", mode="before")
-    @classmethod
-    def _parse_duration(cls, value: object) -> object:
-        text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-        if not _DURATION.fullmatch(text):
-            raise ExpectedError("a number of seconds, or a duration like 30s, 5m, 2h or 7d")
-        return int(text) if text.isdigit() else text.replace(" ", "")
 
     @field_validator("workers", mode="before")
     @classmethod
@@ -299,12 +319,12 @@ class Publish(Section):
         return value
 
     @property
-    def settle_s(self) -> int:
+    def settle_s(self) -> float:
         """How long the source must have been unchanged, in seconds."""
         return seconds(self.settle)
 
     @property
-    def grace_s(self) -> int:
+    def grace_s(self) -> float:
         """How long an object must have been gone from the source before it is retired, in seconds."""
         return seconds(self.grace)
 
@@ -354,6 +374,90 @@ class Pull(Section):
     force_overwrite: bool = Field(default=False, description="compare what is there, and replace what differs")
 
 
+class Team(Section):
+    """How `zsync sync` keeps a folder in step with those of a team."""
+
+    member: Text | None = Field(None, description="who you are to the others; null: user@host")
+    prefer: Literal["ask", "local", "remote", "both"] = Field(
+        "ask", description="what wins where both sides changed: ask, local, remote, or both (keeps a copy)"
+    )
+    ignore: Patterns = Field(default_factory=list, description="patterns of what stays on this machine")
+
+
+class Watch(Section):
+    """How `zsync watch` keeps targets up to date."""
+
+    interval: Duration = Field("1s", description="how long at least from one look at the files to the next")
+    settle: Duration = Field("2s", description="take up a file or store once it was unchanged for so long")
+    marker: Text | None = Field(
+        None, description="take up a store only when a file of this name in it, or beside it as NAME.marker, is new"
+    )
+    events: Literal["auto", "native", "poll"] = Field(
+        "auto", description="what tells of changes: native file events, poll (NFS, Lustre), or auto"
+    )
+    compare: Duration = Field("1h", description="how often all is compared with what the target really holds")
+    backoff: Duration = Field("5m", description="how long at most a site that failed waits for its next attempt")
+    initial_sync_source: Literal["local", "s3", "auto"] = Field(
+        "local", description="which side the first sync takes: local, s3, or auto (the one that changed last)"
+    )
+    listen: Text = Field("127.0.0.1:8090", description="address of /healthz, /info, /metrics and /reload, or off")
+    history: Annotated[int, Ge(1)] = Field(100, description="how many publications stay on record")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    log_format: Literal["text", "json"] = Field("text", description="how it is logged")
+    log_file: LocalPath | None = Field(None, description="file to log to; null: stderr")
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value != "off" and (not host or not port.isdigit() or int(port) > 65535):
+            raise ExpectedError("an address like 127.0.0.1:8090, or off")
+        return value
+
+
+class Notification(Section):
+    """Who is told of a publication: a URL or a command. That it fails never fails a publish."""
+
+    url: SecretUrl | None = Field(None, description="URL to POST to: a webhook, an SQS queue, or an SNS endpoint")
+    format: Literal["json", "sqs", "sns"] = Field("json", description="shape of the message: json, sqs or sns")
+    topic: Text | None = Field(None, description="ARN of the topic, for sns")
+    secret: Secret | None = Field(None, description="key of the HMAC-SHA256 signature that the message carries")
+    command: Annotated[list[Text], BeforeValidator(_listed)] | None = Field(
+        None, description="program and arguments to run; the message is on its standard input"
+    )
+    on: Annotated[list[Literal["published", "pulled", "synced", "failed"]], BeforeValidator(_listed)] = Field(
+        default=["published"], description="what to tell of: published, pulled, synced, failed"
+    )
+    timeout: Duration = Field("10s", description="how long to wait for an answer, or for the command")
+
+    @model_validator(mode="after")
+    def _check_way(self) -> Notification:
+        if (self.url is None) == (self.command is None):
+            raise ValueError("a notification has either url or command")
+        if (self.format == "sns") != (self.topic is not None):
+            raise ValueError("topic goes with format: sns, and sns needs it")
+        return self
+
+
+class Site(Section):
+    """One of many directories that are watched; what it leaves out comes from what is above `sites`."""
+
+    source: LocalPath = Field(description="directory to publish")
+    target: TargetUrl = Field(description="URL that it becomes")
+    kind: Literal["zarr", "cog", "files"] | None = Field(None, description="zarr, cog or files; null: look and see")
+    storage: Storage = Field(default_factory=Storage, description="as above")
+    publish: Publish = Field(default_factory=Publish, description="as above")
+    watch: Watch = Field(default_factory=Watch, description="as above; not what concerns the service as a whole")
+    notify: list[Notification] | None = Field(None, description="as above")
+
+    @field_validator("watch")
+    @classmethod
+    def _check_watch(cls, value: Watch) -> Watch:
+        if shared := sorted(value.model_fields_set & {"listen", "log_level", "log_format", "log_file"}):
+            raise ValueError(f"{', '.join(shared)} is for the service as a whole, above sites")
+        return value
+
+
 class RunConfig(Section):
     """What to publish, to where, and how.
 
@@ -371,6 +475,14 @@ class RunConfig(Section):
         How a publication is made.
     pull
         How targets are brought back.
+    team
+        How a folder is kept in step with others.
+    watch
+        How targets are kept up to date.
+    sites
+        Many directories that are watched, by name, each with a target of its own.
+    notify
+        Who is told of publications.
     only
         Names of the products to publish; empty for all of them.
     dry_run
@@ -394,6 +506,12 @@ class RunConfig(Section):
     storage: Storage = Field(default_factory=Storage, description="how the object store is reached and used")
     publish: Publish = Field(default_factory=Publish, description="how a publication is made")
     pull: Pull = Field(default_factory=Pull, description="how targets are brought to this machine")
+    team: Team = Field(default_factory=Team, description="how `zsync sync` keeps a folder in step with a team's")
+    watch: Watch = Field(default_factory=Watch, description="how `zsync watch` keeps targets up to date")
+    sites: dict[ProductName, Site] = Field(
+        default_factory=dict, description="many directories for `zsync watch`, by name, instead of source and products"
+    )
+    notify: list[Notification] = Field(default_factory=list, description="who is told of publications")
     only: Patterns = Field(default_factory=list, description="names of the products to publish; empty: all of them")
     dry_run: bool = Field(default=False, description="plan, and stop there")
     verbose: bool = Field(default=False, description="log in detail")
@@ -442,6 +560,18 @@ class RunConfig(Section):
         from zsync.config.read import read
 
         return read(value, {**overrides, "target": target}, environ)
+
+    def by_site(self) -> dict[str, RunConfig]:
+        """Return a configuration for each site; this one, under its own name, if there are no sites.
+
+        Raises
+        ------
+        ConfigError
+            Sites get in each other's way.
+        """
+        from zsync.config.sites import by_site
+
+        return by_site(self)
 
     def resolve(self) -> tuple[ResolvedProduct, ...]:
         """Return what is published, from where and to where: nothing, if there is nothing to do.

@@ -10,10 +10,12 @@ from zsync.config.dialect import Reading
 from zsync.config.location import anchored
 from zsync.config.problems import known_keys, report, unknown_key
 
+_MARKS = {"source", "target", "products", "storage", "publish", "pull", "team", "watch", "sites", "notify"}
+
 
 def recognise(doc: dict[str, Any]) -> bool:
     """Return whether a document is in the native dialect."""
-    return not doc.keys().isdisjoint({"source", "target", "products", "storage", "publish", "pull"})
+    return not doc.keys().isdisjoint(_MARKS)
 
 
 def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
@@ -50,6 +52,13 @@ def with_paths_from(doc: dict[str, Any], base: str) -> dict[str, Any]:
     if isinstance(pull, dict):
         places = {name: anchored(pull[name], base) for name in ("dest", "root") if isinstance(pull.get(name), str)}
         doc["pull"] = {**pull, **places}
+    watch, sites = doc.get("watch"), doc.get("sites")
+    if isinstance(watch, dict) and isinstance(watch.get("log_file"), str):
+        doc["watch"] = {**watch, "log_file": anchored(watch["log_file"], base)}
+    if isinstance(sites, dict):
+        doc["sites"] = {
+            name: with_paths_from(site, base) if isinstance(site, dict) else site for name, site in sites.items()
+        }
     if isinstance(storage, dict) and isinstance(storage.get("ca_bundle"), str):
         doc["storage"] = {**storage, "ca_bundle": anchored(storage["ca_bundle"], base)}
     return doc

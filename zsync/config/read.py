@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
-from zsync.config import hpc, native, pipeline
+from zsync.config import hpc, native, pipeline, service, starter, team
 from zsync.config.dialect import Reading
 from zsync.config.formats import load
 from zsync.config.location import absolute, local_path
-from zsync.config.model import Publish, RunConfig, Storage
+from zsync.config.model import Publish, Pull, RunConfig, Storage, Team, Watch
 from zsync.config.problems import known_keys, report, unknown_key
 from zsync.errors import ConfigError
 
@@ -33,11 +33,15 @@ class Dialect(NamedTuple):
 DIALECTS = (
     Dialect("pipeline", pipeline.recognise, pipeline.read),
     Dialect("hpc", hpc.recognise, hpc.read),
+    Dialect("team", team.recognise, team.read),
+    Dialect("service", service.recognise, service.read),
+    Dialect("starter", starter.recognise, starter.read),
     Dialect("native", native.recognise, native.read),
 )
 
-_SECTIONS: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}
-_SECTION_OF = {field: name for name, section in _SECTIONS.items() for field in section.model_fields}
+_FLAT: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}  # their options go by their own names
+_SECTIONS: dict[str, type[BaseModel]] = {**_FLAT, "pull": Pull, "team": Team, "watch": Watch}
+_SECTION_OF = {field: name for name, section in _FLAT.items() for field in section.model_fields}
 _TOP = tuple(name for name in known_keys(RunConfig) if "." not in name)
 
 

@@ -122,12 +122,6 @@ def _location(name: str, to: str, target: str | None) -> Location:
 
 def _check_state_area(product: ResolvedProduct) -> None:
     place = f"product {product.name}: {product.location}"
-    if not product.location.path:
-        raise ConfigError(
-            "a product cannot be a whole bucket, its state lies beside it",
-            place,
-            "give it a prefix, like s3://bucket/name",
-        )
     if STATE in product.location.path.split("/"):
         raise ConfigError(f"the target lies in a {STATE} area, where zsync keeps its state", place, "choose another")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zsync.config.model import Product, Publish, Pull, RunConfig, Storage
+from zsync.config.model import Notification, Product, Publish, Pull, RunConfig, Site, Storage, Team, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +16,14 @@ _PRODUCTS = {
     "post_qf": {"path": "oco3_post_qf.zarr", "kind": "zarr"},
     "cog": {"path": "cog", "kind": "cog", "to": "cog"},
 }
-_SECTIONS: dict[str, type[BaseModel]] = {"storage": Storage, "publish": Publish, "pull": Pull}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "storage": Storage,
+    "publish": Publish,
+    "pull": Pull,
+    "team": Team,
+    "watch": Watch,
+}
+_ENTRIES: dict[str, type[BaseModel]] = {"sites": Site, "notify": Notification}
 _HEADER = """\
 # zsync publishes what lies below `source` to object storage below `target`.
 # Every option is here with its default; leave out what you do not change.
@@ -48,6 +55,8 @@ def template(
         lines.append(f"# {field.description}")
         if name == "products":
             lines += _product_lines(given["products"])
+        elif name in _ENTRIES:
+            lines += [*_entry_lines(_ENTRIES[name]), f"{name}: {_text(_default(RunConfig, name))}"]
         elif name in _SECTIONS:
             lines += [f"{name}:", *_section_lines(_SECTIONS[name])]
         else:
@@ -57,10 +66,14 @@ def template(
 
 
 def _product_lines(products: Any) -> Iterable[str]:
-    lines = [f"#   {name}: {field.description}" for name, field in Product.model_fields.items()]
+    lines = list(_entry_lines(Product))
     if not products:
         return [*lines, "products: {}"]
     return [*lines, "products:", *(f"  {_text(name)}: {_text(dict(value))}" for name, value in products.items())]
+
+
+def _entry_lines(model: type[BaseModel]) -> Iterable[str]:
+    return [f"#   {name}: {field.description}" for name, field in model.model_fields.items()]
 
 
 def _section_lines(section: type[BaseModel]) -> Iterable[str]:

@@ -6,16 +6,28 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zsync.config.model import REGEX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Include and exclude globs; exclude wins.
+    """Include and exclude patterns; exclude wins. And, apart from patterns, what a run is about.
 
-    A glob without ``/`` names a file or a directory at any depth; one with ``/`` starts at the product's root. A
-    directory stands for all that is below it. ``*`` does not cross ``/``, ``**`` does.
+    A pattern is a glob, or after ``re:`` a regular expression that is searched for in the key. A glob without ``/``
+    names a file or a directory at any depth; one with ``/`` starts at the product's root. A directory stands for all
+    that is below it. ``*`` does not cross ``/``, ``**`` does.
+
+    Attributes
+    ----------
+    include, exclude
+        Patterns; without any `include` everything is.
+    within
+        Only these keys and what is below them; None for all.
+    without
+        Not these keys, nor what is below them.
 
     Examples
     --------
@@ -25,11 +37,13 @@ class Selection:
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    within: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing is left out."""
-        return not self.include and not self.exclude
+        return not self.include and not self.exclude and self.within is None and not self.without
 
     def mask(self, keys: Sequence[str]) -> list[bool]:
         """Return for every key whether it takes part."""
@@ -37,9 +51,24 @@ class Selection:
             return [True] * len(keys)
         included, excluded = _compiled(self.include), _compiled(self.exclude)
         return [
-            (included is None or included.match(key) is not None) and (excluded is None or excluded.match(key) is None)
+            (included is None or included.match(key) is not None)
+            and (excluded is None or excluded.match(key) is None)
+            and (self.within is None or _is_in(key, self.within))
+            and not (self.without and _is_in(key, self.without))
             for key in keys
         ]
+
+
+def _is_in(key: str, places: frozenset[str]) -> bool:
+    """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
+    if key in places or "" in places:
+        return True
+    end = key.find("/")
+    while end >= 0:
+        if key[:end] in places:
+            return True
+        end = key.find("/", end + 1)
+    return False
 
 
 def _compiled(globs: Iterable[str]) -> re.Pattern[str] | None:
@@ -48,6 +77,8 @@ def _compiled(globs: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _regex(glob: str) -> str:
+    if glob.startswith(REGEX):
+        return rf"(?s:.*?)(?:{glob.removeprefix(REGEX)})"
     from fsspec.utils import glob_translate
 
     anchored = glob.strip("/")

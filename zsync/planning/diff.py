@@ -81,7 +81,7 @@ class Grace:
         Now, in seconds since the epoch.
     """
 
-    seconds: int
+    seconds: float
     now_s: int
 
     @property
@@ -250,7 +250,7 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     vanished = pc.and_(pc.is_valid(in_manifest), in_grid)
     since = pc.coalesce(recorded["gone_s"], scalar(grace.now_s, pa.int64()))
     # What lies in an array's grid can still be seen: no grace makes it right.
-    waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, scalar(grace.seconds, pa.int64())), grace.now))
+    waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, scalar(int(grace.seconds), pa.int64())), grace.now))
     waits = pc.and_(waits, scalar(not keeps))
     retired = pc.if_else(vanished, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
     retired = pc.if_else(waits, scalar(str(Reason.GRACE)), retired)

@@ -36,10 +36,11 @@ def connect(spec: StoreSpec) -> ObjectStore:
 
 @functools.lru_cache(maxsize=64)
 def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
-    from zsync.storage.retrying import Retrying
+    from zsync.storage.retrying import Retrying, RetryPolicy
 
+    policy = RetryPolicy() if spec.retries is None else RetryPolicy(spec.retries + 1, spec.retries + 1)
     transport = _open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec)
-    return Retrying(transport, pace=pace_of(spec))
+    return Retrying(transport, policy, pace=pace_of(spec))
 
 
 def pace_of(spec: StoreSpec) -> Pace:

@@ -37,6 +37,7 @@ class StoreSpec:
     sse: str | None = None
     sse_kms_key_id: str | None = None
     requester_pays: bool = False
+    retries: int | None = None
 
     def virtual_hosted(self, endpoint_url: str | None) -> bool:
         """Return whether the bucket is part of the host name: AWS's way; other endpoints are asked by path."""
@@ -81,6 +82,7 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         sse=storage.sse,
         sse_kms_key_id=storage.sse_kms_key_id,
         requester_pays=storage.requester_pays,
+        retries=storage.retries,
     )
 
 

@@ -77,6 +77,7 @@ class Memo:
             found = [
                 item.product.name, item.product.root, item.product.kind, item.product.location.url, item.head.etag,
                 item.head.publication, item.scan.keys, item.scan.signatures, listed,
+                None if item.within is None else sorted(item.within), sorted(item.without),
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()

@@ -31,6 +31,9 @@ class Stock:
         The target is somebody's directory: only what was put there by us, and is part of a store, may be retired.
     leaves_existing
         What is in the target, and was not put there as it is by us, is left alone (`zsync.planning.leave_existing`).
+    within, without
+        Keys that this run is about, and keys that it is not about, each with what is below it; besides the patterns of
+        the product (`zsync.inventory.Selection`).
     listing
         Its target; None where the manifest is trusted instead.
     head
@@ -49,6 +52,8 @@ class Stock:
     scan: Scan
     only_ours: bool = False
     leaves_existing: bool = False
+    within: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
 
 
 def take_stock(

@@ -162,7 +162,7 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
     layout = describe(kind, product.name, keys, documents, sizes)
     if not stock.origin.is_local:
         _refuse(tuple(local_findings(product.name, keys)))
-    selection = Selection(product.include, product.exclude)
+    selection = Selection(product.include, product.exclude, stock.within, stock.without)
     if not selection.is_everything:
         mask = selection.mask(keys)
         if torn := split_arrays(layout.objects, column(mask, pa.bool_())):
@@ -175,6 +175,12 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
         source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
         documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
     _refuse(layout.findings)
+    if "" in layout.stores and not product.location.path:
+        raise ConfigError(
+            "a Zarr store cannot be a whole bucket: its state would lie in it, and Zarr readers warn of that",
+            product.location.url,
+            "give it a prefix, like s3://bucket/name.zarr",
+        )
     source, layout = _without_foreign(config, product, source, layout)
     return _Local(source, layout, documents, selection, (*scan.findings, *layout.findings))
 

@@ -129,7 +129,7 @@ def restore_trash(
 
 
 def empty_trash(
-    where: Any, *, publication: str | None = None, older_than_s: int = 0, **overrides: Any
+    where: Any, *, publication: str | None = None, older_than_s: float = 0, **overrides: Any
 ) -> list[Discarded]:
     """Delete what is in the trash, for good.
 
