@@ -220,12 +220,14 @@ def test_home_in_the_path_of_a_file(tmp_path, monkeypatch):
 
 
 def test_dialects_are_a_table():
-    assert [dialect.name for dialect in reading.DIALECTS] == ["pipeline", "hpc", "native"]
+    assert [dialect.name for dialect in reading.DIALECTS] == [
+        "pipeline", "hpc", "team", "service", "starter", "native",
+    ]  # fmt: skip
     recognised = [
         [dialect.name for dialect in reading.DIALECTS if dialect.recognise(doc)]
         for doc in ({"output": {"local": "/x"}}, {"publish": {}}, {"output": {}}, {"output": "x"}, {"sites": []})
     ]
-    assert recognised == [["pipeline"], ["native"], [], [], []]
+    assert recognised == [["pipeline"], ["native"], [], [], ["service", "native"]]
 
 
 def test_importing_is_cheap():

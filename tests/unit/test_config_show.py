@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zsync.config import Product, Publish, RunConfig, Storage, template, to_native, to_yaml
+from zsync.config.model import Notification, Pull, Site, Team, Watch
 from zsync.config.formats import _yaml
 
 text = st.text(st.characters(exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
@@ -133,14 +134,16 @@ def test_template_is_valid_and_says_the_defaults(tmp_path):
 
 
 def test_template_explains_every_option():
-    lines = template().splitlines()
-    for name in [*Storage.model_fields, *Publish.model_fields]:
-        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"  {name}:")]
-        assert lines[at - 1].startswith("  # ")
-        assert len(lines[at - 1]) > 10
-    for name in Product.model_fields:
-        assert any(line.startswith(f"#   {name}: ") for line in lines)
-    for model in (Storage, Publish, Product):
+    text = template()
+    for section, model in {"storage": Storage, "publish": Publish, "pull": Pull, "team": Team, "watch": Watch}.items():
+        lines = text.partition(f"\n{section}:\n")[2].partition("\n\n")[0].splitlines()
+        for name in model.model_fields:
+            (at,) = [number for number, line in enumerate(lines) if line.startswith(f"  {name}:")]
+            assert lines[at - 1].startswith("  # ")
+            assert len(lines[at - 1]) > 10
+    for name in (*Product.model_fields, *Site.model_fields, *Notification.model_fields):
+        assert any(line.startswith(f"#   {name}: ") for line in text.splitlines())
+    for model in (Storage, Publish, Pull, Team, Watch, Product, Site, Notification):
         assert all(field.description for field in model.model_fields.values())
 
 

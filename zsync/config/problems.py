@@ -133,7 +133,9 @@ def nearest(key: str, siblings: Iterable[str], elsewhere: Iterable[str] = ()) ->
 
     last = key.rpartition(".")[2].lower()
     for known in (siblings, elsewhere):
-        by_last = {name.rpartition(".")[2].lower(): name for name in known}
+        # Of several at which one may have meant a name, the one nearest the top.
+        deepest_first = sorted(known, key=lambda name: name.count("."), reverse=True)
+        by_last = {name.rpartition(".")[2].lower(): name for name in deepest_first}
         if near := difflib.get_close_matches(last, by_last, n=1, cutoff=0.6):
             return by_last[near[0]]
     return None

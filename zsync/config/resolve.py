@@ -122,6 +122,8 @@ def _location(name: str, to: str, target: str | None) -> Location:
 
 def _check_state_area(product: ResolvedProduct) -> None:
     place = f"product {product.name}: {product.location}"
+    if not product.location.path and product.location.scheme == "file":
+        raise ConfigError("a product cannot be the root of the file system", place, "name a directory in it")
     if STATE in product.location.path.split("/"):
         raise ConfigError(f"the target lies in a {STATE} area, where zsync keeps its state", place, "choose another")
 

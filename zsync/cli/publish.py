@@ -1,0 +1,151 @@
+"""`zsync publish` and `zsync plan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zsync.cli.base import app, door, understood_of
+from zsync.cli.options import (
+    AllowEmpty,
+    Config,
+    EndpointUrl,
+    Exclude,
+    Grace,
+    Include,
+    Json,
+    MaxDelete,
+    OnIncompatible,
+    Only,
+    PlanOut,
+    Profile,
+    Quiet,
+    Region,
+    Retire,
+    Rewrites,
+    Scheduler,
+    Settle,
+    Target,
+    Transport,
+    Trust,
+    Verbose,
+    Workers,
+)
+from zsync.errors import ConfigError, ExitStatus
+
+if TYPE_CHECKING:
+    from zsync.verbs.result import PublishResult
+
+
+@app.command()
+def publish(
+    config: Config = None,
+    target: Target = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
+    only: Only = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    retire: Retire = None,
+    max_delete: MaxDelete = None,
+    allow_empty: AllowEmpty = None,
+    settle: Settle = None,
+    grace: Grace = None,
+    trust: Trust = None,
+    rewrites: Rewrites = None,
+    on_incompatible: OnIncompatible = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    plan_out: PlanOut = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Publish what changed, consolidated metadata last, and put it on record."""
+    _run_publish(**locals())
+
+
+@app.command()
+def plan(
+    config: Config = None,
+    target: Target = None,
+    only: Only = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    retire: Retire = None,
+    max_delete: MaxDelete = None,
+    allow_empty: AllowEmpty = None,
+    grace: Grace = None,
+    trust: Trust = None,
+    on_incompatible: OnIncompatible = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    plan_out: PlanOut = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what a publish would do and why, and what it would cost; write nothing."""
+    _run_publish(**locals(), dry_run=True)
+
+
+def _run_publish(
+    *,
+    config: str | None,
+    plan_out: Path | None,
+    report: Path | None,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Publish, or plan: the parameters of the commands are the options of the configuration, by their names."""
+    options["dry_run"] = options["dry_run"] or None  # not given is not the same as no
+    with door(as_json=as_json, verbose=verbose, quiet=quiet):
+        understood = understood_of(config, options)
+        from zsync.verbs.publish import publish as run
+
+        result = run(understood, progress=False if quiet else None)
+        _write_files(result, plan_out, report)
+        _show(result, as_json=as_json)
+        if result.status == "planned" and any(finding.level == "error" for finding in result.findings):
+            raise typer.Exit(ExitStatus.SOURCE)
+
+
+def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:
+    try:
+        if plan_out is not None and result.plan is not None:
+            result.plan.write_parquet(str(plan_out))
+        if report is not None:
+            from zsync.verbs.show import page
+
+            report.write_text(page(result), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", error.filename or str(plan_out or report)) from error
+
+
+def _show(result: PublishResult, *, as_json: bool) -> None:
+    from zsync.report.text import findings_text
+    from zsync.verbs.show import result_text
+
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    if result.findings:
+        typer.echo(findings_text(result.findings), err=True)
+    if result.status == "planned" and result.plan is not None:
+        from zsync.planning.show import plan_text
+
+        typer.echo(plan_text(result.plan))
+    else:
+        typer.echo(result_text(result))

@@ -1,0 +1,115 @@
+"""`zsync pull`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zsync.cli.base import app, door, storage_options
+from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Quiet, Region, Transport, Verbose, Workers
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zsync.verbs.pulled import PullResult
+
+
+@app.command()
+def pull(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG|URL] [DEST] [SUBSET]...",
+            help="What to pull: a configuration (config.ini is found by itself) or a URL; a directory to pull it into;"
+            " first path elements to take, such as sentinel2, all if left out.",
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Pull only this product; may be repeated.")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")] = None,
+    exclude: Exclude = None,
+    exclude_downloads: Annotated[
+        bool | None, typer.Option("--exclude-downloads", help="Leave out directories called download.")
+    ] = None,
+    force_overwrite: Annotated[
+        bool | None, typer.Option("--force-overwrite", help="Compare what is there, and replace what differs.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only a range, as time=2020-01..2020-03; may be repeated.")
+    ] = None,
+    variables: Annotated[list[str] | None, typer.Option(help="Only this variable, or these: a,b.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
+    target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
+    workers: Workers = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    anonymous: Anonymous = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring what is published to this machine; what is there already is safe."""
+    with door(as_json=as_json, verbose=verbose, quiet=quiet):
+        from zsync.verbs.pull import pull as run
+
+        where, dest, subset = _pull_words(list(what or ()))
+        options = {
+            "anonymous": anonymous, "target": target, "only": only, "workers": workers, "transport": transport,
+            **storage_options(endpoint_url, region, profile),
+        }  # fmt: skip
+        result = run(
+            where,
+            dest,
+            subset=subset,
+            include=include or (),
+            exclude=exclude or (),
+            exclude_downloads=exclude_downloads,
+            force_overwrite=force_overwrite,
+            at=at,
+            select=_ranges(select or []),
+            variables=[name for names in variables or [] for name in names.split(",")],
+            dry_run=dry_run,
+            progress=False if quiet else None,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+        _show_pull(result, as_json=as_json, quiet=quiet)
+
+
+def _ranges(texts: list[str]) -> dict[str, str]:
+    ranges = {name: text for name, _, text in (item.partition("=") for item in texts)}
+    if not all(name and text for name, text in ranges.items()):
+        raise ConfigError("this is no range", f"--select {' '.join(texts)}", "write it as time=2020-01..2020-03")
+    return ranges
+
+
+def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
+    """Tell a configuration or URL, a directory and subsets apart.
+
+    The first word is a configuration if it is a URL or a file. A directory comes after that: the next word, or, where
+    the configuration names a directory itself (an INI file), a word that looks like a path.
+    """
+    where = words.pop(0) if words and ("://" in words[0] or Path(words[0]).is_file()) else None
+    names_dest = where is None or where.lower().endswith((".ini", ".cfg"))
+    if words and (not names_dest or "/" in words[0] or words[0].startswith((".", "~"))):
+        return where, words[0], words[1:]
+    return where, None, words
+
+
+def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
+    from zsync.report.text import findings_text
+    from zsync.verbs.show import pull_text
+
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    if result.findings:
+        typer.echo(findings_text(result.findings), err=True)
+    if not quiet:
+        prefix = "(dryrun) download" if result.status == "planned" else "download"
+        for url, path in result.downloads():
+            typer.echo(f"{prefix}: {url} to {path}")
+    typer.echo(pull_text(result))
