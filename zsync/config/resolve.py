@@ -65,6 +65,8 @@ def resolved(config: RunConfig) -> tuple[ResolvedProduct, ...]:
 def _products(config: RunConfig) -> dict[str, Product]:
     if config.products:
         return config.products
+    if config.source is None and config.sites:
+        raise ConfigError("the configuration has sites, each with a target of its own", None, "use `zsync watch`")
     if config.source is None:
         raise ConfigError("nothing to publish: there is no source and there are no products", None, "give `source`")
     root = _absolute(config.source)

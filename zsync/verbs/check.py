@@ -66,7 +66,14 @@ def check_config(run_config: Any = None, *, target: str | None = None, **overrid
         The configuration is wrong or incomplete.
     """
     config = RunConfig.from_any(run_config, target=target, **overrides)
-    return [check for product in config.resolve() for check in _check_product(config, product)]
+    if config.nothing_to_do is not None:
+        return []
+    return [
+        check
+        for site in config.by_site().values()
+        for product in site.resolve()
+        for check in _check_product(site, product)
+    ]
 
 
 def exit_status(checks: list[Check]) -> ExitStatus:
