@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from zsync.transfer.executor import Executor
     from zsync.transfer.headers import HeaderPolicy
 
+log = logging.getLogger(__name__)
 
 _RETIRES = (Stage.WITHDRAW, Stage.RETIRE)
 
@@ -134,6 +136,7 @@ def _carry_out_wave(
     progress: Progress,
     receipts: list[Receipt],
 ) -> None:
+    _tell(wave)
     work = retire_batch if wave.stage in _RETIRES else send_batch
     batches = [
         batch
@@ -154,6 +157,14 @@ def _carry_out_wave(
     if work is send_batch and len(collector.receipts) != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - len(collector.receipts)} objects of stage {wave.stage} have no receipt")
+
+
+def _tell(wave: Wave) -> None:
+    """Name every object that the wave is about, for those who asked to be told in detail."""
+    if log.isEnabledFor(logging.DEBUG):
+        for row in wave.table.select(["product", "key", "action", "reason", "size"]).to_pylist():
+            log.debug("%s: %s %s/%s, %s (%d bytes)", wave.stage, row["action"], row["product"], row["key"],
+                      row["reason"], row["size"] or 0)  # fmt: skip
 
 
 def _by_product(wave: Wave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
