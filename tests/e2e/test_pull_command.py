@@ -6,6 +6,7 @@ import contextlib
 import json
 
 import pytest
+from proxy import Proxy
 from servers import s3_client, tool_env
 from target import same
 from test_pull import open_here
@@ -145,6 +146,28 @@ def test_s1_a_misspelt_key_is_named(project):
     (project / "config.ini").write_text(text)
     with pytest.raises(ConfigError, match=r"S3\.buket.*S3\.bucket"):
         RunConfig.from_any(project / "config.ini")
+
+
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_an_anonymous_bucket_needs_no_credentials(moto_s3, run_zsync, tmp_path, transport):
+    with contextlib.closing(s3_client(moto_s3)) as client, Proxy(moto_s3.endpoint_url) as proxy:
+        client.create_bucket(Bucket="open-data")
+        client.put_object(Bucket="open-data", Key="set/a.txt", Body=b"for all", ACL="public-read")
+        client.put_bucket_acl(Bucket="open-data", ACL="public-read")
+        options = (
+            "--anonymous",
+            "--endpoint-url",
+            proxy.endpoint_url,
+            "--transport",
+            transport,
+            "--region",
+            "us-east-1",
+        )
+        run_zsync("pull", "s3://open-data/set", str(tmp_path), *options)
+        assert not any("authorization" in exchange.headers for exchange in proxy.requests)
+        client.delete_object(Bucket="open-data", Key="set/a.txt")
+        client.delete_bucket(Bucket="open-data")
+    assert (tmp_path / "set" / "a.txt").read_bytes() == b"for all"
 
 
 def test_the_command_pulls_a_store(site, run_zsync, tmp_path):

@@ -391,13 +391,34 @@ def test_a_product_above_others_leaves_their_state_alone(place):
     assert result.products[0].retired == 0
 
 
-def test_a_product_is_no_whole_bucket(place):
-    """Its state would lie inside it."""
+def test_a_product_of_files_may_be_a_whole_bucket(place):
+    """Its state lies inside the bucket, and is no part of it."""
     config = place.config()
     config["products"]["files"]["to"] = f"s3://{place.bucket}"
-    with pytest.raises(ConfigError, match="whole bucket"):
+    assert zsync.publish(config, progress=False).products[0].sent == 2
+    assert zsync.publish(config, progress=False).status == "unchanged"
+    shutil.rmtree(place.root / "files" / "b")
+    result = zsync.publish(config, progress=False, max_delete="100%")
+    assert result.products[0].retired == 1
+    objects = place.objects()
+    assert {key for key in objects if not key.startswith(".zsync/@root/")} == {"a.txt"}
+    assert [key.rpartition("/")[2] for key in objects if "/trash/" in key] == ["c.txt"]
+
+
+def test_a_zarr_store_is_no_whole_bucket(place):
+    """Readers of the store would meet zsync's state in it."""
+    write_tree(place.root / "store.zarr", {".zgroup": b'{"zarr_format": 2}'})
+    config = {**place.config(), "products": {"s": {"path": "store.zarr", "to": f"s3://{place.bucket}"}}}
+    with pytest.raises(ConfigError, match="cannot be a whole bucket"):
         zsync.publish(config, progress=False)
     assert place.objects() == {}
+
+
+def test_stores_below_the_root_of_a_bucket_are_fine(place):
+    write_tree(place.root / "all", {"store.zarr": {".zgroup": b'{"zarr_format": 2}'}, "readme": b"x"})
+    config = {**place.config(), "products": {"s": {"path": "all", "to": f"s3://{place.bucket}"}}}
+    assert zsync.publish(config, progress=False).status == "published"
+    assert "store.zarr/.zmetadata" in place.objects()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
