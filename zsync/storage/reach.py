@@ -29,17 +29,17 @@ def circumstances(spec: StoreSpec) -> int:
     return hash((*(os.environ.get(name) for name in _CHAIN_VARIABLES), *map(_stamp, _aws_files())))
 
 
-def _aws_files() -> tuple[Path, Path]:
+def _aws_files() -> tuple[str, str]:
     """Return where the AWS configuration and the credentials are kept."""
     return (
-        Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser(),
-        Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser(),
+        os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"),  # noqa: PTH111 - as below
+        os.path.expanduser(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"),  # noqa: PTH111
     )
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - asked for every object that is read; a Path costs more than the answer
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size
@@ -49,7 +49,7 @@ def _profile_may_name_endpoint() -> bool:
     """Whether it is worth importing botocore (0.3 s) to look for an endpoint in the AWS configuration."""
     for path in _aws_files():
         with contextlib.suppress(OSError):
-            if b"endpoint_url" in path.read_bytes():
+            if b"endpoint_url" in Path(path).read_bytes():
                 return True
     return False
 
