@@ -1,0 +1,154 @@
+"""What the benchmarks share: tools that are run as processes, the tree, the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zsync.devserver import DevServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Run:
+    """One process: seconds on the clock, seconds of CPU."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass
+class Tool:
+    """A tool: its command line, in which TARGET stands for where it is to work."""
+
+    name: str
+    command: list[str]
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+
+    def run(self, work: str, target: str, environment: dict[str, str]) -> None:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.perf_counter()
+        command = [part.replace("TARGET", target) for part in self.command]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        wall = time.perf_counter() - began
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.runs.setdefault(work, []).append(Run(wall, cpu))
+
+
+def make_store(root: Path, objects: int, size: int) -> None:
+    """Write a Zarr v2 store by hand: one array of `objects` chunks of `size` random bytes each."""
+    rng = np.random.default_rng(0)
+    array = root / "t2m"
+    array.mkdir(parents=True)
+    columns = 100
+    zarray = {
+        "zarr_format": 2, "shape": [objects // columns, columns * size], "chunks": [1, size], "dtype": "|u1",
+        "order": "C", "fill_value": 0, "filters": None, "compressor": None, "dimension_separator": ".",
+    }  # fmt: skip
+    documents = {".zgroup": {"zarr_format": 2}, "t2m/.zarray": zarray, "t2m/.zattrs": {"_ARRAY_DIMENSIONS": ["y", "x"]}}
+    for key, document in documents.items():
+        (root / key).write_text(json.dumps(document))
+    (root / ".zmetadata").write_text(json.dumps({"zarr_consolidated_format": 1, "metadata": documents}))
+    for index in range(objects):
+        (array / f"{index // columns}.{index % columns}").write_bytes(rng.bytes(size))
+
+
+def table(tools: list[Tool], objects: int) -> list[str]:
+    lines = ["| work | " + " | ".join(f"{tool.name}, s" for tool in tools) + " | first to second |"]
+    lines.append("|---|" + "---|" * (len(tools) + 1))
+    for work in tools[0].runs:
+        if work == "warm up":
+            continue
+        medians = [statistics.median(run.wall for run in tool.runs[work]) for tool in tools]
+        cells = []
+        for median, tool in zip(medians, tools, strict=True):
+            walls = [run.wall for run in tool.runs[work]]
+            cells.append(f"{median:.2f} ({min(walls):.2f}-{max(walls):.2f})")
+        lines.append(f"| {work} | {' | '.join(cells)} | {medians[0] / medians[1]:.2f} |")
+    first = next(iter(tools[0].runs))
+    cpu = [statistics.median(run.cpu for run in tool.runs[first]) / objects * 1000 for tool in tools]
+    cells = " | ".join(f"{value:.2f} ms" for value in cpu)
+    lines.append(f"| client CPU an object, {first} | {cells} | {cpu[0] / cpu[1]:.2f} |")
+    return lines
+
+
+@dataclass
+class Place:
+    """Where a benchmark works: a directory of its own, the tree in it, a server with one bucket."""
+
+    scratch: Path
+    server: DevServer
+
+    @property
+    def tree(self) -> Path:
+        return self.scratch / "tree.zarr"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.server.env(), "ZSYNC_CACHE_DIR": str(self.scratch / "cache")}
+
+    def zsync(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "zsync", *words]
+
+    def s5cmd(self, *words: str) -> list[str]:
+        return [str(BIN / "s5cmd"), "--endpoint-url", self.server.endpoint_url, "--log", "error", "sync", *words]
+
+    def rclone(self, *words: str) -> list[str]:
+        remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{self.server.endpoint_url}',region=us-east-1:bench"
+        there = [word.replace("s3://bench", remote) for word in words]
+        return [str(BIN / "rclone"), "sync", "--checksum", "--transfers", "32", "--checkers", "32", *there]
+
+
+@contextmanager
+def place(options: argparse.Namespace) -> Iterator[Place]:
+    """Make the tree and start the server."""
+    scratch = Path(tempfile.mkdtemp(prefix="zsync-bench-"))
+    try:
+        make_store(scratch / "tree.zarr", options.objects, options.size)
+        with DevServer(fast=True, buckets=("bench",)) as server:
+            yield Place(scratch, server)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def arguments(doc: str) -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--objects", type=int, default=10_000)
+    parser.add_argument("--size", type=int, default=16_384, help="bytes an object")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rclone", action="store_true", help="run rclone sync --checksum too")
+    parser.add_argument("--out", type=Path, help="write the runs as JSON")
+    return parser.parse_args()
+
+
+def show(tools: list[Tool], options: argparse.Namespace) -> None:
+    """Print the figures."""
+    print(f"{options.objects:,} objects of {options.size:,} bytes, {options.rounds} rounds, median (min-max)")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end\n")
+    print("\n".join(table(tools, options.objects)))
+    if options.out:
+        runs = {tool.name: {work: [vars(run) for run in done] for work, done in tool.runs.items()} for tool in tools}
+        options.out.write_text(json.dumps(runs, indent=1))
