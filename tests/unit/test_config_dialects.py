@@ -55,6 +55,22 @@ def read(tmp_path, name, **changes):
     return RunConfig.from_any(path)
 
 
+# --- S1: pulls on clusters and laptops --------------------------------------------------------------------------------
+
+
+def test_s1_notifications(tmp_path):
+    text = (DIALECTS / "s1_config.ini").read_text()
+    path = tmp_path / "config.ini"
+    path.write_text(f"{text}\n[NOTIFY]\nurl = https://example.org/hook\ncommand = mail -s 'it came' me@example.org\n")
+    hook, mail = RunConfig.from_any(path).notify
+    assert hook.url.get_secret_value() == "https://example.org/hook"
+    assert mail.command == ["mail", "-s", "it came", "me@example.org"]
+    assert hook.on == mail.on == ["pulled", "failed"]
+    path.write_text(f"{text}\n[NOTIFY]\ncomand = x\n")
+    with pytest.raises(ConfigError, match="did you mean NOTIFY"):
+        RunConfig.from_any(path)
+
+
 # --- S3: the service for many sites -----------------------------------------------------------------------------------
 
 

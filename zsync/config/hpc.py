@@ -1,4 +1,4 @@
-"""The dialect of pulls on clusters and laptops: ``config.ini`` with ``[PATHS]``, and ``[S3]`` beside it.
+"""The dialect of pulls on clusters and laptops: ``config.ini`` with ``[PATHS]``, and ``[S3]``, ``[NOTIFY]`` beside it.
 
 ``base_dir`` is where data goes on a cluster, which is told by ``sbatch`` being there, ``local_base_dir`` anywhere else.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ FILE = "config.ini"
 PROJECT = "~/Github/greenland-glacier-flow"  # the home of the project whose tool this dialect is
 _PATHS = ("base_dir", "local_base_dir")
 _S3 = ("bucket", "prefix", "region", "profile", "endpoint_url")
+_NOTIFY = ("url", "command")
 
 
 def recognise(doc: dict[str, Any]) -> bool:
@@ -31,7 +33,7 @@ def recognise(doc: dict[str, Any]) -> bool:
 def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
     """Return the native document: one target, and the directory that it is pulled below.
 
-    Sections and keys of other steps of that pipeline are not looked at, but for misspelt ones of these two sections.
+    Sections and keys of other steps of that pipeline are not looked at, but for misspelt ones of these.
 
     Raises
     ------
@@ -39,7 +41,12 @@ def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
         A key is unknown, the directory is not named, or it lies in the code repository.
     """
     paths, s3 = doc["PATHS"], doc.get("S3", {})
-    problems = [unknown_key(f"S3.{name}", [f"S3.{known}" for known in _S3]) for name in s3 if name not in _S3]
+    problems = [
+        unknown_key(f"{section}.{name}", [f"{section}.{known}" for known in known_names])
+        for section, known_names in (("S3", _S3), ("NOTIFY", _NOTIFY))
+        for name in doc.get(section, {})
+        if name not in known_names
+    ]
     if problems:
         raise report(problems, lambda _: place)
     name = "base_dir" if shutil.which("sbatch") else "local_base_dir"
@@ -54,7 +61,15 @@ def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
         # A prefix of several elements is kept whole below the data directory.
         found["pull"]["dest"] = str(Path(root, *prefix.split("/")[:-1]))
     storage = {option: s3[option] for option in ("region", "profile", "endpoint_url") if s3.get(option)}
-    return Reading({**found, **({"storage": storage} if storage else {})}, notes=_notes(paths, name))
+    more = {"storage": storage, "notify": _notifications(doc.get("NOTIFY", {}))}
+    return Reading({**found, **{option: value for option, value in more.items() if value}}, notes=_notes(paths, name))
+
+
+def _notifications(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return who is told of pulls: a URL, a command, or both."""
+    on = ["pulled", "failed"]
+    urls = [{"url": said["url"], "on": on}] if said.get("url") else []
+    return [*urls, *([{"command": shlex.split(said["command"]), "on": on}] if said.get("command") else [])]
 
 
 def _notes(paths: dict[str, Any], name: str) -> tuple[str, ...]:
