@@ -5,6 +5,7 @@ The description of a field is the line that explains it in the file of ``zsync c
 
 from __future__ import annotations
 
+import base64
 import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -122,6 +123,22 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _webhook(value: SecretStr) -> SecretStr:
+    _endpoint(value.get_secret_value())
+    return value  # as it is: a slash at its end may matter
+
+
+def _signing_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text.startswith("whsec_"):
+        key = text.removeprefix("whsec_")
+        try:
+            base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
+        except ValueError:
+            raise ValueError("after whsec_ comes a key in base64") from None
+    return value
+
+
 def _below_target(value: str) -> str:
     if "://" in value or value.startswith("file:"):
         return _canonical_url(value)
@@ -159,7 +176,7 @@ LocalPath = Annotated[Text, AfterValidator(_local)]
 TargetUrl = Annotated[Text, AfterValidator(_canonical_url)]
 ProductName = Annotated[Text, AfterValidator(_product_name)]
 Duration = Annotated[int | str, BeforeValidator(_duration)]
-SecretUrl = Annotated[SecretStr, AfterValidator(lambda value: SecretStr(_endpoint(value.get_secret_value())))]
+SecretUrl = Annotated[SecretStr, AfterValidator(_webhook)]
 Endpoint = Annotated[Text, AfterValidator(_endpoint)]
 CacheStage = Literal["root", "group", "array", "data"]
 
@@ -421,7 +438,9 @@ class Notification(Section):
     url: SecretUrl | None = Field(None, description="URL to POST to: a webhook, an SQS queue, or an SNS endpoint")
     format: Literal["json", "sqs", "sns"] = Field("json", description="shape of the message: json, sqs or sns")
     topic: Text | None = Field(None, description="ARN of the topic, for sns")
-    secret: Secret | None = Field(None, description="key of the HMAC-SHA256 signature that the message carries")
+    secret: Annotated[Secret, AfterValidator(_signing_key)] | None = Field(
+        None, description="key of the HMAC-SHA256 signature that a message to a webhook carries: whsec_ and base64"
+    )
     command: Annotated[list[Text], BeforeValidator(_listed)] | None = Field(
         None, description="program and arguments to run; the message is on its standard input"
     )
@@ -436,6 +455,10 @@ class Notification(Section):
             raise ValueError("a notification has either url or command")
         if (self.format == "sns") != (self.topic is not None):
             raise ValueError("topic goes with format: sns, and sns needs it")
+        if self.command is not None and self.format != "json":
+            raise ValueError("format goes with url")
+        if self.secret is not None and (self.url is None or self.format != "json"):
+            raise ValueError("secret goes with a url and format: json")
         return self
 
 

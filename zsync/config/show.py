@@ -36,6 +36,8 @@ def to_yaml(config: RunConfig, *, mask: bool = True) -> str:
 def _with_secrets(value: Any, *, mask: bool) -> Any:
     if isinstance(value, dict):
         return {key: _with_secrets(item, mask=mask) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_secrets(item, mask=mask) for item in value]
     if isinstance(value, SecretStr):
         return MASK if mask else value.get_secret_value()
     return value

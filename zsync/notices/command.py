@@ -1,0 +1,76 @@
+"""Commands: run one, with a message on its standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zsync.errors import TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.notices.sending import Message
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 4096  # bytes of its output that are logged
+
+_running: set[int] = set()  # process groups
+
+
+def run(command: Sequence[str], message: Message, timeout_s: float) -> None:
+    """Run a command, without a shell.
+
+    Raises
+    ------
+    TargetError
+        It could not be started, did not end in time, or ended with another status than 0.
+    """
+    name = Path(command[0]).name  # its arguments may hold what is secret
+    told = {
+        "ZSYNC_EVENT": message.kind,
+        "ZSYNC_PUBLICATION": message.publication or "",
+        "ZSYNC_TARGETS": "\n".join(message.targets),
+    }
+    # Files, not pipes: nothing blocks on a command that does not read, or whose children keep its output open.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        given.write(message.data)
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                command, stdin=given, stdout=said, stderr=said, env={**os.environ, **told}, start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise TargetError(f"it could not be started ({why})", name) from None
+        _running.add(process.pid)
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill(process.pid)
+            process.wait()
+            raise TargetError(f"it did not end within {timeout_s:g} s, and was killed", name) from None
+        finally:
+            _running.discard(process.pid)
+        said.seek(0)
+        log.debug("%s said: %s", name, said.read(_SHOWN).decode(errors="replace").strip())
+    if status:
+        raise TargetError(f"it ended with status {status}", name)
+
+
+def kill_all() -> None:
+    """Kill all commands that are running, with their children."""
+    for group in list(_running):
+        _kill(group)
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
