@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import kept_findings
-from zsync.layout.checks import in_order, key_findings, local_findings
+from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
 from zsync.layout.documents import METADATA_NAMES, same_document
@@ -17,10 +17,11 @@ from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
 from zsync.layout.meaning import Meaning, meaning_of
 from zsync.layout.model import Array, Layout, Store
-from zsync.layout.nodes import join, lineage
+from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.select import select, with_groups_above
+from zsync.layout.units import store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
 
@@ -42,11 +43,16 @@ __all__ = [
     "kept_findings",
     "lineage",
     "local_findings",
+    "look_alikes",
     "meaning_of",
     "members_of",
     "place",
     "same_document",
     "select",
+    "store_prefixes",
+    "store_roots",
+    "unfit_name",
+    "unit_of",
     "with_groups_above",
     "with_shape",
     "with_shapes",

@@ -99,9 +99,12 @@ class Publication:
     write_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
-    def now(cls, publication_id: str, products: tuple[PublishedProduct, ...], version: str) -> Publication:
-        """Return the record of a run that ends now."""
-        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), this_process(version), products)
+    def now(
+        cls, publication_id: str, products: tuple[PublishedProduct, ...], version: str, member: str | None = None
+    ) -> Publication:
+        """Return the record of a run that ends now; `member` is who made it, to the others of a team."""
+        by = this_process(version) | ({"member": member} if member else {})
+        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), by, products)
 
     def to_dict(self, product: PublishedProduct) -> dict[str, Any]:
         """Return the record as JSON, as it is kept beside `product`."""
@@ -139,7 +142,7 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
             raise TargetError("the product was published by a newer zsync", store.url(keys.head), "upgrade zsync")
         parts = tuple(Part.from_dict(part) for part in document["manifest"])
         return Head(str(document["publication"]), parts, found.etag, found.version)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TargetError(
             "the head cannot be read",
             store.url(keys.head),
@@ -171,7 +174,7 @@ def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tup
         raise ConfigError(
             "there is no such publication", f"{at} of {store.url(keys.prefix)}", "see its list"
         ) from error
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, StopIteration, RecursionError) as error:
         raise TargetError("the record of a publication cannot be read", store.url(keys.publication(at))) from error
 
 

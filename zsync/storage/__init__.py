@@ -1,6 +1,6 @@
 """Objects in, objects out, conditional writes: one seam, two transports."""
 
-from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
 from zsync.storage.opening import connect, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
@@ -13,6 +13,7 @@ __all__ = [
     "Fetched",
     "Headers",
     "ObjectStore",
+    "Over",
     "Pace",
     "Page",
     "RetryPolicy",

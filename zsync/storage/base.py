@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from zsync.errors import ObjectNotFoundError, PreconditionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -75,6 +77,22 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """What a write takes the place of, where that must not be lost.
+
+    Attributes
+    ----------
+    seen
+        Its ETag as it was seen; None where nothing was.
+    keep
+        The whole key that it is kept under; None where it is ours, and need not be kept.
+    """
+
+    seen: str | None
+    keep: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Objects of a listing, column by column: whole keys, sizes in bytes, ETags (None where the service has none)."""
 
@@ -121,11 +139,25 @@ class ObjectStore(Protocol):
     def head(self, key: str) -> Stored:
         """Ask for an object's ETag and version."""
 
-    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
-        """Write an object in one part, replacing what is there."""
+    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+        """Write an object in one part, replacing what is there.
 
-    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
-        """Write an object in parts of `part_size` bytes.
+        Parameters
+        ----------
+        over
+            What is there must be this, and is kept. Of a file system that holds up to the moment of the renaming; of an
+            object store it rests on a lease.
+
+        Raises
+        ------
+        PreconditionError
+            What is there is not as it was seen.
+        """
+
+    def put_parts(
+        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+    ) -> Stored:
+        """Write an object in parts of `part_size` bytes; `over` as for `put`.
 
         Nothing becomes visible, and nothing stays behind, if the iterable raises: the error comes through as it is.
         """
@@ -144,3 +176,35 @@ class ObjectStore(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; one that is absent already is no error."""
+
+    def discard(self, key: str, over: Over) -> None:
+        """Delete an object that must be as it was seen, and keep it under another key.
+
+        Raises
+        ------
+        PreconditionError
+            It is not as it was seen.
+        """
+
+
+def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
+    """Raise unless an object is as it was seen.
+
+    Raises
+    ------
+    PreconditionError
+        It is another one, or there is one where none was, or none any more.
+    """
+    try:
+        found = store.head(key).etag
+    except ObjectNotFoundError:
+        found = None
+    if found != over.seen:
+        raise PreconditionError("this changed since it was looked at", store.url(key), "look again")
+
+
+def keep_replaced(store: ObjectStore, key: str, over: Over) -> None:
+    """Copy what is about to be replaced or deleted to where it is kept; see `ObjectStore.put`."""
+    refuse_unless_seen(store, key, over)
+    if over.keep is not None:
+        store.copy(key, over.keep)

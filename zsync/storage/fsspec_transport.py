@@ -22,7 +22,17 @@ from zsync.errors import (
     ZsyncError,
 )
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.storage.base import (
+    Capabilities,
+    Fetched,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    keep_replaced,
+    refuse_unless_seen,
+)
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
@@ -130,21 +140,25 @@ class FsspecTransport(ObjectStore):
             self._fs.invalidate_cache(self._path(key))
             return _stored(self._fs.info(self._path(key)))
 
-    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
+    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
         with translated(self.url(key)):
             if self._renames:
-                return self._put_renamed(key, lambda path: self._fs.pipe_file(path, data))
+                return self._put_renamed(key, lambda path: self._fs.pipe_file(path, data), over)
+            if over is not None:
+                keep_replaced(self, key, over)
             answer = self._fs.pipe_file(self._path(key), data, **self._options(headers))
             stored = _stored(answer) if isinstance(answer, dict) else self.head(key)
             if self._capabilities.etag_is_md5 and stored.etag != hashlib.md5(data, usedforsecurity=False).hexdigest():
                 raise TransientError("the object did not arrive as it was sent", self.url(key), "try again")
             return stored
 
-    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+    def put_parts(
+        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+    ) -> Stored:
         """Write an object in parts."""
         if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
-            return self.put(key, b"".join(parts), headers)
+            return self.put(key, b"".join(parts), headers, over=over)
 
         def write(path: str, **options: Any) -> None:
             file = self._fs.open(path, "wb", block_size=part_size, **options)
@@ -163,24 +177,35 @@ class FsspecTransport(ObjectStore):
 
         with translated(self.url(key)):
             if self._renames:
-                return self._put_renamed(key, write)
+                return self._put_renamed(key, write, over)
+            if over is not None:
+                keep_replaced(self, key, over)
             write(self._path(key), **self._options(headers))
             return self.head(key)
 
-    def _put_renamed(self, key: str, write: Callable[[str], None]) -> Stored:
+    def _put_renamed(self, key: str, write: Callable[[str], None], over: Over | None = None) -> Stored:
         path = self._path(key)
-        beside = f"{path}.{uuid.uuid4().hex}.partial"
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        directory = path.rpartition("/")[0]
+        beside = f"{directory}/.{uuid.uuid4().hex}.partial"  # not longer for a name that is as long as may be
+        self._fs.makedirs(directory, exist_ok=True)
         try:
             write(beside)
             if self._root.scheme == "file":
                 _settle_on_disk(beside)
-            self._fs.mv(beside, path)
+            if over is not None:
+                self._keep(key, over)
+            self._rename(beside, path)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(beside)
             raise
         return self.head(key)
+
+    def _rename(self, old: str, new: str) -> None:
+        if self._root.scheme == "file":
+            os.replace(old, new)  # noqa: PTH105 - `mv` would move it into what is a directory, or a link to one
+        else:
+            self._fs.mv(old, new)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
@@ -204,6 +229,32 @@ class FsspecTransport(ObjectStore):
         for key in keys:
             with translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(key))
+
+    def discard(self, key: str, over: Over) -> None:
+        """Delete an object that must be as it was seen, and keep it."""
+        with translated(self.url(key)):
+            if self._root.scheme == "file":
+                self._keep(key, over)
+            else:
+                keep_replaced(self, key, over)
+            self._fs.rm_file(self._path(key))
+
+    def _keep(self, key: str, over: Over) -> None:
+        """Keep what is about to be replaced, as the file that it is: who is writing into it now writes into that."""
+        if self._root.scheme != "file":
+            keep_replaced(self, key, over)
+            return
+        refuse_unless_seen(self, key, over)
+        if over.keep is None:
+            return
+        path, kept = self._path(key), self._path(over.keep)
+        self._fs.makedirs(kept.rpartition("/")[0], exist_ok=True)
+        try:
+            os.link(path, kept)
+        except FileExistsError:  # it is kept already: the attempt before this one came so far
+            return
+        except OSError:  # another file system, or one without hard links
+            self._fs.cp_file(path, kept)
 
     def _options(self, headers: Headers) -> dict[str, Any]:
         if not self._capabilities.headers:

@@ -14,7 +14,7 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
 from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, keep_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,14 +90,20 @@ class ObstoreTransport(ObjectStore):
         with translated(self.url(key)):
             return _stored(obstore.head(self._store, key))
 
-    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
+    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
+        if over is not None:
+            keep_replaced(self, key, over)
         store = self._patient if len(data) > _LARGE else self._store
         with translated(self.url(key)):
             return _stored(obstore.put(store, key, data, use_multipart=False, **_options(headers)))
 
-    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+    def put_parts(
+        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+    ) -> Stored:
         """Write an object in parts."""
+        if over is not None:
+            keep_replaced(self, key, over)
         with translated(self.url(key)):
             return _stored(
                 obstore.put(
@@ -124,6 +130,11 @@ class ObstoreTransport(ObjectStore):
                 obstore.delete(self._store, list(keys))
             except BaseError as error:
                 raise (_refused_key(str(error), self.url) or error) from error
+
+    def discard(self, key: str, over: Over) -> None:
+        """Delete an object that must be as it was seen, and keep a copy."""
+        keep_replaced(self, key, over)
+        self.delete([key])
 
 
 def _whole(data: bytes, length: int, url: str) -> bytes:
@@ -204,7 +215,7 @@ def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
 
 
 def _without_answer(text: str, url: str) -> ZsyncError:
-    if (malformed := _first(r'Error parsing Path "([^"]*)"', text)) is not None:
+    if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return TargetError(message, url, "rename it; transport: fsspec tells every one")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url

@@ -16,7 +16,7 @@ from zsync.storage.pacing import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Page, Stored
+    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
 
 log = logging.getLogger(__name__)
 
@@ -131,14 +131,20 @@ class Retrying:
         """Ask for an object."""
         return self._again(functools.partial(self._store.head, key))
 
-    def put(self, key: str, data: bytes, headers: Headers) -> Stored:
-        """Write an object: the same bytes to the same key, so that doing it twice does no harm."""
-        return self._again(functools.partial(self._store.put, key, data, headers))
+    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+        """Write an object: the same bytes to the same key, so that doing it twice does no harm.
 
-    def put_parts(self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int) -> Stored:
+        With `over` the second time may find what the first one wrote, and raises `PreconditionError`: who has to keep
+        what was there looks again.
+        """
+        return self._again(functools.partial(self._store.put, key, data, headers, over=over))
+
+    def put_parts(
+        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+    ) -> Stored:
         """Write an object in parts; the caller, who owns the stream, tries again."""
         with self._pace.slot():
-            return self._store.put_parts(key, parts, headers, part_size)
+            return self._store.put_parts(key, parts, headers, part_size, over=over)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
@@ -152,6 +158,10 @@ class Retrying:
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects."""
         self._again(functools.partial(self._store.delete, keys))
+
+    def discard(self, key: str, over: Over) -> None:
+        """Delete an object, and keep it elsewhere."""
+        self._again(functools.partial(self._store.discard, key, over))
 
     def _again(self, action: Callable[[], T]) -> T:
         def paced() -> T:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
-    from zsync.storage import Headers, StoreSpec
+    from zsync.storage import Headers, Over, StoreSpec
 
 BATCH_OBJECTS = 64
 BATCH_BYTES = 64 * 2**20
@@ -30,6 +30,10 @@ class Send:
         What reads it; None if `content` is what is sent.
     digest
         What the plan knows of the content; None for an object that is hashed while it is sent.
+    over
+        What it takes the place of, where that is kept.
+    is_alone
+        Nothing else depends on it: if its file moves meanwhile, it is left out, and the others go on.
     """
 
     product: str
@@ -40,17 +44,28 @@ class Send:
     source: Reader | None = None
     content: bytes | None = field(default=None, repr=False)
     digest: str | None = None
+    over: Over | None = None
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """One object to be retired; `trash` is the whole key that it is copied to first, None for a plain delete."""
+    """One object to be retired.
+
+    Attributes
+    ----------
+    trash
+        The whole key that it is copied to first; None for a plain delete.
+    over
+        Given instead where it must be as it was seen.
+    """
 
     product: str
     key: str
     target: str
     size: int
     trash: str | None
+    over: Over | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +99,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a batch: receipts (none for retired objects), failures, and how much was done."""
+    """What came of a batch: receipts (none for retired objects), failures, how much was done, and what was left out."""
 
     receipts: tuple[Receipt, ...]
     failures: tuple[Failure, ...]
     objects: int
     bytes: int
+    left: tuple[tuple[str, str], ...] = ()  # product and key of files that moved
 
 
 def cut(store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: int) -> Iterator[Batch]:

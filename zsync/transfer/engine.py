@@ -11,6 +11,7 @@ from zsync.errors import ZsyncError
 from zsync.inventory.digest import Signature
 from zsync.storage import pace_of
 from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
+from zsync.transfer.keeping import Keeping
 from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Reason, Stage
 
@@ -44,6 +45,11 @@ class Destination:
         Id of the publication: the trash is kept by it.
     trashes
         Retired objects go to the trash; else they are deleted.
+    keeps
+        Keys, each with what is below it, of which what is replaced goes to the trash too, and only if it is as it was
+        when stock was taken.
+    leaves_moving
+        A file outside stores that changes meanwhile is left out; else it ends the work, as one in a store does.
     """
 
     store: StoreSpec
@@ -53,6 +59,8 @@ class Destination:
     state: StateKeys
     publication: str
     trashes: bool
+    keeps: frozenset[str] = frozenset()
+    leaves_moving: bool = False
 
 
 @dataclass(slots=True)
@@ -62,6 +70,7 @@ class _Collector:
     progress: Progress
     pace: Pace
     receipts: list[Receipt] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
 
     def _tell_pace(self) -> None:
         tell = getattr(self.progress, "pace", None)  # a user's own progress may not care
@@ -70,6 +79,7 @@ class _Collector:
 
     def __call__(self, outcome: Outcome) -> None:
         self.receipts += outcome.receipts
+        self.left += outcome.left
         self.progress.advance(outcome.objects, outcome.bytes)
         self._tell_pace()
         if outcome.failures:
@@ -85,7 +95,7 @@ def carry_out(
     receipts: list[Receipt],
     *,
     before_wave: Callable[[Wave], None] = lambda _wave: None,
-) -> None:
+) -> set[tuple[str, str]]:
     """Carry out a plan.
 
     A wave begins only when the one before it has succeeded whole, for all products; hence no ``root`` stage begins
@@ -108,20 +118,28 @@ def carry_out(
     before_wave
         Called before every wave; an error of its ends the work (a lost lease, promise P7).
 
+    Returns
+    -------
+    set
+        Product and key of the files that were left out (`Destination.leaves_moving`).
+
     Raises
     ------
     ZsyncError
         The first object that failed; no later wave has begun.
     """
+    left: set[tuple[str, str]] = set()
+    keeping = Keeping(plan, destinations)
     for stage, group in itertools.groupby(plan.waves(), key=lambda wave: wave.stage):
         waves = list(group)
         progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
         try:
             for wave in waves:
                 before_wave(wave)
-                _carry_out_wave(plan, wave, destinations, executor, progress, receipts)
+                left |= _carry_out_wave(plan, wave, destinations, executor, progress, receipts, keeping)
         finally:
             progress.end()
+    return left
 
 
 def _size(waves: list[Wave]) -> int:
@@ -135,7 +153,8 @@ def _carry_out_wave(
     executor: Executor,
     progress: Progress,
     receipts: list[Receipt],
-) -> None:
+    keeping: Keeping,
+) -> set[tuple[str, str]]:
     _tell(wave)
     work = retire_batch if wave.stage in _RETIRES else send_batch
     batches = [
@@ -143,7 +162,7 @@ def _carry_out_wave(
         for name, rows in _by_product(wave)
         for batch in cut(
             destinations[name].store,
-            (_item(row, destinations[name], plan) for row in rows),
+            (_item(row, destinations[name], plan, keeping) for row in rows),
             executor.workers,
             len(wave.table),
         )
@@ -154,9 +173,12 @@ def _carry_out_wave(
     finally:
         if wave.stage != Stage.FENCE:  # what a fence shows is neither the source's content nor what stays
             receipts += collector.receipts
-    if work is send_batch and len(collector.receipts) != len(wave.table):
+    keeping.take_note(wave, collector.receipts)
+    answered = len(collector.receipts) + len(collector.left)
+    if work is send_batch and answered != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
-        raise ZsyncError(f"{len(wave.table) - len(collector.receipts)} objects of stage {wave.stage} have no receipt")
+        raise ZsyncError(f"{len(wave.table) - answered} objects of stage {wave.stage} have no receipt")
+    return set(collector.left)
 
 
 def _tell(wave: Wave) -> None:
@@ -181,18 +203,21 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
     return plan.contents.get((row["product"], row["key"]))
 
 
-def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
+def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
     target = to.prefix + row["key"]
+    over = keeping.over(to, row["product"], row["key"])
     if row["stage"] in _RETIRES:
         # What is withdrawn comes back under the same key: nothing is lost with it.
         is_lost = row["reason"] != Reason.WITHDRAWN
         trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None
-        return Retire(row["product"], row["key"], target, row["size"] or 0, trash)
+        return Retire(row["product"], row["key"], target, row["size"] or 0, trash, over)
     content = _content(row, plan)
     stage = Stage.ROOT if row["stage"] == Stage.FENCE else row["stage"]
     headers = to.headers.headers(row["key"], row["role"], stage)
     if content is not None:
-        return Send(row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"])
+        return Send(
+            row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"], over=over
+        )
     return Send(
         row["product"],
         row["key"],
@@ -203,4 +228,6 @@ def _item(row: dict[str, Any], to: Destination, plan: Plan) -> Send | Retire:
             row["source_key"], Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
         ),
         digest=row["digest"],
+        over=over,
+        is_alone=to.leaves_moving and row["store"] is None and row["stage"] == Stage.DATA,
     )

@@ -54,19 +54,18 @@ class Threads:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        import dask.callbacks
         import dask.threaded
 
         def after(_key: Any, outcome: Any, _graph: Any, _state: Any, _worker: Any) -> None:
             done(outcome)
 
         graph = {f"batch-{number}": (work, batch) for number, batch in enumerate(batches)}
-        with (
-            ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool,
-            dask.callbacks.Callback(posttask=after),  # type: ignore[no-untyped-call]
-        ):
+        # Handed over, not registered: what is registered is called for every graph of the process, and another thread
+        # may be publishing something else.
+        callbacks = [(None, None, None, after, None)]
+        with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool:
             try:
-                dask.threaded.get(graph, list(graph), pool=pool)
+                dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

@@ -48,18 +48,23 @@ _budget = ByteBudget(IN_FLIGHT_BYTES)
 def send_batch(batch: Batch) -> Outcome:
     """Send the objects of a batch, one after the other, up to the first that fails."""
     receipts: list[Receipt] = []
+    left: list[tuple[str, str]] = []
     store = connect(batch.store)
     for item in cast("tuple[Send, ...]", batch.items):
         try:
             receipts.append(send(store, item))
         except ZsyncError as error:
-            return _outcome(receipts, Failure(item.product, item.key, error))
-    return _outcome(receipts, None)
+            if item.is_alone and isinstance(error, SourceChangedError):
+                left.append((item.product, item.key))
+                continue
+            return _outcome(receipts, left, Failure(item.product, item.key, error))
+    return _outcome(receipts, left, None)
 
 
-def _outcome(receipts: list[Receipt], failure: Failure | None) -> Outcome:
+def _outcome(receipts: list[Receipt], left: list[tuple[str, str]], failure: Failure | None) -> Outcome:
     failures = () if failure is None else (failure,)
-    return Outcome(tuple(receipts), failures, len(receipts), sum(receipt.size for receipt in receipts))
+    size = sum(receipt.size for receipt in receipts)
+    return Outcome(tuple(receipts), failures, len(receipts), size, tuple(left))
 
 
 def retire_batch(batch: Batch) -> Outcome:
@@ -69,11 +74,14 @@ def retire_batch(batch: Batch) -> Outcome:
     at = items[0]
     try:
         for at in items:
-            if at.trash is not None:
+            if at.over is not None:
+                store.discard(at.target, at.over)
+            elif at.trash is not None:
                 store.copy(at.target, at.trash)
-        for start in range(0, len(items), _DELETE_LIMIT):
-            at = items[start]
-            store.delete([item.target for item in items[start : start + _DELETE_LIMIT]])
+        left = [item for item in items if item.over is None]
+        for start in range(0, len(left), _DELETE_LIMIT):
+            at = left[start]
+            store.delete([item.target for item in left[start : start + _DELETE_LIMIT]])
     except ZsyncError as error:
         return Outcome((), (Failure(at.product, at.key, error),), 0, 0)
     return Outcome((), (), len(items), sum(item.size for item in items))
@@ -101,7 +109,7 @@ def _send_whole(store: ObjectStore, item: Send) -> tuple[str, Stored]:
     data = item.content if item.content is not None else b"".join(_blocks(item, max(item.size, 1)))
     digest = blake3(data).hexdigest()
     _check(item, digest)
-    return digest, store.put(item.target, data, item.headers)
+    return digest, store.put(item.target, data, item.headers, over=item.over)
 
 
 def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
@@ -120,7 +128,7 @@ def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
             _check(item, total.hexdigest())
 
         with _budget.hold(4 * part_size):
-            stored = store.put_parts(item.target, parts(), item.headers, part_size)
+            stored = store.put_parts(item.target, parts(), item.headers, part_size, over=item.over)
         return total.hexdigest(), stored
 
     return retry(attempt)

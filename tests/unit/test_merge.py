@@ -1,0 +1,210 @@
+"""Three-way merges as properties: what one side did is never taken for the other's, and never lost in the verdict."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zsync.cli.team import chosen_numbers
+from zsync.planning.merge import (
+    DOWNLOADS,
+    UPLOADS,
+    Content,
+    States,
+    Verdict,
+    clashes,
+    copy_name,
+    merge,
+    same,
+    unit_of,
+)
+
+KEYS = ("f", "g", "d/h", "s.zarr/.zgroup", "s.zarr/x/.zarray", "s.zarr/x/0", "s.zarr/x/1")
+contents = st.sampled_from([Content(1, digest, f"etag {digest}") for digest in "abc"])
+sides = st.dictionaries(st.sampled_from(KEYS), contents)
+OLD, NEW, OTHER = (Content(1, digest) for digest in "abc")
+
+
+def verdicts(**states):
+    return {change.unit: change.verdict for change in merge(States(**states))}
+
+
+@pytest.mark.parametrize(
+    ("base", "here", "there", "verdict"),
+    [
+        (None, NEW, None, Verdict.NEW_HERE),
+        (OLD, NEW, OLD, Verdict.MODIFIED_HERE),
+        (OLD, None, OLD, Verdict.DELETED_HERE),
+        (None, None, NEW, Verdict.NEW_THERE),
+        (OLD, OLD, NEW, Verdict.MODIFIED_THERE),
+        (OLD, OLD, None, Verdict.DELETED_THERE),
+        (None, NEW, OTHER, Verdict.CONFLICT),
+        (OLD, NEW, OTHER, Verdict.CONFLICT),
+        (OLD, NEW, None, Verdict.CONFLICT),
+        (OLD, None, NEW, Verdict.CONFLICT),
+        (None, NEW, NEW, Verdict.SAME),
+        (OLD, NEW, NEW, Verdict.SAME),
+        (OLD, None, None, Verdict.SAME),
+    ],
+)
+@pytest.mark.parametrize("key", ["a.txt", "s.zarr/x/0"])
+def test_every_pair_of_changes(base, here, there, verdict, key):
+    frame = {"s.zarr/.zgroup": OLD} if "zarr" in key else {}
+    found = merge(States(*(frame | ({key: side} if side else {}) for side in (base, here, there))))
+    expected = {
+        # A store that lost or got a chunk was modified.
+        Verdict.NEW_HERE: Verdict.MODIFIED_HERE, Verdict.DELETED_HERE: Verdict.MODIFIED_HERE,
+        Verdict.NEW_THERE: Verdict.MODIFIED_THERE, Verdict.DELETED_THERE: Verdict.MODIFIED_THERE,
+    }.get(verdict, verdict) if frame else verdict  # fmt: skip
+    assert [(change.unit, change.verdict) for change in found] == [("s.zarr" if frame else key, expected)]
+
+
+def test_nothing_to_say_of_what_both_still_agree_on():
+    assert merge(States({"f": OLD}, {"f": OLD}, {"f": OLD})) == []
+
+
+def test_two_who_edit_other_chunks_of_a_store_are_in_conflict():
+    base = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OLD}
+    changes = merge(States(base, base | {"s.zarr/0": NEW}, base | {"s.zarr/1": NEW}))
+    assert [(change.unit, change.verdict, change.is_store) for change in changes] == [("s.zarr", "conflict", True)]
+    assert (changes[0].here, changes[0].there) == ("modified", "modified")
+
+
+def test_what_is_unknown_is_never_the_same():
+    assert not same(Content(1, None, None), Content(1, "a", None))
+    assert not same(Content(1, "a", "x"), Content(1, "b", "x"))
+    assert same(Content(1, None, "x"), Content(1, "a", "x"))
+    assert not same(Content(2, None, "x"), Content(1, "a", "x"))
+    assert same(None, None)
+    assert not same(None, Content(0))
+
+
+def test_a_download_that_was_cut_off_is_no_change_of_ours():
+    base = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OLD}
+    half = base | {"s.zarr/0": NEW}
+    assert verdicts(base=base, here=half, there=base | {"s.zarr/0": NEW, "s.zarr/1": NEW}) == {
+        "s.zarr": Verdict.MODIFIED_THERE
+    }
+    # And when the others have gone on since, what was on its way is still known.
+    later = base | {"s.zarr/0": OTHER, "s.zarr/1": OTHER}
+    assert verdicts(base=base, here=half, there=later) == {"s.zarr": Verdict.CONFLICT}
+    coming = {"s.zarr/0": frozenset([NEW])}
+    assert verdicts(base=base, here=half, there=later, coming=coming) == {"s.zarr": Verdict.MODIFIED_THERE}
+
+
+def test_an_upload_that_was_cut_off_is_no_change_of_others():
+    base = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OLD}
+    mine = base | {"s.zarr/0": NEW, "s.zarr/1": NEW}
+    half = base | {"s.zarr/0": NEW}
+    torn = frozenset(["s.zarr/0"])
+    assert verdicts(base=base, here=mine, there=half, unrecorded=torn) == {"s.zarr": Verdict.MODIFIED_HERE}
+    # To whom it is not their own, it is a store that is not whole.
+    [change] = merge(States(base, base, half, unrecorded=torn))
+    assert change.verdict == Verdict.MODIFIED_THERE
+    assert change.is_unfinished
+    # And who went on since still knows what was on its way, also where they went back to what it was before.
+    going = {"s.zarr/0": frozenset([NEW])}
+    for here in (base | {"s.zarr/0": OTHER}, base):
+        [change] = merge(States(base, here, half, going=going, unrecorded=torn))
+        assert (change.verdict, change.is_unfinished) == (Verdict.MODIFIED_HERE, False)
+
+
+def test_a_store_that_nobody_recorded_is_whole_if_its_root_is_there():
+    there = {"s.zarr/x/.zarray": NEW, "s.zarr/x/0": NEW}
+    [change] = merge(States(there={**there, "s.zarr/.zgroup": NEW}, unrecorded=frozenset([*there, "s.zarr/.zgroup"])))
+    assert (change.unit, change.is_unfinished) == ("s.zarr", False)
+    whole = {"s.zarr/.zgroup": OLD}
+    [change] = merge(States(whole, whole, there, unrecorded=frozenset([*there, "s.zarr/.zgroup"])))
+    assert (change.unit, change.is_unfinished) == ("s.zarr", True)
+
+
+@given(base=sides, here=sides, there=sides)
+def test_every_key_is_in_one_unit_and_differences_are_told(base, here, there):
+    changes = merge(States(base, here, there))
+    told = [key for change in changes for key in change.keys]
+    assert len(told) == len(set(told))
+    differing = {key for key in KEYS if not same(here.get(key), there.get(key))}
+    assert differing <= {key for change in changes if change.verdict != Verdict.SAME for key in change.keys}
+    agreed = {key for change in changes if change.verdict == Verdict.SAME for key in change.keys}
+    assert agreed.isdisjoint(differing)
+
+
+@given(base=sides, here=sides, there=sides)
+def test_the_two_sides_are_treated_alike(base, here, there):
+    mirror = dict(zip([*UPLOADS, *DOWNLOADS], [*DOWNLOADS, *UPLOADS], strict=True))
+    one, other = merge(States(base, here, there)), merge(States(base, there, here))
+    swapped = [(change.unit, mirror.get(change.verdict, change.verdict)) for change in other]
+    assert [(change.unit, change.verdict) for change in one] == swapped
+    assert [(change.here, change.there) for change in one] == [(change.there, change.here) for change in other]
+
+
+@given(base=sides, here=sides, there=sides)
+def test_a_side_that_gives_way_holds_nothing_of_its_own(base, here, there):
+    for change in merge(States(base, here, there)):
+        giving = here if change.verdict in DOWNLOADS else there if change.verdict in UPLOADS else {}
+        taking = there if change.verdict in DOWNLOADS else here
+        for key in change.keys:
+            if giving.get(key) is not None:
+                assert any(same(giving[key], known.get(key)) for known in (base, taking))
+
+
+@given(base=sides, side=sides)
+def test_a_side_that_stayed_makes_no_conflict(base, side):
+    assert all(change.verdict in UPLOADS for change in merge(States(base, side, base)))
+    assert all(change.verdict in DOWNLOADS for change in merge(States(base, base, side)))
+
+
+@given(base=sides, here=sides, there=sides)
+def test_taking_a_side_comes_to_rest(base, here, there):
+    """Whatever is chosen for each unit: once it is done and in the base, there is nothing more to say."""
+    for wins in (here, there):
+        after = dict(base)
+        for change in merge(States(base, here, there)):
+            for key in change.keys:
+                after.pop(key, None)
+                if key in wins:
+                    after[key] = wins[key]
+        assert merge(States(after, after, after)) == []
+
+
+@given(base=sides, here=sides, there=sides, again=sides)
+def test_a_change_that_comes_up_again_is_known_by_its_fingerprint(base, here, there, again):
+    prints = {change.fingerprint: change for change in merge(States(base, here, there))}
+    for change in merge(States(base, here, again)):
+        if change.fingerprint in prints:
+            assert prints[change.fingerprint] == change
+            assert all(there.get(key) == again.get(key) for key in change.keys)
+
+
+def test_units():
+    assert unit_of("a/b", frozenset()) == "a/b"
+    assert unit_of("a/b/c", frozenset(["a"])) == "a"
+    assert unit_of("ab/c", frozenset(["a"])) == "ab/c"
+    assert unit_of("c", frozenset([""])) == ""
+
+
+def test_a_file_and_a_directory_of_one_name_clash():
+    assert clashes(["a"], ["a/b"]) == ["a/b"]
+    assert clashes(["a/b"], ["a"]) == ["a"]
+    assert clashes(["a/b"], ["a/c", "ab", "a/b"]) == []
+
+
+def test_copies_keep_their_ending_and_fit():
+    assert copy_name("x.tar.gz", "m", "t") == "x.tar.conflict-m-t.gz"
+    assert copy_name("s.zarr", "a/../b", "t") == "s.conflict-a-..-b-t.zarr"
+    name = copy_name("é" * 127 + ".x", "m", "t")
+    assert len(name.encode()) <= 255
+    assert name.endswith(".conflict-m-t.x")
+    assert copy_name("f", "m", "t", ["f.conflict-m-t", "f.conflict-m-t-2"]) == "f.conflict-m-t-3"
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("all", {1, 2, 3}), (" A ", {1, 2, 3}), ("none", set()), ("", set()), ("2", {2}), ("1,3", {1, 3}),
+        ("1-2, 3", {1, 2, 3}), ("3-1", None), ("0", None), ("4", None), ("1,,2", None), ("one", None), ("-1", None),
+    ],
+)  # fmt: skip
+def test_choices_by_number(text, chosen):
+    assert chosen_numbers(text, 3) == chosen

@@ -1,0 +1,167 @@
+"""`zsync sync` and `zsync reset`: folders of a team."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zsync.cli.base import app, door, storage_options
+from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
+from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.verbs.reset import Forgotten
+    from zsync.verbs.synced import Group, Shown, SyncResult
+
+TeamConfig = Annotated[
+    str | None, typer.Argument(help="Configuration; s3synchrony.json in the working directory if left out.")
+]
+_PREFERENCES = ("ask", "local", "remote", "both")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+
+
+@app.command()
+def sync(
+    config: TeamConfig = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take every change that is no conflict, without asking.")] = False,
+    prefer: Annotated[
+        str | None, typer.Option(help="What wins where both sides changed: ask, local, remote, or both (keeps a copy).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs, write nothing.")] = False,
+    member: Annotated[str | None, typer.Option(help="Who you are to the others; user@host if left out.")] = None,
+    allow_empty: AllowEmpty = None,
+    workers: Workers = None,
+    transport: Transport = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring a team's folder and its target to agree: upload, download, ask, and lose nothing."""
+    with door(as_json=as_json, verbose=verbose, quiet=quiet):
+        from zsync.verbs.sync import sync as run
+
+        if prefer is not None and prefer not in _PREFERENCES:
+            raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(_PREFERENCES)}")
+        options = {
+            "workers": workers, "transport": transport, "allow_empty": allow_empty,
+            "team": {"member": member} if member else None,
+            **storage_options(endpoint_url, region, profile),
+        }  # fmt: skip
+        result = run(
+            config,
+            yes=yes,
+            prefer=prefer,  # type: ignore[arg-type]
+            ask=_ask if sys.stdin.isatty() else None,
+            dry_run=dry_run,
+            progress=False if quiet else None,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+        _show(result, as_json=as_json)
+
+
+@app.command()
+def reset(
+    config: TeamConfig = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    trash: Annotated[bool, typer.Option("--trash", help="Remove what the trash holds as well, for good.")] = False,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Forget what a team's folder and its target know of each other; the data stays on both sides."""
+    with door(as_json=as_json, verbose=verbose):
+        from zsync.verbs.reset import reset as run
+
+        storage: dict[str, Any] = storage_options(endpoint_url, region, profile)
+        confirm = _confirm_reset if sys.stdin.isatty() else None
+        done = run(config, yes=yes, confirm=confirm, trash=trash, **storage)
+        if as_json:
+            typer.echo(json.dumps([item.to_dict() for item in done], indent=1))
+            return
+        for item in done:
+            typer.echo(f"forgot {item}")
+        if not done:
+            typer.echo("nothing was removed")
+
+
+def _confirm_reset(found: Forgotten) -> bool:
+    typer.echo(f"This forgets {found}.", err=True)
+    return bool(typer.prompt("Type 'reset' to confirm", default="", show_default=False, err=True) == "reset")
+
+
+def _show(result: SyncResult, *, as_json: bool) -> None:
+    from zsync.report.text import findings_text
+    from zsync.verbs.show_sync import sync_text
+
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    if result.findings:
+        typer.echo(findings_text(result.findings), err=True)
+    typer.echo(sync_text(result))
+
+
+def _ask(group: Group) -> list[str]:
+    """Ask about a group of changes in the terminal."""
+    from zsync.planning.merge import Verdict
+    from zsync.verbs.show_sync import group_text
+
+    typer.echo(group_text(group), err=True)
+    if group.verdict == Verdict.CONFLICT:
+        return _ask_each(group.changes)
+    while True:
+        text = typer.prompt("Which? all, none, or numbers like 1,3-5", default="none", err=True)
+        chosen = chosen_numbers(str(text), len(group.changes))
+        if chosen is not None:
+            return ["take" if number in chosen else "skip" for number in range(1, len(group.changes) + 1)]
+        typer.echo(f"{text!r} is none of that", err=True)
+
+
+def _ask_each(changes: Sequence[Shown]) -> list[str]:
+    answers = []
+    for item in changes:
+        options = {option[0]: option for option in item.options} | {option: option for option in item.options}
+        said = ", ".join(item.options)
+        while True:
+            text = str(typer.prompt(f"{item.name}: which is kept? {said}", default="skip", err=True)).strip().lower()
+            if text in options:
+                answers.append(options[text])
+                break
+            typer.echo(f"{text!r} is none of {said}", err=True)
+    return answers
+
+
+def chosen_numbers(text: str, count: int) -> set[int] | None:
+    """Return the numbers that somebody chose out of 1 to `count`; None if the text says no such thing.
+
+    Examples
+    --------
+    >>> chosen_numbers("1, 3-4", 5), chosen_numbers("all", 2), chosen_numbers("none", 2), chosen_numbers("7", 2)
+    ({1, 3, 4}, {1, 2}, set(), None)
+    """
+    text = text.strip().lower()
+    if text in ("a", "all", "y", "yes"):
+        return set(range(1, count + 1))
+    if text in ("", "n", "none", "no"):
+        return set()
+    chosen: set[int] = set()
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            return None
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= count:
+            return None
+        chosen |= set(range(first, last + 1))
+    return chosen

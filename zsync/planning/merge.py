@@ -1,0 +1,303 @@
+"""Merge two sides that once agreed: of every unit, what happened here, what happened there, and what that comes to.
+
+A unit is a Zarr store as a whole, or else one file: chunks of two writers never get into one store. Three states are
+compared: *base*, on which both sides last agreed, what is *here*, and what is *there*. A side has changes *of its own*
+in a unit if it holds anything that is explained neither by the base, nor by the other side, nor by what a merge that
+was cut off had begun to bring (`Pending`). So what was cut off goes on where it stopped, and is no conflict.
+
+Pure: the same states give the same changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from zsync.layout import lineage, store_prefixes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an object holds, as far as it is known.
+
+    Attributes
+    ----------
+    size
+        In bytes.
+    digest
+        BLAKE3 of the bytes; None if they were never read.
+    etag
+        The ETag that the remote side gave them, or would give them; None if that is not known.
+    """
+
+    size: int
+    digest: str | None = None
+    etag: str | None = None
+
+
+class Verdict(StrEnum):
+    """What a unit's states come to."""
+
+    SAME = "the same on both sides"
+    NEW_HERE = "new here"
+    MODIFIED_HERE = "modified here"
+    DELETED_HERE = "deleted here"
+    NEW_THERE = "new there"
+    MODIFIED_THERE = "modified there"
+    DELETED_THERE = "deleted there"
+    CONFLICT = "conflict"
+
+
+UPLOADS = (Verdict.NEW_HERE, Verdict.MODIFIED_HERE, Verdict.DELETED_HERE)
+DOWNLOADS = (Verdict.NEW_THERE, Verdict.MODIFIED_THERE, Verdict.DELETED_THERE)
+_HERE = {"new": Verdict.NEW_HERE, "modified": Verdict.MODIFIED_HERE, "deleted": Verdict.DELETED_HERE}
+_THERE = {"new": Verdict.NEW_THERE, "modified": Verdict.MODIFIED_THERE, "deleted": Verdict.DELETED_THERE}
+
+Side = dict[str, Content]
+Pending = dict[str, frozenset[Content | None]]  # what may be at a key without being anybody's change; None: nothing
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """What a merge is made of.
+
+    Attributes
+    ----------
+    base, here, there
+        Contents by key.
+    coming, going
+        What merges that were cut off had begun to bring here, and to send there.
+    unrecorded
+        Keys that are there, or are not, otherwise than the current publication says.
+    """
+
+    base: Side = field(default_factory=dict)
+    here: Side = field(default_factory=dict)
+    there: Side = field(default_factory=dict)
+    coming: Pending = field(default_factory=dict)
+    going: Pending = field(default_factory=dict)
+    unrecorded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One unit that is to be brought to agree, or does already.
+
+    Attributes
+    ----------
+    unit
+        Its place: the store's prefix, or the file's key.
+    is_store
+        It is a Zarr store.
+    verdict
+        What its states come to.
+    here, there
+        What happened on each side since the base: ``new``, ``modified``, ``deleted``, or empty.
+    keys
+        All keys that any side, or the base, has of it.
+    size_here, size_there
+        Of all its objects, in bytes.
+    is_unfinished
+        A store that is there otherwise than any publication left it: somebody's was cut off, or an outsider wrote into
+        it. It is not fit to be brought here.
+    is_recorded
+        The current publication tells of it as it is there.
+    fingerprint
+        Another one when anything of its states is another.
+    """
+
+    unit: str
+    is_store: bool
+    verdict: Verdict
+    here: str
+    there: str
+    keys: tuple[str, ...]
+    size_here: int
+    size_there: int
+    is_unfinished: bool
+    is_recorded: bool
+    fingerprint: str = field(repr=False)
+
+
+def merge(states: States) -> list[Change]:
+    """Return what has changed, unit by unit in the order of their places; also what is the same and not in the base.
+
+    Examples
+    --------
+    >>> old, new = Content(1, "a"), Content(1, "b")
+    >>> changes = merge(States(base={"f": old, "g": old}, here={"f": new, "g": old}, there={"f": old}))
+    >>> [(change.unit, str(change.verdict)) for change in changes]
+    [('f', 'modified here'), ('g', 'deleted there')]
+    """
+    everything = {*states.base, *states.here, *states.there}
+    stores = store_prefixes(everything)
+    units: defaultdict[str, list[str]] = defaultdict(list)
+    for key in sorted(everything):
+        units[unit_of(key, stores)].append(key)
+    judged = (_judge(states, unit, keys, is_store=unit in stores) for unit, keys in sorted(units.items()))
+    return [change for change in judged if change is not None]
+
+
+def unit_of(key: str, stores: frozenset[str]) -> str:
+    """Return the unit that a key belongs to, given the prefixes of all stores."""
+    directory, slash, _ = key.rpartition("/")
+    return next((above for above in lineage(directory if slash else "") if above in stores), key)
+
+
+def same(left: Content | None, right: Content | None) -> bool:
+    """Return whether two contents are known to be the same; what is not known never is."""
+    if left is None or right is None:
+        return left is right
+    if left.size != right.size:
+        return False
+    if left.digest is not None and right.digest is not None:
+        return left.digest == right.digest
+    return left.etag is not None and left.etag == right.etag
+
+
+def _judge(states: States, unit: str, keys: Sequence[str], *, is_store: bool) -> Change | None:
+    base, here, there = ({key: side[key] for key in keys if key in side} for side in _sides(states))
+    is_recorded = states.unrecorded.isdisjoint(keys)
+    if all(same(here.get(key), there.get(key)) for key in keys):
+        if is_recorded and all(same(base.get(key), there.get(key)) for key in keys):
+            return None
+        return _change(unit, keys, (base, here, there), Verdict.SAME, is_store=is_store, is_recorded=is_recorded)
+    of_here = _has_own(here, base, there, states.coming, keys)
+    of_there = _has_own(there, base, here, states.going, keys)
+    if of_here and of_there:
+        verdict = Verdict.CONFLICT
+    elif of_there or (not of_here and is_recorded):
+        verdict = _THERE[_happened(base, there, here)]
+    else:
+        verdict = _HERE[_happened(base, here, there)]
+    torn = is_store and not is_recorded and _is_torn(states, unit, keys) and verdict not in UPLOADS
+    return _change(
+        unit, keys, (base, here, there), verdict, is_store=is_store, is_recorded=is_recorded, is_unfinished=torn
+    )
+
+
+def _sides(states: States) -> tuple[Side, Side, Side]:
+    return states.base, states.here, states.there
+
+
+def _has_own(mine: Side, base: Side, other: Side, pending: Pending, keys: Iterable[str]) -> bool:
+    """Return whether a side holds anything of its own, see the module."""
+    return any(
+        not same(content, base.get(key))
+        and not same(content, other.get(key))
+        and not any(same(content, known) for known in pending.get(key, ()))
+        for key, content in ((key, mine.get(key)) for key in keys)
+    )
+
+
+def _happened(base: Side, side: Side, other: Side) -> str:
+    if not side:
+        return "deleted"
+    return "modified" if base or other else "new"
+
+
+def _is_torn(states: States, unit: str, keys: Sequence[str]) -> bool:
+    """Return whether a store there is other than any publication left it.
+
+    One that no publication knows anything of is whole if its root is there, which goes last.
+    """
+    there = [key for key in keys if key in states.there]
+    if not there:
+        return False  # all of it is gone, whoever took it away
+    if not states.unrecorded.issuperset(there):
+        return True
+    return unit not in store_prefixes(there)
+
+
+def _change(
+    unit: str,
+    keys: Sequence[str],
+    sides: tuple[Side, Side, Side],
+    verdict: Verdict,
+    *,
+    is_store: bool,
+    is_recorded: bool,
+    is_unfinished: bool = False,
+) -> Change:
+    base, here, there = sides
+    known = [(key, base.get(key), here.get(key), there.get(key)) for key in keys]
+    return Change(
+        unit=unit,
+        is_store=is_store,
+        verdict=verdict,
+        here=_said(base, here),
+        there=_said(base, there),
+        keys=tuple(keys),
+        size_here=sum(content.size for content in here.values()),
+        size_there=sum(content.size for content in there.values()),
+        is_unfinished=is_unfinished,
+        is_recorded=is_recorded,
+        fingerprint=hashlib.blake2b(repr((verdict, known)).encode(errors="surrogatepass"), digest_size=16).hexdigest(),
+    )
+
+
+def _said(base: Side, side: Side) -> str:
+    if side.keys() == base.keys() and all(same(side[key], base[key]) for key in side):
+        return ""
+    return _happened(base, side, {})
+
+
+def clashes(kept: Iterable[str], coming: Iterable[str]) -> list[str]:
+    """Return which coming keys cannot be files beside those that stay: one of two would be a directory to the other.
+
+    Examples
+    --------
+    >>> clashes(["a", "b/c"], ["a/x", "b", "d"])
+    ['a/x', 'b']
+    """
+    kept = set(kept)
+    above = {directory for key in kept for directory in lineage(key.rpartition("/")[0])}
+    return sorted(
+        key for key in set(coming) - kept if key in above or not kept.isdisjoint(lineage(key.rpartition("/")[0]))
+    )
+
+
+def copy_name(unit: str, member: str, stamp: str, taken: Iterable[str] = ()) -> str:
+    """Return the name of a conflict copy: of a file or of a store's directory, beside it and with its ending.
+
+    Parameters
+    ----------
+    unit
+        Place of what is copied.
+    member
+        Whose version it is.
+    stamp
+        When, as it is to be written in the name.
+    taken
+        Names that are not free.
+
+    Examples
+    --------
+    >>> copy_name("a/table.csv", "mary@x", "20261121T1000Z")
+    'a/table.conflict-mary-x-20261121T1000Z.csv'
+    >>> copy_name(".env", "m", "t", taken=[".env.conflict-m-t"])
+    '.env.conflict-m-t-2'
+    """
+    directory, slash, name = unit.rpartition("/")
+    stem, dot, ending = name.rpartition(".")
+    if not stem:
+        stem, dot, ending = name, "", ""
+    who = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in member)
+    taken = set(taken)
+    number = 1
+    while True:
+        more = f".conflict-{who}-{stamp}" + (f"-{number}" if number > 1 else "")
+        short = stem.encode()[: _LONGEST - len(f"{more}{dot}{ending}".encode())].decode(errors="ignore")
+        found = f"{directory}{slash}{short}{more}{dot}{ending}"
+        if found not in taken:
+            return found
+        number += 1
+
+
+_LONGEST = 255  # bytes of a name on the usual file systems

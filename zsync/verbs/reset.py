@@ -1,0 +1,172 @@
+"""Forget what a team's folder and its target know of each other: `zsync reset`. The data stays."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zsync import __version__
+from zsync.config import RunConfig
+from zsync.errors import ConfigError, TargetError
+from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.storage import connect
+from zsync.verbs.sync import folder_of, team_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from zsync.storage import ObjectStore
+    from zsync.verbs.team_folder import Folder
+
+_DELETE_LIMIT = 1000  # keys a request
+_TRASH = "trash"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What is forgotten of one folder, or is to be.
+
+    Attributes
+    ----------
+    path, url
+        The folder, and its target.
+    files, objects
+        Numbers of files of its state here, and of objects of its state there.
+    trash_files, trash_objects
+        Of those that hold what was deleted or replaced: they stay unless that was asked for.
+    removes_trash
+        It was.
+    """
+
+    path: str
+    url: str
+    files: int
+    objects: int
+    trash_files: int
+    trash_objects: int
+    removes_trash: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __str__(self) -> str:
+        state = f"the state of {self.path} ({self.files} files) and of {self.url} ({self.objects} objects)"
+        if not self.trash_files and not self.trash_objects:
+            return state
+        held = f"the trash ({self.trash_files} files here, {self.trash_objects} objects there)"
+        return f"{state}, and {held}" if self.removes_trash else f"{state}; {held} stays"
+
+
+def reset(
+    config: Any = None,
+    *,
+    yes: bool = False,
+    confirm: Callable[[Forgotten], bool] | None = None,
+    trash: bool = False,
+    **overrides: Any,
+) -> list[Forgotten]:
+    """Forget the state of a team's folder, here and in the target; the data stays on both sides.
+
+    The next synchronization then compares everything anew: what is the same agrees, what differs is a conflict. What
+    the trash holds stays, unless that is asked for.
+
+    Parameters
+    ----------
+    config
+        As for `zsync.sync`.
+    yes
+        Do it without asking.
+    confirm
+        Asked about each folder before anything is removed.
+    trash
+        Remove the trash as well, for good.
+    **overrides
+        Options of the configuration.
+
+    Returns
+    -------
+    list of Forgotten
+        What was forgotten; folders that were not confirmed are left out.
+
+    Raises
+    ------
+    ConfigError
+        There is neither `yes` nor `confirm`.
+    ConflictError
+        Somebody is at work.
+    """
+    if not yes and confirm is None:
+        raise ConfigError("to forget a folder's state needs a confirmation", "--yes", "give it, or use a terminal")
+    understood = RunConfig.from_any(team_config(config), **overrides)
+    done = []
+    for product in understood.resolve():
+        folder = folder_of(understood, product)
+        found = _found(folder, removes_trash=trash)
+        if yes or (confirm is not None and confirm(found)):
+            _forget(folder, removes_trash=trash)
+            done.append(found)
+    return done
+
+
+def _found(folder: Folder, *, removes_trash: bool) -> Forgotten:
+    state, _ = _local(folder, removes_trash=False)
+    everything, _ = _local(folder, removes_trash=True)
+    place = folder.there
+    keys = _remote(place.store, place.state.prefix)
+    held = [key for key in keys if key.startswith(f"{place.state.trashes}/")]
+    return Forgotten(
+        folder.root, place.url, len(state), len(keys) - len(held), len(everything) - len(state), len(held),
+        removes_trash,
+    )  # fmt: skip
+
+
+def _local(folder: Folder, *, removes_trash: bool) -> tuple[list[Path], Path]:
+    directory = folder.state_directory
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return [path for path in files if removes_trash or path.relative_to(directory).parts[0] != _TRASH], directory
+
+
+def _remote(store: ObjectStore, prefix: str) -> list[str]:
+    return [key for page in store.list(f"{prefix}/") for key in page.keys]
+
+
+def _forget(folder: Folder, *, removes_trash: bool) -> None:
+    from zsync.verbs.team_base import locked
+
+    place = folder.there
+    local = connect(folder.local)
+    lease = read_lease(place.store, place.state)
+    refuse_if_held(place.store, place.state, lease)
+    refuse_if_held(local, folder.local_state, read_lease(local, folder.local_state))
+    with locked(folder.state_directory, folder.root):
+        # With the lease in hand nobody publishes; it goes last, as whoever looks for it then finds nothing at all.
+        with Leases([(place.store, place.state, lease)], new_publication_id(), __version__):
+            kept = () if removes_trash else (f"{place.state.trashes}/",)
+            keys = [key for key in _remote(place.store, place.state.prefix) if not key.startswith(kept or "\0")]
+            keys = [place.state.head, *(key for key in keys if key not in (place.state.head, place.state.lease))]
+            for start in range(0, len(keys), _DELETE_LIMIT):
+                place.store.delete(keys[start : start + _DELETE_LIMIT])
+        place.store.delete([place.state.lease])
+        _forget_here(folder, removes_trash=removes_trash)
+
+
+def _forget_here(folder: Folder, *, removes_trash: bool) -> None:
+    files, directory = _local(folder, removes_trash=removes_trash)
+    try:
+        for path in files:
+            path.unlink()
+        if removes_trash:
+            shutil.rmtree(directory / _TRASH, ignore_errors=True)
+    except OSError as error:
+        raise TargetError(
+            f"the folder's state cannot be removed ({error.strerror})", str(directory), "check its permissions"
+        ) from error
+    for path in sorted(directory.rglob("*"), key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # what is in the trash keeps its directories
+            path.rmdir()
+    with suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,89 @@
+"""Whether there is room for what is to come to this machine: on the disk, inside the directory, under its names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zsync.errors import ConfigError, SourceError, TargetError
+from zsync.report.format import human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ACCENTS = "\u00e9", "e\u0301"  # one letter, and a letter with an accent to it
+
+
+def check_space(directory: str, needed: int) -> None:
+    """Raise if so many bytes do not fit.
+
+    Raises
+    ------
+    TargetError
+        They do not.
+    """
+    free = shutil.disk_usage(_existing(directory)).free
+    if needed > free:
+        raise TargetError(
+            f"there is not enough space: {human_bytes(needed)} are to come, {human_bytes(free)} are free",
+            directory,
+            "make space, or pull less with include and exclude",
+        )
+
+
+def check_links(directory: str, keys: Sequence[str]) -> None:
+    """Refuse to write through links that lead out of the directory.
+
+    Raises
+    ------
+    ConfigError
+        A key lies below such a link.
+    """
+    root = os.path.realpath(directory)
+    for parent in sorted({key.rpartition("/")[0] for key in keys}):
+        real = os.path.realpath(f"{directory}/{parent}") if parent else root
+        if real != root and not real.startswith(f"{root}/"):
+            raise ConfigError(
+                "a symbolic link leads out of the directory",
+                f"{directory}/{parent}",
+                "remove it, or exclude what is below",
+            )
+
+
+def check_names(directory: str, keys: Sequence[str]) -> None:
+    """Refuse names that the file system would take for one another: the last to come would be all that is there.
+
+    Raises
+    ------
+    SourceError
+        There are such keys.
+    """
+    from zsync.layout import look_alikes
+
+    if not look_alikes(keys, fold_case=True, normalise=True):
+        return
+    above = _existing(directory)
+    found = look_alikes(keys, fold_case=takes_for_one(above, "x", "X"), normalise=takes_for_one(above, *_ACCENTS))
+    if found:
+        raise SourceError(
+            f"these keys are one name on this file system: {', '.join(map(repr, found[0]))}",
+            directory,
+            "exclude all but one, or pull to another file system",
+        )
+
+
+def takes_for_one(directory: str, first: str, second: str) -> bool:
+    """Return whether a file system takes two names for one; tried out in a directory of our own, which goes again."""
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".zsync-names-") as own:
+        Path(own, first).touch()
+        return Path(own, second).exists()
+
+
+def _existing(directory: str) -> str:
+    above = Path(directory)
+    while not above.exists():
+        above = above.parent
+    return str(above)

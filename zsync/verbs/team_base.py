@@ -1,0 +1,211 @@
+"""The base: what a folder and its target last agreed on, kept in one file beside the folder.
+
+It is replaced in one step, and never tells of anything that the folder did not hold: a base that is older than the
+truth costs a question too many, one that is newer would cost somebody's edit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import ConflictError, TargetError
+from zsync.planning.merge import Content, Pending, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+FILE = "base.parquet"
+_LOCK = "sync.lock"
+_META = b"zsync"
+_BASE, _COMING, _GOING = "base", "coming", "going"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a folder and its target last agreed on.
+
+    Attributes
+    ----------
+    url
+        The target.
+    publication
+        The publication of it that was seen last; None if none was.
+    member
+        Who synchronized last.
+    contents
+        What both sides held, by key.
+    coming, going
+        What was on its way here, and there, when a synchronization was cut off.
+    exists
+        The folder was synchronized before.
+    """
+
+    url: str
+    publication: str | None = None
+    member: str = ""
+    contents: Side = field(default_factory=dict)
+    coming: Pending = field(default_factory=dict)
+    going: Pending = field(default_factory=dict)
+    exists: bool = False
+
+    def agreed(self, keys: Iterable[str], contents: Mapping[str, Content]) -> Base:
+        """Return the base once both sides agree on some keys: on their contents, or that there is none."""
+        keys = set(keys)
+        kept = {key: content for key, content in self.contents.items() if key not in keys}
+        kept |= {key: contents[key] for key in keys if key in contents}
+        coming, going = ({key: known for key, known in side.items() if key not in keys} for side in self._pending())
+        return replace(self, contents=kept, coming=coming, going=going)
+
+    def expecting(self, contents: Mapping[str, Content | None]) -> Base:
+        """Return the base once contents are on their way here; None stands for a deletion."""
+        return replace(self, coming=_with(self.coming, contents))
+
+    def sending(self, contents: Mapping[str, Content | None]) -> Base:
+        """Return the base once contents are on their way to the target."""
+        return replace(self, going=_with(self.going, contents))
+
+    def _pending(self) -> tuple[Pending, Pending]:
+        return self.coming, self.going
+
+
+def _with(pending: Pending, contents: Mapping[str, Content | None]) -> Pending:
+    more = {key: pending.get(key, frozenset()) | {content} for key, content in contents.items()}
+    return {**pending, **more}
+
+
+def read_base(directory: Path, url: str) -> Base:
+    """Return the base of a folder, or an empty one if it was never synchronized with this target.
+
+    Parameters
+    ----------
+    directory
+        The folder's state.
+    url
+        The target.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(directory / FILE).read()
+        about = json.loads(table.schema.metadata[_META])
+        if about["format"] > FORMAT:
+            raise TargetError("the folder was synchronized by a newer zsync", str(directory / FILE), "upgrade zsync")
+        rows = table.to_pylist()
+    except FileNotFoundError:
+        return Base(url)
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        log.warning("the base cannot be read, so all is compared anew: %s (%s)", directory / FILE, error)
+        return Base(url, exists=True)
+    if about["url"] != url:
+        log.info("this folder was synchronized with %s before; with %s for the first time", about["url"], url)
+        return Base(url)
+    contents = {row["key"]: _content(row) for row in rows if row["state"] == _BASE}
+    coming, going = (_pending_of(rows, state) for state in (_COMING, _GOING))
+    known = {key: content for key, content in contents.items() if content is not None}
+    return Base(url, about["publication"], about["member"], known, coming, going, exists=True)
+
+
+def _content(row: Mapping[str, Any]) -> Content | None:
+    return None if row["size"] is None else Content(row["size"], row["digest"], row["etag"])
+
+
+def _pending_of(rows: Iterable[Mapping[str, Any]], state: str) -> Pending:
+    found: Pending = {}
+    for row in rows:
+        if row["state"] == state:
+            found[row["key"]] = found.get(row["key"], frozenset()) | {_content(row)}
+    return found
+
+
+def write_base(directory: Path, base: Base) -> None:
+    """Put a base in the place of the one before, in one step and on disk.
+
+    Raises
+    ------
+    TargetError
+        It cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from zsync.tables import table_of
+
+    schema = pa.schema(
+        [("state", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("digest", pa.string()),
+         ("etag", pa.string())]
+    )  # fmt: skip
+    about = {
+        "format": FORMAT,
+        "url": base.url,
+        "publication": base.publication,
+        "member": base.member,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    rows = [_row(_BASE, key, content) for key, content in sorted(base.contents.items())]
+    for state, pending in ((_COMING, base.coming), (_GOING, base.going)):
+        rows += [_row(state, key, content) for key, known in sorted(pending.items()) for content in known]
+    table = table_of(rows, schema).replace_schema_metadata({_META: json.dumps(about).encode()})
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=directory, suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(directory / FILE)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise TargetError(
+            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+        ) from error
+
+
+def _row(state: str, key: str, content: Content | None) -> dict[str, Any]:
+    if content is None:
+        return {"state": state, "key": key}
+    return {"state": state, "key": key, "size": content.size, "digest": content.digest, "etag": content.etag}
+
+
+@contextmanager
+def locked(directory: Path, folder: str) -> Iterator[None]:
+    """Keep other synchronizations of the same folder on this machine out; the lock ends with the process.
+
+    Raises
+    ------
+    ConflictError
+        There is one.
+    TargetError
+        The folder's state cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / _LOCK).open("w")
+    except OSError as error:
+        raise TargetError(
+            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConflictError(
+                "this folder is being synchronized already", folder, "wait until that is done"
+            ) from error
+        yield

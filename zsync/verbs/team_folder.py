@@ -1,0 +1,128 @@
+"""A team's folder: where it is, what of it takes part, and its files as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zsync.errors import SourceError
+from zsync.inventory import Directory, Scan, Selection, scan
+from zsync.inventory.local import LEFTOVERS
+from zsync.publication import StateKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zsync.config import Location, ResolvedProduct
+    from zsync.inventory import Reader
+    from zsync.inventory.digest import Signature
+    from zsync.storage import StoreSpec
+    from zsync.verbs.places import Place
+
+IGNORE_FILE = ".S3/ignore_remote.txt"  # paths that a team of s3synchrony ignores, one a line
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A team's folder: its two places, and what of it takes part.
+
+    Attributes
+    ----------
+    product
+        The folder as a product; its patterns leave out what is ignored.
+    here
+        The folder.
+    local
+        How the folder is reached as a store.
+    there
+        The target.
+    member
+        Who we are to the others.
+    """
+
+    product: ResolvedProduct
+    here: Location
+    local: StoreSpec
+    there: Place
+    member: str
+    follow_symlinks: bool = False
+
+    @property
+    def root(self) -> str:
+        """The folder's absolute path."""
+        return self.product.root
+
+    @property
+    def local_state(self) -> StateKeys:
+        """Where the folder's state lies in `local`."""
+        return StateKeys.of(self.here)
+
+    @property
+    def state_directory(self) -> Path:
+        """The same as a path."""
+        return Path("/", self.local_state.prefix)
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Paths that the team ignores by a list in the folder."""
+        try:
+            lines = Path(self.root, IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return frozenset()
+        names = (line.strip().replace("\\", "/").removeprefix("./").strip("/") for line in lines)
+        return frozenset(name for name in names if name)
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Patterns of what takes no part on either side."""
+        return (*self.product.exclude, *LEFTOVERS)
+
+    def selection(self, within: frozenset[str] | None = None) -> Selection:
+        """Return what takes part, or of that what lies in some places."""
+        return Selection(self.product.include, self.exclude, within, self.ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A part of a folder as a source to publish; its digests are known from the look at it."""
+
+    folder: Folder
+    within: frozenset[str]
+    digests: Mapping[str, str] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return self.folder.root
+
+    @property
+    def is_local(self) -> bool:
+        """It is."""
+        return True
+
+    def look(self) -> Scan:
+        """Scan it."""
+        return scan_folder(self.folder, self.within)
+
+    def reader(self, key: str, signature: Signature) -> Reader:
+        """Return what reads one of its files."""
+        return Directory(self.folder.root, self.folder.product.name).reader(key, signature)
+
+
+def scan_folder(folder: Folder, within: frozenset[str] | None = None) -> Scan:
+    """Return the files of a folder that take part.
+
+    Raises
+    ------
+    SourceError
+        One of them cannot be a key, or cannot be read.
+    """
+    found = scan(folder.root, folder.product.name, follow_symlinks=folder.follow_symlinks)
+    selection = folder.selection(within)
+    for finding in found.findings:
+        if finding.level == "error" and selection.mask([finding.key])[0]:
+            raise SourceError(finding.message, f"{folder.root}/{finding.key}", "or ignore it: team.ignore")
+    chosen = selection.mask(found.keys)
+    rows = [row for row, taken in zip(zip(found.keys, found.signatures, strict=True), chosen, strict=True) if taken]
+    return Scan([key for key, _ in rows], [signature for _, signature in rows], ())

@@ -1,0 +1,216 @@
+"""Look at both sides of a team's folder: what is here, by content, and what is there, by listing and manifest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zsync.errors import SourceError
+from zsync.inventory import (
+    DigestCache,
+    Listing,
+    Scan,
+    Selection,
+    cache_directory,
+    digest_source,
+    directory_markers,
+    list_target,
+)
+from zsync.inventory.digest import Signature, Wanted
+from zsync.layout import local_findings
+from zsync.planning.merge import Content, Side, States
+from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
+from zsync.verbs.team_folder import scan_folder
+from zsync.words import PART_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from zsync.report.progress import Progress
+    from zsync.verbs.team_base import Base
+    from zsync.verbs.team_folder import Folder
+
+log = logging.getLogger(__name__)
+
+_MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+_ANY_MD5 = "0" * 32  # asks for the MD5 of the bytes, whatever it is
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Both sides as they were found.
+
+    Attributes
+    ----------
+    scan
+        The files here that take part.
+    table
+        The same as `zsync.tables.SOURCE`, with digests.
+    lease, head, listing
+        The target's; the lease was read first.
+    recorded
+        Keys that the current publication tells of.
+    states
+        What both sides hold.
+    """
+
+    scan: Scan
+    table: pa.Table
+    lease: LeaseState
+    head: Head
+    listing: Listing
+    recorded: frozenset[str]
+    states: States
+
+    def mtime_ns(self, keys: tuple[str, ...]) -> int:
+        """Return when any of some files here was written last, in nanoseconds since the epoch; 0 for none."""
+        wanted = set(keys)
+        found = zip(self.scan.keys, self.scan.signatures, strict=True)
+        return max((signature[1] for key, signature in found if key in wanted), default=0)
+
+
+def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) -> Look:
+    """Look at both sides at the same time.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    base
+        What both sides last agreed on.
+    progress
+        Told how far it is.
+    writes_cache
+        Keep the digests for the next time.
+
+    Raises
+    ------
+    SourceError
+        The folder cannot be read, or a key in the target cannot be a file.
+    SourceChangedError
+        A file changed while it was read.
+    TargetError
+        The target cannot be reached, or refuses.
+    """
+    progress.begin("survey", 1, 0)
+    try:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-look") as pool:
+            answer = pool.submit(_look_there, folder)
+            here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
+            lease, head, listing, recorded = answer.result()
+        there, known = _there(folder, listing, recorded, {*base.contents, *here.keys})
+    finally:
+        progress.end()
+    if unfit := local_findings(folder.product.name, there):
+        raise SourceError(unfit[0].message, f"{folder.there.url}/{unfit[0].key}", "see team.ignore")
+    table = _hashed(folder, here, there, progress, writes_cache=writes_cache)
+    rows = zip(*(table[name].to_pylist() for name in ("key", "size", "digest", "etag")), strict=True)
+    contents = {key: Content(size, digest, etag) for key, size, digest, etag in rows}
+    taking = folder.selection()
+    states = States(
+        base=_taken(taking, base.contents),
+        here=contents,
+        there=there,
+        coming=base.coming,
+        going=base.going,
+        unrecorded=known if head.publication is not None else frozenset(),
+    )
+    return Look(here, table, lease, head, listing, frozenset(recorded), states)
+
+
+def _taken(selection: Selection, contents: Side) -> Side:
+    mask = selection.mask(list(contents))
+    return {key: content for (key, content), taken in zip(contents.items(), mask, strict=True) if taken}
+
+
+def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
+    place = folder.there
+    # The lease first: only what is read after it is proved by taking it.
+    lease = read_lease(place.store, place.state)
+    head = read_head(place.store, place.state)
+    listing = list_target(place.store, place.location.path)
+    try:
+        table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
+    except ManifestLostError as error:
+        log.warning("the manifest is lost, so objects are compared by ETag: %s", error)
+        return lease, head, listing, {}
+    return lease, head, listing, contents_of(table)
+
+
+def contents_of(table: pa.Table) -> dict[str, Content]:
+    """Return what a manifest tells of, by key."""
+    columns = zip(*(table[name].to_pylist() for name in ("key", "size", "digest", "etag", "gone_s")), strict=True)
+    return {key: Content(size, digest, etag) for key, size, digest, etag, gone_s in columns if gone_s is None}
+
+
+def _there(
+    folder: Folder, listing: Listing, recorded: Mapping[str, Content], expected: set[str]
+) -> tuple[Side, frozenset[str]]:
+    """Return what is in the target, and which keys are otherwise than recorded; what stands for directories is not."""
+    taken = folder.selection().mask(listing.keys)
+    rows = [
+        row
+        for row, is_taken in zip(zip(listing.keys, listing.sizes, listing.etags, strict=True), taken, strict=True)
+        if is_taken
+    ]
+    suspects = [key for key, size, _ in rows if not size and key not in recorded and key not in expected]
+    markers = set(directory_markers(folder.there.store, folder.there.base, suspects))
+    there: Side = {}
+    for key, size, etag in rows:
+        if key in markers:
+            continue
+        known = recorded.get(key)
+        is_ours = known is not None and known.etag == etag and known.size == size
+        there[key] = known if is_ours and known is not None else Content(size, None, etag)
+    mask = folder.selection().mask(list(recorded))
+    missing = {key for key, is_taken in zip(recorded, mask, strict=True) if is_taken and key not in there}
+    return there, frozenset(missing | {key for key, content in there.items() if content != recorded.get(key)})
+
+
+def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writes_cache: bool) -> pa.Table:
+    """Return the files here with digests, and with ETags to be compared with those in the target."""
+    from zsync.tables import column
+
+    cache = DigestCache(folder.root)
+    table = cache.fill(here.table())
+    digests, etags = table["digest"].to_pylist(), table["etag"].to_pylist()
+    wanted = {}
+    for place, (key, signature) in enumerate(zip(here.keys, here.signatures, strict=True)):
+        asked = _asked(there.get(key), signature[0])
+        is_open = asked is not None and asked != _ANY_MD5 and _shape(etags[place]) != _shape(asked)
+        if digests[place] is None or is_open:
+            wanted[key] = place, Wanted(key, Signature(*signature), asked)
+    if not wanted:
+        return table
+    progress.begin("digest", len(wanted), sum(item.signature.size for _, item in wanted.values()))
+    try:
+        items = [item for _, item in wanted.values()]
+        hashed = digest_source(folder.root, items, workers=2 * (os.cpu_count() or 1), advance=progress.advance)
+    finally:
+        progress.end()
+    for item in hashed:
+        place = wanted[item.key][0]
+        digests[place], etags[place] = item.digest, item.etag
+    for name, values in (("digest", digests), ("etag", etags)):
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, table.schema.field(index), column(values, table.schema.field(index).type))
+    if writes_cache:
+        cache.keep(table)
+    return table
+
+
+def _asked(other: Content | None, size: int) -> str | None:
+    """Return the ETag that a file's bytes are to be compared with; its MD5 costs little while it is read anyway."""
+    if other is not None and other.digest is None and other.size == size and _MD5.fullmatch(other.etag or ""):
+        return other.etag
+    return _ANY_MD5 if size <= PART_SIZE else None
+
+
+def _shape(etag: str | None) -> str | None:
+    return None if etag is None else etag.partition("-")[2]
