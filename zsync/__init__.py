@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from zsync.verbs.pull import pull as pull
     from zsync.verbs.pulled import PullResult as PullResult
     from zsync.verbs.result import PublishResult as PublishResult
+    from zsync.verbs.sync import sync as sync
+    from zsync.verbs.synced import SyncResult as SyncResult
+    from zsync.verbs.watch import WatchResult as WatchResult
+    from zsync.verbs.watch import watch as watch
 
 __version__ = "0.1.0"
 
@@ -25,10 +29,14 @@ _HOMES = {
     "PullResult": "zsync.verbs.pulled",
     "PublishResult": "zsync.verbs.result",
     "RunConfig": "zsync.config",
+    "SyncResult": "zsync.verbs.synced",
+    "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
+    "sync": "zsync.verbs.sync",
+    "watch": "zsync.verbs.watch",
 }
 
 __all__ = [
@@ -36,11 +44,15 @@ __all__ = [
     "PublishResult",
     "PullResult",
     "RunConfig",
+    "SyncResult",
+    "WatchResult",
     "ZsyncError",
     "__version__",
     "plan",
     "publish",
     "pull",
+    "sync",
+    "watch",
 ]
 
 

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     FOREIGN_WRITE = "overwritten by others"  # the target no longer holds what was published
     UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
     HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
+    CLASS = "storage class"  # same bytes, but the target keeps them in another storage class than asked for
     FENCE = "common extent"  # shown while arrays shrink
     WITHDRAWN = "withdrawn meanwhile"  # metadata that readers must not find while an array is replaced
     GENERATED = "consolidated anew"  # consolidated metadata made by zsync
@@ -72,6 +73,7 @@ class Reason(StrEnum):
     )
     STALE = "stale chunk"  # readers cannot see it now, and would see it under the new metadata
     EXISTS = "exists already"  # and is not to be touched
+    MOVING = "changed meanwhile"  # a file that changed while it was to be sent; the next run takes it
     GRACE = "grace"  # gone from the source, but not for long enough
     NOT_SELECTED = "not selected"  # left out by only, include, exclude
     POLICY = "retire: keep"

@@ -47,13 +47,13 @@ class Failing:
             raise self.errors.pop(0)
         return "done"
 
-    def put(self, key, data, headers):
+    def put(self, key, data, headers, *, over=None):
         return Stored(self())
 
     def put_if(self, key, data, headers, etag):
         return Stored(self())
 
-    def put_parts(self, key, parts, headers, part_size):
+    def put_parts(self, key, parts, headers, part_size, *, over=None):
         return Stored(self())
 
 

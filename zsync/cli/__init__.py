@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 # In the order in which `zsync --help` shows them.
-from zsync.cli import publish, pull, config, lease, trash, server  # noqa: F401  isort: skip
+from zsync.cli import publish, pull, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
 from zsync.cli.base import app
 
 __all__ = ["app", "main"]

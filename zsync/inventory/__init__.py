@@ -2,7 +2,7 @@
 
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
-from zsync.inventory.local import Scan, scan
+from zsync.inventory.local import Scan, is_leftover, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, directory_markers, list_target
 from zsync.inventory.selection import Selection
@@ -19,6 +19,8 @@ __all__ = [
     "cache_directory",
     "digest_source",
     "directory_markers",
+    "is_leftover",
+    "is_unfinished_transfer",
     "list_target",
     "scan",
 ]

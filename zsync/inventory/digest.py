@@ -59,6 +59,7 @@ def digest_source(
     *,
     workers: int,
     advance: Callable[[int, int], None] = lambda _objects, _bytes: None,
+    skips_moving: bool = False,
 ) -> list[Hashed]:
     """Hash files in parallel.
 
@@ -72,6 +73,8 @@ def digest_source(
         Number of threads; hashing and reading release the interpreter lock.
     advance
         Called with numbers of objects and bytes as they are done.
+    skips_moving
+        Leave out files that are no longer as the scan saw them.
 
     Raises
     ------
@@ -84,12 +87,21 @@ def digest_source(
     slices = [wanted[i : i + step] for i in range(0, len(wanted), step)]
 
     def work(part: Sequence[Wanted]) -> list[Hashed]:
-        done = [hash_file(f"{root}/{item.key}", item) for item in part]
+        done = [_hashed(f"{root}/{item.key}", item, skips_moving=skips_moving) for item in part]
         advance(len(part), sum(item.signature.size for item in part))
-        return done
+        return [hashed for hashed in done if hashed is not None]
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-digest") as pool:
         return [hashed for part in pool.map(work, slices) for hashed in part]
+
+
+def _hashed(path: str, item: Wanted, *, skips_moving: bool) -> Hashed | None:
+    try:
+        return hash_file(path, item)
+    except SourceChangedError:
+        if not skips_moving:
+            raise
+        return None
 
 
 def hash_file(path: str, item: Wanted) -> Hashed:

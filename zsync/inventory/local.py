@@ -25,7 +25,9 @@ LEFTOVERS = (
 )  # fmt: skip
 _LEFTOVER = re.compile("|".join(fnmatch.translate(name) for name in LEFTOVERS))
 _UNFINISHED = ".partial"
+VANISHED = "vanished"  # code of the finding
 _SKEW_NS = 10 * 10**9  # nanoseconds that clocks may differ before it is worth a word
+_OUR_UNFINISHED = re.compile(r"(?:^|/)\.[0-9a-f]{32}\.partial$")  # as `zsync.storage` names what it has not renamed yet
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
 
 
@@ -79,6 +81,16 @@ class _Rows:
     specials: list[str] = field(default_factory=list)
 
 
+def is_leftover(key: str) -> bool:
+    """Return whether a key is what writers, editors and file systems leave behind, or lies in it."""
+    return any(_LEFTOVER.match(part) for part in key.split("/"))
+
+
+def is_unfinished_transfer(key: str) -> bool:
+    """Return whether a file is one that zsync began to write, and has not given its name yet."""
+    return _OUR_UNFINISHED.search(key) is not None
+
+
 def scan(root: str, product: str, *, follow_symlinks: bool = False) -> Scan:
     """Return every file below a directory.
 
@@ -119,6 +131,11 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
         directory, prefix, above = pending.pop()
         try:
             entries = list(os.scandir(directory))
+        except FileNotFoundError:
+            if not prefix:
+                raise SourceError("the source is not there any more", root, "is it mounted?") from None
+            rows.errors.append((VANISHED, prefix.rstrip("/"), "a directory went away while it was looked at"))
+            continue
         except OSError as error:
             raise SourceError(
                 f"a directory cannot be read ({error.strerror})", directory, "check its permissions"
@@ -161,6 +178,9 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         return
     try:
         status = entry.stat()
+    except FileNotFoundError:
+        rows.errors.append((VANISHED, key, "a file went away while it was looked at; is a writer still at work?"))
+        return
     except OSError as error:
         rows.errors.append(("unreadable", key, f"a file cannot be read ({error.strerror}); is a writer still at work?"))
         return

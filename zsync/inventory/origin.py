@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError
+from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
 from zsync.inventory.digest import BLOCK, Signature, read_blocks
 from zsync.inventory.local import Scan, scan
 from zsync.storage import connect
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from zsync.storage import StoreSpec
+
+_ATTEMPTS = 3  # to have an object as it is on record
 
 
 class Reader(Protocol):
@@ -108,6 +110,8 @@ class ObjectReader:
         The ETag that it has to have still.
     version
         The version to read; None for the current one.
+    digest
+        What its bytes must come to, if that is on record.
     """
 
     store: StoreSpec
@@ -115,11 +119,43 @@ class ObjectReader:
     size: int
     etag: str | None
     version: str | None = None
+    digest: str | None = None
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
-        """Yield its bytes, a range at a time."""
+        """Yield its bytes, a range at a time.
+
+        Raises
+        ------
+        TransientError
+            They are not what is on record, though the object is. What comes in one block is asked for again first.
+        """
+        if self.size <= block:
+            yield self._whole()
+            return
+        from blake3 import blake3
+
+        total = blake3()
         for start in range(0, self.size, block):
-            yield self.part(start, min(block, self.size - start))
+            data = self.part(start, min(block, self.size - start))
+            total.update(data)
+            yield data
+        if self.digest not in (None, total.hexdigest()):
+            raise self._damaged()
+
+    def _whole(self) -> bytes:
+        if self.digest is None:
+            return self.part(0, self.size)
+        from blake3 import blake3
+
+        for _ in range(_ATTEMPTS):
+            data = self.part(0, self.size)
+            if blake3(data).hexdigest() == self.digest:
+                return data
+        raise self._damaged()
+
+    def _damaged(self) -> TransientError:
+        url = connect(self.store).url(self.path)
+        return TransientError("an object did not arrive as it is on record", url, "pull again, or publish it anew")
 
     def part(self, start: int, length: int) -> bytes:
         """Return some of its bytes."""
@@ -172,7 +208,7 @@ class Objects:
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects."""
         etag, version = self.tags[key]
-        return ObjectReader(self.store, self.base + key, signature.size, etag, version)
+        return ObjectReader(self.store, self.base + key, signature.size, etag, version, self.digests.get(key))
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""

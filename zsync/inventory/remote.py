@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -38,6 +38,12 @@ class Listing:
     keys: list[str]
     sizes: list[int]
     etags: list[str | None]
+
+    def without(self, keys: Collection[str]) -> Listing:
+        """Return the listing without some keys."""
+        rows = zip(self.keys, self.sizes, self.etags, strict=True)
+        kept = [row for row in rows if row[0] not in keys]
+        return Listing(*(list(values) for values in zip(*kept, strict=True))) if kept else Listing([], [], [])
 
     def table(self) -> pa.Table:
         """Return the listing as `zsync.tables.TARGET`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ MAX_KEY_BYTES = 1024
 MAX_EXAMPLES = 5
 MAX_NAME_BYTES = 255  # of a name in a directory, on the usual file systems
 
+STATE = ".zsync"  # the directory that zsync keeps its records in
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
 _LEVELS = {"error": 0, "warning": 1, "info": 2}
 
@@ -78,11 +80,31 @@ def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
     ]
 
 
+def unfit_name(name: str) -> str | None:
+    """Return why a product's name cannot be that of a directory here; None if it can."""
+    return "it has a slash" if "/" in name else _unfit(name)
+
+
+def look_alikes(keys: Iterable[str], *, fold_case: bool, normalise: bool) -> list[tuple[str, ...]]:
+    """Return keys that are one to a file system that does not tell case, or composed and decomposed letters, apart.
+
+    Examples
+    --------
+    >>> look_alikes(["a/B", "a/b", "c"], fold_case=True, normalise=False)
+    [('a/B', 'a/b')]
+    """
+    alike: defaultdict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        seen = unicodedata.normalize("NFC", key) if normalise else key
+        alike[seen.casefold() if fold_case else seen].add(key)
+    return sorted(tuple(sorted(group)) for group in alike.values() if len(group) > 1)
+
+
 def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
     """Return an error for each key that cannot, or must not, become a path below a directory.
 
-    A key is any text: it may climb out of the directory, be no name for a file, or be a file where another key needs a
-    directory.
+    A key is any text: it may climb out of the directory, be no name for a file, be a file where another key needs a
+    directory, or lie where zsync keeps its own records.
     """
     names = set(keys)
     needed = {above for key in names for above in _directories(key)}
@@ -105,6 +127,8 @@ def _unfit(key: str) -> str | None:
         return "it has a part that leads elsewhere"
     if key.startswith("/") or not all(parts):
         return "it has an empty part"
+    if STATE in (part.casefold() for part in parts):
+        return "it lies where zsync keeps its records"
     if _NO_NAME.search(key):
         return "it holds a control character or a backslash"
     try:

@@ -122,6 +122,23 @@ def read_documents(product: str, keys: Iterable[str], raw: Mapping[str, bytes]) 
     return Documents(parsed, frozenset(fit), {d: frozenset(n) for d, n in names.items()}), findings
 
 
+def store_prefixes(keys: Iterable[str]) -> frozenset[str]:
+    """Return the directories of the stores that keys belong to, as the names of documents tell; "" is the root.
+
+    Examples
+    --------
+    >>> sorted(store_prefixes(["a.zarr/.zgroup", "a.zarr/t/.zarray", "b.txt", "c/zarr.json"]))
+    ['a.zarr', 'c']
+    """
+    parts = (key.rpartition("/") for key in keys)
+    directories = {directory for directory, _, name in parts if name in docs.NODE_NAMES}
+    return frozenset(
+        directory
+        for directory in directories
+        if not any(above in directories for above in lineage(directory) if above != directory)
+    )
+
+
 def find_nodes(documents: Documents) -> dict[str, Node]:
     """Return the nodes, by directory."""
     directories = {d for d, names in documents.names.items() if names & docs.NODE_NAMES}

@@ -6,6 +6,7 @@ from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecide
 from zsync.planning.fence import FenceWrite, fence_of
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.model import Plan, PlannedProduct, Wave
+from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
 from zsync.planning.safe import leave_existing
 from zsync.planning.withdraw import Withdrawal, withdraw
@@ -35,4 +36,5 @@ __all__ = [
     "split_arrays",
     "undecided",
     "withdraw",
+    "without_moving",
 ]

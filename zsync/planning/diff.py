@@ -22,7 +22,7 @@ from zsync.tables import NO_TEXT, PLAN, column, scalar
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
 _REPLACED_RANK = 10  # objects that replace others go after those that are new, in one burst
@@ -56,6 +56,8 @@ class Survey:
         `zsync.tables.MANIFEST` of the head's publication; empty if there is none.
     etag_is_md5
         The target's ETags may be compared with MD5s.
+    misplaced
+        Keys that the target keeps in another storage class than asked for.
     """
 
     source: pa.Table
@@ -67,6 +69,7 @@ class Survey:
     gone_selected: pa.Array
     manifest: pa.Table
     etag_is_md5: bool
+    misplaced: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +184,14 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
     )
     same = pc.and_(pc.or_(same_digest, same_etag), pc.invert(related["other_size"]))
     drifted = pc.and_(same_digest, _differs(survey.headers, related["headers"]))
+    misplaced = pc.and_(same, pc.is_in(source["key"], value_set=column(list(survey.misplaced), pa.string())))
     generated = pc.is_in(source["key"], value_set=column(list(survey.generated), pa.string()))
     unknown = pc.and_(pc.invert(related["comparable"]), pc.invert(pc.or_(related["pristine"], related["other_size"])))
     reason = pc.case_when(
         pc.make_struct(
             pc.invert(related["in_target"]),
             drifted,
+            misplaced,
             same,
             generated,
             pc.and_(related["in_manifest"], pc.invert(related["pristine"])),
@@ -197,6 +202,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             for word in (
                 Reason.NEW,
                 Reason.HEADERS,
+                Reason.CLASS,
                 Reason.SAME,
                 Reason.GENERATED,
                 Reason.FOREIGN_WRITE,

@@ -4,6 +4,7 @@ from zsync.publication.conditional import ignored_conditions
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
+from zsync.publication.prune import prune
 from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head, read_parts
 from zsync.publication.state import StateKeys, new_publication_id
 
@@ -20,6 +21,7 @@ __all__ = [
     "commit",
     "ignored_conditions",
     "new_publication_id",
+    "prune",
     "read_head",
     "read_lease",
     "read_parts",

@@ -107,7 +107,7 @@ def read_lease(store: ObjectStore, keys: StateKeys) -> LeaseState:
         if by:
             _ = now() < dt.datetime.fromisoformat(document["expires"])  # a TypeError if it has no time zone
         state = LeaseState(found.etag, by, document["since"], document["expires"], str(document["publication"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TargetError("the lease cannot be read", store.url(keys.lease), "delete it if nobody publishes") from error
     if is_newer:
         raise TargetError("the lease was written by a newer zsync", store.url(keys.lease), "upgrade zsync")

@@ -155,7 +155,7 @@ def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> 
         _remember(cache, part.digest, data)
     try:
         return _completed(pq.ParquetFile(pa.BufferReader(data)).read()).select(MANIFEST.names).cast(MANIFEST)
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError) as error:  # an OSError: pages that cannot be decompressed
         raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} cannot be read ({error})") from error
 
 

@@ -51,6 +51,11 @@ class StateKeys:
         return f"{self.prefix}/manifests/{digest}.parquet"
 
     @property
+    def pending(self) -> str:
+        """What a pull into a directory is about to put there."""
+        return f"{self.prefix}/pending"
+
+    @property
     def trashes(self) -> str:
         """Where retired objects go, by publication."""
         return f"{self.prefix}/trash"

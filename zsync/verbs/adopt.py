@@ -32,7 +32,10 @@ def adopted(item: Surveyed, *, everything: bool) -> Surveyed:
     recorded = survey.manifest.take(pc.index_in(survey.source["key"], survey.manifest["key"]))
     unknown = pc.and_(
         pc.fill_null(pc.equal(here["size"], survey.source["size"]), scalar(False)),
-        pc.invert(pc.fill_null(pc.equal(here["etag"], recorded["etag"]), scalar(False))),
+        pc.or_(
+            pc.invert(pc.fill_null(pc.equal(here["etag"], recorded["etag"]), scalar(False))),
+            pc.is_null(survey.source["digest"]),  # what is there is known, but not to be what is here
+        ),
     )
     if not everything:
         unknown = pc.and_(unknown, pc.is_valid(survey.objects["store"]))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.errors import TargetError
+from zsync.errors import SourceChangedError, TargetError
 from zsync.inventory import cache_directory
-from zsync.planning import manifest_of
+from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import abort_uploads, connect, unfinished_uploads
 from zsync.transfer import Destination, carry_out, executor_for
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import refuse_if_changed
 from zsync.verbs.survey import remember_receipts
-from zsync.words import PART_SIZE, Action, Finding, Stage
+from zsync.words import PART_SIZE, Action, Finding, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +35,21 @@ _AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT, Stage.RETIRE)
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What came of carrying out a plan: the id of the publication, and what was noticed on the way."""
+    """What came of carrying out a plan.
+
+    Attributes
+    ----------
+    publication
+        Its id.
+    findings
+        What was noticed on the way.
+    plan
+        The plan, without files that were left out because they moved.
+    """
 
     publication: str
     findings: tuple[Finding, ...]
+    plan: Plan
 
 
 def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Progress) -> Carried:
@@ -74,24 +85,32 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
             reached.append(wave.stage)
 
         try:
-            carry_out(plan, destinations, executor, progress, receipts, before_wave=before_wave)
+            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=before_wave)
             leases.prove()
-            _commit(items, plan, publication, receipts)
-        except BaseException:
-            log.warning("stopped: %s", _what_readers_see(plan, reached))
+            if left:
+                recorded = {item.name: item.survey.manifest for item in items}
+                plan = replace(plan, table=without_moving(plan.table, left, recorded))
+            _commit(items, plan, publication, receipts, config.team.member)
+        except BaseException as error:
+            # Who takes every store for itself leaves out what moves, and tries again.
+            is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", _what_readers_see(plan, reached))
             raise
         finally:
             _remember(items, receipts)
-    return Carried(publication, (*swept, *_shortcomings(plan, leases.ignored)))
+    return Carried(publication, (*swept, *_shortcomings(plan, leases.ignored)), plan)
 
 
 def _sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:
     """Abort multipart uploads that earlier runs left unfinished: they cost money, and no listing shows them.
 
-    Nobody else publishes while we hold the lease; only objects that are ours to send in parts are touched.
+    Nobody else publishes while we hold the lease; only objects that are ours to send in parts are touched. What is
+    unfinished on a file system was seen before the lease was taken, when nobody held it.
     """
     findings = []
     for item in items:
+        prefix = f"{item.stock.product.location.path}/"
+        connect(item.stock.spec).delete([prefix + key for key in item.stock.unfinished])
         large, to_send = _large(plan, item.name)
         if not large or not (took_over or to_send):
             continue
@@ -155,6 +174,11 @@ def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
             remember_receipts(item, mine)
 
 
+def _sends_indexes(plan: Plan, product: str) -> bool:
+    """Whether files are to be sent that name others, which must be there then."""
+    return str(Role.INDEX) in plan.rows(Action.SEND, product)["role"].to_pylist()
+
+
 def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
     planned = next(product for product in plan.products if product.name == item.name)
     path = item.stock.product.location.path
@@ -167,14 +191,18 @@ def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
         publication=publication,
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
         trashes=planned.retire in ("trash", "keep"),
+        keeps=item.stock.keeps,
+        leaves_moving=item.stock.by_unit and not _sends_indexes(plan, item.name),
     )
 
 
-def _commit(items: Sequence[Surveyed], plan: Plan, publication_id: str, receipts: Sequence[Receipt]) -> None:
+def _commit(
+    items: Sequence[Surveyed], plan: Plan, publication_id: str, receipts: Sequence[Receipt], member: str | None
+) -> None:
     """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions."""
     answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
     shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in items)
-    record = Publication.now(publication_id, shares, __version__)
+    record = Publication.now(publication_id, shares, __version__, member)
     for item, share in zip(items, shares, strict=True):
         commit(connect(item.stock.spec), item.stock.state, item.stock.head, record, share)
 

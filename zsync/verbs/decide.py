@@ -24,6 +24,7 @@ from zsync.planning import (
     withdraw,
 )
 from zsync.verbs.changes import array_changes
+from zsync.verbs.fitness import leave_out, roots_of
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action
 
@@ -40,6 +41,32 @@ def surveyed(config: RunConfig, stock: Sequence[Stock], progress: Progress, *, w
     """Return the products with everything that their plan is made of, digests included."""
     workers = 2 * (os.cpu_count() or 1)
     return [with_digests(item, workers, progress, writes_cache=writes_cache) for item in survey(config, stock)]
+
+
+def planned(
+    config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool
+) -> tuple[list[Surveyed], Plan]:
+    """Return the products with everything that their plan is made of, and the plan.
+
+    Where every store is for itself (`Stock.by_unit`), those that the plan finds fault with are left out of it.
+    """
+    while True:
+        items = surveyed(config, stock, progress, writes_cache=writes_cache)
+        plan = decide(config, items)
+        stock = [_without_faults(item, plan) for item in items]
+        if all(now is item.stock for now, item in zip(stock, items, strict=True)):
+            return items, plan
+
+
+def _without_faults(item: Surveyed, plan: Plan) -> Stock:
+    roots = roots_of(item.stock, item.kind)
+    faults = [
+        finding
+        for finding in plan.findings
+        # That too much would go is said of the product as a whole, and is no store's fault.
+        if finding.level == "error" and finding.product == item.name and finding.code != "max-delete"
+    ]
+    return leave_out(item.stock, roots, faults) if item.stock.by_unit and faults else item.stock
 
 
 def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:

@@ -77,7 +77,8 @@ class Memo:
             found = [
                 item.product.name, item.product.root, item.product.kind, item.product.location.url, item.head.etag,
                 item.head.publication, item.scan.keys, item.scan.signatures, listed,
-                None if item.within is None else sorted(item.within), sorted(item.without),
+                None if item.within is None else sorted(item.within), sorted(item.without), sorted(item.misplaced),
+                item.by_unit,
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()

@@ -12,6 +12,7 @@ from zsync.verbs.memo import Memo
 from zsync.verbs.result import PublishResult, known, result_of
 from zsync.verbs.settle import wait_until_settled
 from zsync.verbs.stock import take_stock
+from zsync.verbs.telling import and_tell
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
@@ -79,26 +80,50 @@ def publish(
     dry_run = dry_run or config.dry_run
     if config.nothing_to_do is not None:
         return PublishResult("unchanged", None, (), (), time.monotonic() - started, None, config.nothing_to_do)
-    products = config.resolve()
-    watcher = progress_for(progress)
 
+    def work() -> PublishResult:
+        return _publish(config, progress_for(progress), started, dry_run=dry_run)
+
+    return work() if dry_run else and_tell(config, work)
+
+
+def _publish(config: RunConfig, watcher: Progress, started: float, *, dry_run: bool) -> PublishResult:
+    products = config.resolve()
     if not dry_run:
         wait_until_settled(config, products)
     taken_ns = time.time_ns()
     stock = take_stock(config, products, watcher, publishes=not dry_run)
+    return publish_stock(config, stock, watcher, started, taken_ns=taken_ns, dry_run=dry_run)
+
+
+def publish_stock(
+    config: RunConfig, stock: list[Stock], watcher: Progress, started: float, *, taken_ns: int, dry_run: bool = False
+) -> PublishResult:
+    """Publish what stock was taken of: what follows step 2 of the protocol.
+
+    Parameters
+    ----------
+    taken_ns
+        When taking stock began, in nanoseconds since the epoch.
+
+    Raises
+    ------
+    ZsyncError
+        As for `publish`.
+    """
     memo = Memo(config, stock)
     if not dry_run and (remembered := memo.recall()) is not None:
         return known(remembered, started)
 
-    from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
+    from zsync.verbs.decide import is_on_record, planned, refuse_errors
 
-    items = surveyed(config, stock, watcher, writes_cache=not dry_run)
-    plan = decide(config, items)
+    items, plan = planned(config, stock, watcher, writes_cache=not dry_run)
     if dry_run:
         return result_of("planned", _newest(stock), plan, started)
     refuse_errors(plan)
+    left_out = tuple(finding for item in items for finding in item.stock.left_out)
     if plan.is_empty and is_on_record(plan, items):
-        result = result_of("unchanged", _newest(stock), plan, started)
+        result = result_of("unchanged", _newest(stock), plan, started, left_out)
         if not plan.waits:
             memo.keep(result.to_dict(), taken_ns)
         return result
@@ -106,7 +131,7 @@ def publish(
     from zsync.verbs.carry import carry
 
     carried = carry(config, items, plan, watcher)
-    return result_of("published", carried.publication, plan, started, carried.findings)
+    return result_of("published", carried.publication, carried.plan, started, (*carried.findings, *left_out))
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:

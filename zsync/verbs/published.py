@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError
+from zsync.errors import ConfigError, TargetError
 from zsync.inventory import Objects, Scan, cache_directory, list_target
-from zsync.publication import manifest, read_parts
+from zsync.publication import ManifestLostError, manifest, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from zsync.publication import Part
     from zsync.verbs.places import Place
 
+_MOST_BYTES = 2**60
 _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
-def published(place: Place, name: str, at: str | None) -> tuple[Objects, str | None]:
+def published(place: Place, name: str, at: str | None, *, as_listed: bool = False) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
     Parameters
@@ -29,13 +30,15 @@ def published(place: Place, name: str, at: str | None) -> tuple[Objects, str | N
         The product's name.
     at
         Id of a publication; None: the current one.
+    as_listed
+        Go by a listing in any case: what others wrote counts as well.
 
     Raises
     ------
     ConfigError
         There is nothing, or no such publication.
     """
-    parts, publication = read_parts(place.store, place.state, at)
+    parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
         listing = list_target(place.store, place.location.path)
         if not listing.keys:
@@ -53,15 +56,30 @@ def published(place: Place, name: str, at: str | None) -> tuple[Objects, str | N
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
-    table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
     columns = ("key", "size", "etag", "version", "digest", "gone_s")
-    rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
+    try:
+        table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
+        rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
+    except (ManifestLostError, ValueError) as error:  # a ValueError: text that is not UTF-8
+        raise TargetError(
+            f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
+        ) from error
+    _check_rows(place, rows)
     # The current publication is read without versions: whoever may read a bucket may not always read its versions.
     return [
         (key, size, etag, None if is_current or version == "null" else version, digest)
         for key, size, etag, version, digest, gone_s in rows
         if gone_s is None
     ]
+
+
+def _check_rows(place: Place, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Refuse what no publication comes to: a manifest is only what somebody wrote."""
+    keys = {row[0] for row in rows}
+    sizes = [row[1] for row in rows]
+    sound = None not in keys and len(keys) == len(rows) and None not in sizes
+    if not sound or any(size < 0 for size in sizes) or sum(sizes) > _MOST_BYTES:
+        raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
 
 
 def _signature(row: _Row) -> tuple[int, int, int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import Location, Publish, ResolvedProduct, RunConfig, find
-from zsync.errors import ConfigError, TargetError
-from zsync.inventory import Objects, list_target
+from zsync.errors import ConfigError, SourceError
+from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_target
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
-from zsync.report.format import human_bytes
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.verbs.places import Place, places_or_prefix
 from zsync.verbs.published import published
+from zsync.verbs.room import check_links, check_names, check_space
 from zsync.verbs.stock import Stock
+from zsync.verbs.telling import and_tell
 from zsync.words import Action
 
 if TYPE_CHECKING:
@@ -129,24 +129,58 @@ def pull(  # noqa: PLR0913 - a user names what applies
     >>> zsync.pull("s3://bucket/products/oco3_pre_qf.zarr", "data")  # doctest: +SKIP
     """
     started = time.monotonic()
-    config, wanted = _resolve(config_or_url, dest, overrides)
+    config, is_url = _configuration(config_or_url, overrides)
+    dry_run = dry_run or config.dry_run
     if exclude_downloads is None:
         exclude_downloads = config.pull.exclude_downloads
     if force_overwrite is None:
         force_overwrite = config.pull.force_overwrite
     for note in config.notes:
         log.info("note: %s", note)
-    _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
     patterns = _patterns(subset, include), (*exclude, *(DOWNLOADS if exclude_downloads else ()))
-    watcher = progress_for(progress)
+
+    def work() -> PullResult:
+        wanted = _wanted(config, dest, is_url=is_url)
+        _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
+        watcher = progress_for(progress)
+        local = _as_publish(config)
+        stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
+        if not force_overwrite:
+            stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
+        with ExitStack() as parts:
+            if select or variables:
+                stock = [
+                    (_part_of(found, parts, select or {}, variables, dry_run=dry_run), id_) for found, id_ in stock
+                ]
+            return _carry_out(local, wanted, stock, watcher, started, everything=force_overwrite, dry_run=dry_run)
+
+    return work() if dry_run else and_tell(config, work)
+
+
+def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
+    """Bring what the targets of a configuration really hold, whoever wrote it; what is replaced here goes to the trash.
+
+    Files that are only here stay.
+
+    Raises
+    ------
+    ZsyncError
+        As for `pull`.
+    """
+    started = time.monotonic()
     local = _as_publish(config)
-    stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
-    if not force_overwrite:
-        stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
-    with ExitStack() as parts:
-        if select or variables:
-            stock = [(_part_of(found, parts, select or {}, variables, dry_run=dry_run), id_) for found, id_ in stock]
-        return _carry_out(local, wanted, stock, watcher, started, everything=force_overwrite, dry_run=dry_run)
+
+    def work() -> PullResult:
+        wanted = _wanted(config, None, is_url=False)
+        products = config.resolve()
+        stock = [
+            _take(local, item, (product.include, product.exclude), None, publishes=True, as_listed=True)
+            for item, product in zip(wanted, products, strict=True)
+        ]
+        stock = [(replace(found, keeps=frozenset({""})), publication) for found, publication in stock]
+        return _carry_out(local, wanted, stock, progress, started, everything=True, dry_run=False)
+
+    return and_tell(config, work)
 
 
 def _part_of(
@@ -178,6 +212,7 @@ def _carry_out(
     from zsync.verbs.adopt import adopted
     from zsync.verbs.carry import carry
     from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
+    from zsync.verbs.pending import forget, note
     from zsync.verbs.pulled import PullResult, pulled_product
 
     items = surveyed(local, [found for found, _ in stock], watcher, writes_cache=not dry_run)
@@ -192,31 +227,40 @@ def _carry_out(
         return result("planned")
     refuse_errors(plan)
     _check_room(plan, wanted)
-    if plan.is_empty and is_on_record(plan, items):
-        return result("unchanged")
-    carry(local, items, plan, watcher)
-    return result("pulled")
+    is_done = plan.is_empty and is_on_record(plan, items)
+    if not is_done:
+        for item in items:
+            note(item, plan)
+        carry(local, items, plan, watcher)
+    for item in items:
+        forget(item)
+    return result("unchanged" if is_done else "pulled")
 
 
-def _resolve(where: Any, dest: Any, overrides: dict[str, Any]) -> tuple[RunConfig, list[_Wanted]]:
-    """Return the configuration, and what is to be pulled where."""
+def _configuration(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, bool]:
+    """Return the configuration, and whether it is no more than a URL."""
     if isinstance(where, str | os.PathLike) and "://" in os.fspath(where):
-        config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
-        return config, _from_target(config, Path(dest or "."))
+        return RunConfig.from_any({"target": os.fspath(where)}, **overrides), True
     if where is None and not any(name in os.environ for name in ("LOCAL_ROOT", "RC_FILE_OVERRIDE")):
         where = find()
         log.info("reading the configuration from %s", where)
-    config = RunConfig.from_any(where, **overrides)
+    return RunConfig.from_any(where, **overrides), False
+
+
+def _wanted(config: RunConfig, dest: Any, *, is_url: bool) -> list[_Wanted]:
+    """Return what is to be pulled where."""
+    if is_url:
+        return _from_target(config, Path(dest or "."))
     _check_root(config)
     dest = dest if dest is not None else config.pull.dest
     if config.source is None and not config.products:
-        return config, _from_target(config, Path(dest or "."))
+        return _from_target(config, Path(dest or "."))
     wanted = []
     for product in config.resolve():
         base = Path(product.root) if dest is None else _directory(Path(dest)) / product.location.name
         spec = spec_for(product.location, config.storage, config.publish.transport)
         wanted.append(_Wanted(Place(product.location, spec, StateKeys.of(product.location)), str(base)))
-    return config, wanted
+    return wanted
 
 
 def _from_target(config: RunConfig, dest: Path) -> list[_Wanted]:
@@ -228,7 +272,22 @@ def _from_target(config: RunConfig, dest: Path) -> list[_Wanted]:
     # `pull .../a.zarr here/a.zarr` means that directory, not one of the same name in it.
     alone = len(places) == 1 and base.name == places[0].location.name
     wanted = [_Wanted(place, str(base if alone else base / _name(place))) for place in places]
-    return [item for item in wanted if not config.only or item.name in config.only]
+    wanted = [item for item in wanted if not config.only or item.name in config.only]
+    _check_product_names(wanted)
+    return wanted
+
+
+def _check_product_names(wanted: Sequence[_Wanted]) -> None:
+    """Refuse names that must not become those of directories: they come from the bucket."""
+    from zsync.layout import unfit_name
+
+    for item in wanted:
+        if reason := unfit_name(item.name):
+            raise SourceError(
+                f"this product cannot be a directory here: {reason}",
+                ascii(item.place.url)[1:-1],
+                "pull others by `only`",
+            )
 
 
 def _directory(path: Path) -> Path:
@@ -274,9 +333,12 @@ def _take(
     at: str | None,
     *,
     publishes: bool,
+    as_listed: bool = False,
 ) -> tuple[Stock, str | None]:
     """Take stock of one product: what is published, and what is here."""
-    origin, publication = published(wanted.place, wanted.name, at)
+    from zsync.verbs.pending import recognised
+
+    origin, publication = published(wanted.place, wanted.name, at, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)
@@ -285,39 +347,22 @@ def _take(
         refuse_if_held(store, state, lease)
     product = ResolvedProduct(wanted.name, origin.name, None, location, tuple(patterns[0]), tuple(patterns[1]))
     listing = list_target(store, location.path)
-    return (
-        Stock(product, spec, state, lease, read_head(store, state), listing, origin, origin.seen, only_ours=True),
-        publication,
-    )
+    # What a scan would not see is not there, unless it is what is published.
+    leftovers = {key for key in listing.keys if is_leftover(key)}.difference(origin.seen.keys)
+    head, listing = read_head(store, state), listing.without(leftovers)
+    found = Stock(
+        product, spec, state, lease, head, listing, origin, origin.seen,
+        only_ours=True, unfinished=tuple(filter(is_unfinished_transfer, leftovers)),
+        recognised=recognised(store, state, head, listing, wanted.directory),
+    )  # fmt: skip
+    return found, publication
 
 
 def _check_room(plan: Plan, wanted: Sequence[_Wanted]) -> None:
+    above = os.path.commonpath([os.path.dirname(item.directory) for item in wanted])
+    check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
     for item in wanted:
-        _check_space(item.directory, plan.bytes(Action.SEND, item.name))
-        _check_links(item.directory, plan.rows(Action.SEND, item.name)["key"].to_pylist())
-
-
-def _check_space(directory: str, needed: int) -> None:
-    above = Path(directory)
-    while not above.exists():
-        above = above.parent
-    free = shutil.disk_usage(above).free
-    if needed > free:
-        raise TargetError(
-            f"there is not enough space: {human_bytes(needed)} are to come, {human_bytes(free)} are free",
-            directory,
-            "make space, or pull less with include and exclude",
-        )
-
-
-def _check_links(directory: str, keys: Sequence[str]) -> None:
-    """Refuse to write through links that lead out of the directory."""
-    root = os.path.realpath(directory)
-    for parent in sorted({key.rpartition("/")[0] for key in keys}):
-        real = os.path.realpath(f"{directory}/{parent}") if parent else root
-        if real != root and not real.startswith(f"{root}/"):
-            raise ConfigError(
-                "a symbolic link leads out of the directory",
-                f"{directory}/{parent}",
-                "remove it, or exclude what is below",
-            )
+        check_space(item.directory, plan.bytes(Action.SEND, item.name))
+        sent, retired = (plan.rows(action, item.name)["key"].to_pylist() for action in (Action.SEND, Action.RETIRE))
+        check_links(item.directory, [*sent, *retired])
+        check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])

@@ -88,5 +88,9 @@ def _first_change(item: Surveyed, now: Scan) -> str | None:
     if before == after:
         return None
     differing = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if item.stock.by_unit:  # a file by itself is read as it was planned, or left out
+        from zsync.layout import unit_of
+
+        differing = [key for key in differing if unit_of(key, item.layout.stores) in item.layout.stores]
     selected = item.selection.mask(differing)
     return next((key for key, chosen in zip(differing, selected, strict=True) if chosen), None)

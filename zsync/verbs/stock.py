@@ -15,8 +15,11 @@ from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease
 from zsync.storage import StoreSpec, connect, spec_for
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.report.progress import Progress
+    from zsync.words import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,22 @@ class Stock:
     within, without
         Keys that this run is about, and keys that it is not about, each with what is below it; besides the patterns of
         the product (`zsync.inventory.Selection`).
+    keeps
+        Keys, each with what is below it, of which what is replaced goes to the trash as well, and only if it is as it
+        is in `listing`.
+    as_is
+        The target is to hold just what the source holds: no consolidated metadata is made.
+    by_unit
+        Every store, and every file outside stores, is for itself: what is unfit is left out, and what moves is left for
+        the next run, and the others go on (`zsync.verbs.fitness`).
+    left_out
+        What is unfit, and why; it is part of `without`.
+    misplaced
+        Keys that the target keeps in another storage class than asked for.
+    unfinished
+        Files of the target that a run which died began to write; nobody sees them, and they go.
+    recognised
+        What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
     listing
         Its target; None where the manifest is trusted instead.
     head
@@ -54,6 +73,13 @@ class Stock:
     leaves_existing: bool = False
     within: frozenset[str] | None = None
     without: frozenset[str] = frozenset()
+    keeps: frozenset[str] = frozenset()
+    as_is: bool = False
+    by_unit: bool = False
+    left_out: tuple[Finding, ...] = ()
+    misplaced: frozenset[str] = frozenset()
+    unfinished: tuple[str, ...] = ()
+    recognised: pa.Table | None = None
 
 
 def take_stock(

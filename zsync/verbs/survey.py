@@ -31,6 +31,7 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
+from zsync.verbs.fitness import fit_part
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
         A source is empty, or unfit to publish.
     """
     local = [_inspect(config, item) for item in stock]  # before anything more is asked over the network
-    return [_survey(config, item, mine) for item, mine in zip(stock, local, strict=True)]
+    return [_survey(config, mine) for mine in local]
 
 
-def _survey(config: RunConfig, stock: Stock, local: _Local) -> Surveyed:
+def _survey(config: RunConfig, local: _Local) -> Surveyed:
+    stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
@@ -112,10 +114,18 @@ def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
 
 def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
     try:
-        return manifests.read(connect(stock.spec), stock.state, stock.head.parts, cache_directory() / "manifests"), ()
+        found = manifests.read(connect(stock.spec), stock.state, stock.head.parts, cache_directory() / "manifests")
+        return _with_recognised(found, stock.recognised), ()
     except ManifestLostError as error:
         message = f"the manifest is lost, so objects are compared by ETag: {error}"
         return MANIFEST.empty_table(), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:
+    if recognised is None or not len(recognised):
+        return manifest
+    others = manifest.filter(pc.invert(pc.is_in(manifest["key"], recognised["key"].combine_chunks())))
+    return pa.concat_tables([others, recognised])
 
 
 def _target(stock: Stock, manifest: pa.Table, *, lost: bool) -> pa.Table:
@@ -139,6 +149,7 @@ def _without_markers(stock: Stock, target: pa.Table, local: _Local) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class _Local:
+    stock: Stock
     source: pa.Table
     layout: Layout
     documents: Mapping[str, bytes]
@@ -149,19 +160,22 @@ class _Local:
 def _inspect(config: RunConfig, stock: Stock) -> _Local:
     """Inspect the source: metadata parses, chunks lie in their grids, nothing is torn."""
     product, scan = stock.product, stock.scan
-    _refuse(scan.findings)
+    if not stock.by_unit:
+        _refuse(scan.findings)
     if not scan.keys and not config.publish.allow_empty:
         raise SourceError(
             "the source is empty",
             product.root,
             "is it mounted? To retire all that was published, set allow_empty: true",
         )
-    kind = _kind_of(product, scan.keys)
-    keys, sizes, source = scan.keys, [signature[0] for signature in scan.signatures], scan.table()
-    documents = read_documents(stock.origin, kind, scan.keys, scan.signatures)
-    layout = describe(kind, product.name, keys, documents, sizes)
-    if not stock.origin.is_local:
-        _refuse(tuple(local_findings(product.name, keys)))
+    kind = kind_of(product, scan.keys)
+    if stock.by_unit:
+        fit = fit_part(stock, kind)
+        stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
+    else:
+        documents = read_documents(stock.origin, kind, scan.keys, scan.signatures)
+        layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
+    keys, source = scan.keys, scan.table()
     selection = Selection(product.include, product.exclude, stock.within, stock.without)
     if not selection.is_everything:
         mask = selection.mask(keys)
@@ -174,6 +188,8 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
         mask = with_groups_above(layout, mask)
         source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
         documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
+    if not stock.origin.is_local:
+        _refuse(tuple(local_findings(product.name, source["key"].to_pylist())))
     _refuse(layout.findings)
     if "" in layout.stores and not product.location.path:
         raise ConfigError(
@@ -182,7 +198,7 @@ def _inspect(config: RunConfig, stock: Stock) -> _Local:
             "give it a prefix, like s3://bucket/name.zarr",
         )
     source, layout = _without_foreign(config, product, source, layout)
-    return _Local(source, layout, documents, selection, (*scan.findings, *layout.findings))
+    return _Local(stock, source, layout, documents, selection, (*scan.findings, *layout.findings))
 
 
 def _without_foreign(
@@ -200,7 +216,7 @@ def _without_foreign(
     return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
 
 
-def _kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
+def kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
     """Return the product's kind: the one that was given, or the one that its files tell."""
     if product.kind is not None:
         return Kind(product.kind)
@@ -258,7 +274,7 @@ def _relate(
         for prefix, documents in extra.items()
         for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
     ]
-    generated = _consolidate(local.layout, extra)
+    generated = {} if stock.as_is else _consolidate(local.layout, extra)
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
@@ -274,6 +290,7 @@ def _relate(
         gone_selected=gone["selected"],
         manifest=manifest,
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
+        misplaced=stock.misplaced,
     )
     return related, unfit
 
@@ -375,7 +392,9 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             )
         ]
         try:
-            hashed = digest_source(origin.name, wanted, workers=workers, advance=progress.advance)
+            hashed = digest_source(
+                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit
+            )
         finally:
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))

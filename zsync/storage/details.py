@@ -1,0 +1,117 @@
+"""What only S3's own listing tells of objects: their storage class, and when they were written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import TargetError
+from zsync.storage.base import Headers
+from zsync.storage.opening import connect, open_s3fs, pace_of
+from zsync.storage.retrying import retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zsync.storage.spec import StoreSpec
+
+_MOMENTS = ("mtime", "LastModified", "modified", "created")  # what file systems of fsspec call it
+_USUAL = "STANDARD"  # what a service means that names no class
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """One object.
+
+    Attributes
+    ----------
+    key
+        Whole key in the bucket.
+    storage_class
+        Empty where there is no such thing.
+    modified
+        When it was written, by the service's clock.
+    """
+
+    key: str
+    size: int
+    etag: str | None
+    storage_class: str
+    modified: dt.datetime
+
+
+def list_details(spec: StoreSpec, prefix: str) -> Iterator[Details]:
+    """Yield every object below a prefix, which is empty or ends in ``/``.
+
+    Raises
+    ------
+    TargetError
+        The target refuses, or cannot be reached.
+    """
+    return _listed(spec, prefix) if spec.location.scheme == "s3" else _found(spec, prefix)
+
+
+def keeps_classes(spec: StoreSpec, key: str, storage_class: str) -> bool:
+    """Return whether a service keeps objects in the class that they are written with: it is tried out.
+
+    Parameters
+    ----------
+    key
+        Whole key of an object that is written for this and deleted again; its name is made unique.
+    """
+    store, trial = connect(spec), f"{key}-{secrets.token_hex(4)}"
+    store.put(trial, b"", Headers(storage_class=storage_class))
+    try:
+        return any(found.storage_class == storage_class for found in list_details(spec, trial))
+    finally:
+        store.delete([trial])
+
+
+def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
+    after: dict[str, str] = {}
+    while True:
+        page = _page(spec, prefix, after)
+        for found in page.get("Contents", []):
+            yield Details(
+                found["Key"],
+                found["Size"],
+                found["ETag"].strip('"') if found.get("ETag") else None,
+                found.get("StorageClass") or _USUAL,
+                found["LastModified"],
+            )
+        if not page.get("IsTruncated"):
+            return
+        after = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _page(spec: StoreSpec, prefix: str, after: dict[str, str]) -> dict[str, Any]:
+    from zsync.storage.fsspec_transport import translated
+
+    def ask() -> dict[str, Any]:
+        with pace_of(spec).slot(), translated(spec.location.child(prefix).url if prefix else spec.location.url):
+            answer: dict[str, Any] = open_s3fs(spec).call_s3(
+                "list_objects_v2", Bucket=spec.location.bucket, Prefix=prefix, **after
+            )
+            return answer
+
+    return retry(ask)
+
+
+def _found(spec: StoreSpec, prefix: str) -> Iterator[Details]:
+    """Yield what a file system tells; most know a time, by one name or another."""
+    import fsspec
+
+    from zsync.storage.fsspec_transport import translated
+
+    place = spec.location.child(prefix.rstrip("/"))
+    with translated(place.url):
+        fs = fsspec.filesystem(spec.location.scheme)
+        base = f"{spec.location.bucket}/"
+        for name, info in fs.find(f"{base}{prefix}".rstrip("/") or "/", detail=True).items():
+            moment = next((info[word] for word in _MOMENTS if word in info), None)
+            if moment is None:
+                raise TargetError("this target does not tell when objects were written", place.url)
+            when = moment if isinstance(moment, dt.datetime) else dt.datetime.fromtimestamp(moment, dt.UTC)
+            yield Details(str(name).removeprefix(base).lstrip("/"), info["size"], None, "", when)

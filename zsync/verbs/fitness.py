@@ -1,0 +1,121 @@
+"""Sources in which every store, and every file outside stores, is for itself: what is unfit stops no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from zsync.errors import SourceChangedError, SourceError
+from zsync.inventory import Scan, Selection
+from zsync.inventory.digest import Signature
+from zsync.inventory.local import VANISHED
+from zsync.layout import describe, is_metadata, local_findings, store_roots, unit_of
+from zsync.words import Finding, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zsync.layout import Layout
+    from zsync.verbs.stock import Stock
+
+_NO_STORE = "no-store"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The part of a source that is fit to publish.
+
+    Attributes
+    ----------
+    stock
+        The stock, with what is unfit among what it is without.
+    scan
+        What is left of its scan.
+    """
+
+    stock: Stock
+    scan: Scan
+    documents: Mapping[str, bytes]
+    layout: Layout
+
+
+def fit_part(stock: Stock, kind: Kind) -> Fit:
+    """Return the part of a source that is fit to publish, and what is not, with the reason.
+
+    Stores are left out whole. What this run is without already is not looked at: its writer is at work.
+    """
+    roots = roots_of(stock, kind)
+    gone = {unit_of(finding.key, roots) for finding in stock.scan.findings if finding.code == VANISHED}
+    others = [finding for finding in stock.scan.findings if finding.code != VANISHED]
+    stock = leave_out(replace(stock, without=stock.without | gone), roots, _of_interest(stock, others))
+    stock, documents = _documents(stock, kind, roots)
+    while True:
+        scan = _part(stock)
+        keys, sizes = scan.keys, [signature[0] for signature in scan.signatures]
+        documents = {key: documents[key] for key in keys if key in documents}
+        layout = describe(kind, stock.product.name, keys, documents, sizes)
+        findings = layout.findings if stock.origin.is_local else (*layout.findings, *local_findings("", keys))
+        errors = [*_of_interest(stock, findings), *_no_store(stock, kind, findings)]
+        if not errors:
+            fine = tuple(finding for finding in layout.findings if finding.level != "error")
+            return Fit(stock, scan, documents, replace(layout, findings=fine))
+        stock = leave_out(stock, roots, errors)
+
+
+def roots_of(stock: Stock, kind: Kind | None = None) -> frozenset[str]:
+    """Return the stores in a source; what is no product of Zarr has none, whatever its files are called."""
+    kind = kind or (None if stock.product.kind is None else Kind(stock.product.kind))
+    return store_roots(stock.scan.keys) if kind in (None, Kind.ZARR) else frozenset()
+
+
+def leave_out(stock: Stock, roots: frozenset[str], findings: Iterable[Finding]) -> Stock:
+    """Return the stock without what findings are about."""
+    found = tuple(findings)
+    units = {unit_of(finding.key, roots) if finding.key else "" for finding in found}
+    return replace(stock, without=stock.without | units, left_out=(*stock.left_out, *found))
+
+
+def _of_interest(stock: Stock, findings: Iterable[Finding]) -> list[Finding]:
+    """Return the errors that are about what the user's patterns select."""
+    # That no store is left among files of which some are left out says nothing.
+    errors = [finding for finding in findings if finding.level == "error" and finding.code != _NO_STORE]
+    selection = Selection(stock.product.include, stock.product.exclude, stock.within, stock.without)
+    chosen = selection.mask([finding.key for finding in errors])
+    return [finding for finding, is_in in zip(errors, chosen, strict=True) if is_in]
+
+
+def _no_store(stock: Stock, kind: Kind, findings: Iterable[Finding]) -> list[Finding]:
+    """Return that there is no store yet where there is to be one: then chunks are not to go up as mere files."""
+    if any(is_metadata(kind, key) for key in stock.scan.keys):
+        return []
+    return [replace(finding, key="") for finding in findings if finding.code == _NO_STORE]
+
+
+def _part(stock: Stock) -> Scan:
+    chosen = Selection(without=stock.without).mask(stock.scan.keys)
+    rows = [
+        row
+        for row, is_in in zip(zip(stock.scan.keys, stock.scan.signatures, strict=True), chosen, strict=True)
+        if is_in
+    ]
+    findings = tuple(finding for finding in stock.scan.findings if finding.level != "error")
+    return Scan([key for key, _ in rows], [signature for _, signature in rows], findings)
+
+
+def _documents(stock: Stock, kind: Kind, roots: frozenset[str]) -> tuple[Stock, dict[str, bytes]]:
+    """Read the metadata; what cannot be read is left out, what moves as well, and that is nobody's fault."""
+    documents: dict[str, bytes] = {}
+    scan = _part(stock)
+    for key, signature in zip(scan.keys, scan.signatures, strict=True):
+        if not is_metadata(kind, key):
+            continue
+        before = stock
+        try:
+            documents[key] = b"".join(stock.origin.reader(key, Signature(*signature)).blocks())
+        except SourceChangedError:
+            stock = replace(stock, without=stock.without | {unit_of(key, roots)})
+        except SourceError as error:
+            finding = Finding("error", "unreadable", stock.product.name, key, str(error))
+            stock = replace(stock, without=stock.without | {unit_of(key, roots)})
+            stock = replace(stock, left_out=(*stock.left_out, *_of_interest(before, [finding])))
+    return stock, documents
