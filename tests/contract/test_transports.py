@@ -285,3 +285,31 @@ def test_other_servers(name, server, request, tmp_path):
     there.store.delete([there.base + "a/b"])
     with pytest.raises(ObjectNotFoundError):
         there.store.get(there.base + "a/b")
+
+
+def test_what_is_kept_when_something_takes_its_place(any_place):
+    from zsync.storage import Over
+
+    place = any_place
+    place.put("a", b"one")
+    seen = place.store.head(place.base + "a").etag
+    kept = place.base + "kept/1"
+    place.store.put(place.base + "a", b"two", PLAIN, over=Over(seen, kept))
+    assert place.store.get(place.base + "a").data == b"two"
+    assert place.store.get(kept).data == b"one"
+    for stale in (seen, None):
+        with pytest.raises(PreconditionError):
+            place.store.put(place.base + "a", b"three", PLAIN, over=Over(stale, place.base + "kept/2"))
+        with pytest.raises(PreconditionError):
+            place.store.discard(place.base + "a", Over(stale, place.base + "kept/2"))
+    assert place.store.get(place.base + "a").data == b"two"
+    place.store.put(place.base + "new", b"four", PLAIN, over=Over(None, None))
+    place.store.put_parts(
+        place.base + "new", iter([b"five"]), PLAIN, 5 * 2**20,
+        over=Over(place.store.head(place.base + "new").etag, place.base + "kept/3"),
+    )  # fmt: skip
+    assert place.store.get(place.base + "kept/3").data == b"four"
+    place.store.discard(place.base + "new", Over(place.store.head(place.base + "new").etag, place.base + "kept/4"))
+    assert place.store.get(place.base + "kept/4").data == b"five"
+    with pytest.raises(ObjectNotFoundError):
+        place.store.head(place.base + "new")

@@ -15,7 +15,7 @@ import xarray as xr
 from proxy import Fault, Proxy, on
 from servers import s3_client
 from team import Team
-from trees import append, quiet_zarr, s3_bytes, weather, write_store
+from trees import append, quiet_zarr, read_tree, s3_bytes, weather, write_store
 
 import zsync
 from zsync.errors import ConfigError, ConflictError, GuardError, SourceError, TargetError
@@ -803,3 +803,38 @@ def test_a_state_that_cannot_be_written_is_told(team, ann):
     (cy.home / ".zsync").write_text("a file where a directory has to be")
     with pytest.raises(TargetError, match="state cannot be written"):
         cy.sync()
+
+
+def test_who_asked_is_told(team, ann, tmp_path):
+    ann.write("a.txt", "two")
+    told = tmp_path / "told.json"
+    notify = [{"command": ["tee", str(told)], "on": ["synced"]}]
+    with ann.own_cache():
+        zsync.sync(ann.config(notify=notify), yes=True, progress=False)
+    message = json.loads(told.read_text())
+    assert message["type"] == "synced"
+    told.unlink()
+    with ann.own_cache():
+        zsync.sync(ann.config(notify=notify), yes=True, progress=False)
+    assert not told.exists()  # there was nothing to do
+
+
+def test_a_target_on_a_shared_disk(tmp_path):
+    def sync(name, **options):
+        config = {
+            "source": str(tmp_path / name / "Data"),
+            "target": f"file://{tmp_path}/shared",
+            "team": {"member": name},
+        }
+        return zsync.sync(config, yes=True, progress=False, **options)
+
+    for name, words in (("ann", "by ann"), ("bob", "by bob")):
+        (tmp_path / name / "Data").mkdir(parents=True)
+        (tmp_path / name / "Data" / "a.txt").write_text(words)
+        (tmp_path / name / "Data" / name).write_text(words)
+        sync(name, prefer="local")
+    sync("ann")
+    assert read_tree(tmp_path / "ann/Data") == read_tree(tmp_path / "shared/Data") == read_tree(tmp_path / "bob/Data")
+    kept = read_tree(tmp_path / "shared/.zsync/Data/trash")
+    assert [(key.partition("/")[2], content) for key, content in kept.items()] == [("a.txt", b"by ann")]
+    assert sync("ann").status == sync("bob").status == "unchanged"

@@ -12,6 +12,7 @@ import threading
 import time
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from botocore.exceptions import ClientError
@@ -22,7 +23,9 @@ from trees import append, read_tree, s3_bytes, s3_tree, weather, write_cog, writ
 
 import zsync
 from zsync.errors import ConfigError
+from zsync.inventory import DigestCache, scan
 from zsync.storage.details import keeps_classes
+from zsync.tables import column
 from zsync.verbs.passes import SitePasses
 
 PATIENCE_S = 30
@@ -495,6 +498,45 @@ def test_a_site_that_failed_recovers_and_others_never_waited(watched, caplog):
     assert "the source is not there" in said[0]
 
 
+def test_what_is_unfit_is_failing_until_it_is_not(watched, free_port):
+    """Also while nothing else happens, and nothing is published."""
+    watched.settings["listen"] = f"127.0.0.1:{free_port}"
+    root = watched.add("one", {"f": b"1"})
+    write_store(root / "s.zarr", weather(6, 8), chunks=CHUNKS)
+    watched.start()
+    until(lambda: watched.there("one") == read_tree(root))
+    good = (root / "s.zarr/.zgroup").read_bytes()
+    (root / "s.zarr/.zgroup").write_bytes(b"{")
+    until(lambda: ask(free_port, "/healthz")["status"] == "failing")
+    for _ in range(10):
+        time.sleep(0.1)
+        assert "one/s.zarr/.zgroup" in ask(free_port, "/healthz")["failing"]["one"]
+    assert metric(free_port, "zsync_site_lag_seconds") > 0.5
+    (root / "s.zarr/.zgroup").write_bytes(good)
+    until(lambda: ask(free_port, "/healthz")["status"] == "ok")
+    until(lambda: metric(free_port, "zsync_site_lag_seconds") == 0)
+
+
+def test_a_file_that_is_not_what_its_times_say_is_told(watched):
+    """A digest that was kept is wrong, as on a file system that does not tell of changes: that is not silent."""
+    root = watched.add("one", {"a": b"1", "b": b"2"})
+    watched.settings["settle"] = 0
+    passes = SitePasses("one", passes_config(watched), threading.Event(), "local")
+    assert passes.look(compare=True).is_published
+    (root / "a").write_bytes(b"3")
+    time.sleep(2.1)  # what changed a moment ago is not kept in the cache
+    table = scan(str(root), "one").table()
+    wrong = column(["0" * 64, None], pa.string())
+    DigestCache(str(root)).keep(table.set_column(table.schema.get_field_index("digest"), "digest", wrong))
+    assert passes.look(compare=False).unfit == ()
+    assert watched.there("one") == {"a": b"1", "b": b"2"}
+    (finding,) = passes.look(compare=False).unfit
+    assert (finding.key, finding.code) == ("a", "unstable")
+    (root / "a").touch()
+    assert passes.look(compare=False).unfit == ()
+    assert watched.there("one") == {"a": b"3", "b": b"2"}
+
+
 def test_somebody_else_who_publishes_is_waited_for(watched):
     root = watched.add("one", {"a": b"1"})
     age(root)
@@ -568,6 +610,21 @@ def test_a_configuration_that_is_wrong_is_told_and_the_one_before_stays(watched,
     until(lambda: watched.there("one") == read_tree(root))
     watched.path.write_text(good)
     until(lambda: ask(free_port, "/info")["configuration_error"] is None)
+
+
+def test_a_directory_that_is_watched_without_a_file_is_no_configuration_that_changes(watched, caplog):
+    root = watched.add("one", {"a": b"1"})
+    options = {"target": f"s3://{watched.site.bucket}/one", "watch": watched.settings, "stop": watched.stop}
+    watched.thread = threading.Thread(
+        target=zsync.watch, args=(root,), kwargs={**options, **watched.site.config()["storage"]}, daemon=True
+    )
+    with caplog.at_level("INFO", "zsync"):
+        watched.thread.start()
+        until(lambda: watched.there("one") == read_tree(root))
+        (root / "b").write_bytes(b"2")
+        until(lambda: watched.there("one") == read_tree(root))
+        time.sleep(2.2)
+    assert not any("configuration" in record.getMessage() for record in caplog.records)
 
 
 def test_a_reload_can_be_asked_for(watched, free_port):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.config.model import REGEX
 from zsync.errors import ConflictError, SourceChangedError, TargetError, ZsyncError
 from zsync.inventory import Selection, cache_directory, scan
-from zsync.layout import is_metadata, unit_of
+from zsync.layout import unit_of
 from zsync.publication import prune, read_head
 from zsync.report.text import finding_text
 from zsync.storage import connect
@@ -21,10 +19,11 @@ from zsync.verbs.first_sync import first_sync
 from zsync.verbs.publish import publish_stock
 from zsync.verbs.stock import take_stock
 from zsync.verbs.telling import and_tell
-from zsync.watching import Clock, Looked, Rules, State
-from zsync.watching.running import StoppedError
+from zsync.verbs.watch_rules import rules_of, without_markers
+from zsync.watching import Clock, Looked, State
 from zsync.watching.stillness import first_look, next_look, published
-from zsync.words import Action, Finding, Kind, Reason
+from zsync.watching.stopping import Stoppable, StoppedError
+from zsync.words import Action, Finding, Reason
 
 if TYPE_CHECKING:
     import threading
@@ -42,34 +41,6 @@ _TRIES = 5  # a store that moves is left out, and the others are tried again
 _PRUNE_AT_LEAST = 5  # publications between two prunings
 _USUAL = ("foreign", "leftover")  # what of any directory is so, and of which the count would be news all the time
 _UNSTABLE = "it is not what it was hashed to be, though its times say so; touch it"
-_STOPPABLE = ("survey", "digest", "data")  # steps in which nothing that readers see has changed for good
-
-
-class Stoppable:
-    """Progress that stops the work at a safe point, once that is asked for: before anything but data was written."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._step = ""
-
-    def begin(self, step: str, objects: int, size: int) -> None:  # noqa: ARG002 - as `Progress` has it
-        """Begin a step."""
-        self._step = step
-        self._look()
-
-    def advance(self, objects: int, size: int) -> None:  # noqa: ARG002 - as `Progress` has it
-        """Go on."""
-        self._look()
-
-    def end(self) -> None:
-        """End a step."""
-
-    def pace(self, limit: int | None) -> None:
-        """Take notice of the service's wish."""
-
-    def _look(self) -> None:
-        if self._stop.is_set() and self._step in _STOPPABLE:
-            raise StoppedError("stopped, because the service ends")
 
 
 class SitePasses:
@@ -96,7 +67,7 @@ class SitePasses:
         synced: set[tuple[tuple[str, str], ...]] | None = None,
     ) -> None:
         self._name = name
-        self._config = _with_markers_left_out(config)
+        self._config = without_markers(config)
         self._products = self._config.resolve()
         self._progress = Stoppable(stop)
         self._first_source = first_source
@@ -110,7 +81,7 @@ class SitePasses:
         self._states: dict[str, State] = {}
         # Products and units that were in motion when all was compared: what the target has of them is not known yet.
         self._uncompared: set[tuple[str, str]] | None = None
-        self._rules = {product.name: _rules(config, product) for product in self._products}
+        self._rules = {product.name: rules_of(config, product) for product in self._products}
         self._since_prune = _prune_every(config)  # so that a service that is started often prunes as well
 
     @property
@@ -303,37 +274,6 @@ def _left(result: PublishResult, item: Stock) -> dict[str, Signature]:
     rows = result.plan.rows(Action.KEEP, item.product.name).select(["key", "reason"]).to_pylist()
     keys = {row["key"] for row in rows if row["reason"] == Reason.MOVING}
     return {key: sig for key, sig in zip(item.scan.keys, item.scan.signatures, strict=True) if key in keys}
-
-
-def _rules(config: RunConfig, product: ResolvedProduct) -> Rules:
-    from zsync.config import seconds
-
-    selection = Selection(product.include, product.exclude)
-
-    def selects(keys: Sequence[str]) -> list[bool]:
-        # Metadata of groups goes with what is below them.
-        chosen = selection.mask(keys)
-        return [
-            is_in or (bool(product.include) and is_metadata(Kind.ZARR, key))
-            for key, is_in in zip(keys, chosen, strict=True)
-        ]
-
-    return Rules(
-        settle_s=seconds(config.watch.settle),
-        marker=config.watch.marker,
-        has_stores=product.kind in (None, Kind.ZARR),
-        selects=selects,
-    )
-
-
-def _with_markers_left_out(config: RunConfig) -> RunConfig:
-    """Return the configuration that does not publish markers: they are said to zsync, not to readers."""
-    marker = config.watch.marker
-    if marker is None:
-        return config
-    name = re.escape(marker)
-    patterns = [*config.publish.exclude, f"{REGEX}(^|/){name}$", rf"{REGEX}\.{name}$"]
-    return config.model_copy(update={"publish": config.publish.model_copy(update={"exclude": patterns})})
 
 
 def _prune_every(config: RunConfig) -> int:

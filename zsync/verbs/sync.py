@@ -19,6 +19,7 @@ from zsync.report.progress import progress_for
 from zsync.storage import spec_for
 from zsync.verbs.places import Place
 from zsync.verbs.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
+from zsync.verbs.telling import and_tell
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct
@@ -109,15 +110,19 @@ def sync(
         ask=ask,
     )
     watcher = progress_for(progress)
-    products, findings = [], []
-    for product in understood.resolve():
-        session = _Session(understood, folder_of(understood, product), chooser, watcher)
-        products.append(session.plan() if dry_run else session.run())
-        findings += session.findings
-    status: Literal["synced", "unchanged", "planned"] = "planned" if dry_run else "synced"
-    if not dry_run and not any(item.changes for item in products):
-        status = "unchanged"
-    return SyncResult(status, tuple(products), tuple(findings), time.monotonic() - started)
+
+    def work() -> SyncResult:
+        products, findings = [], []
+        for product in understood.resolve():
+            session = _Session(understood, folder_of(understood, product), chooser, watcher)
+            products.append(session.plan() if dry_run else session.run())
+            findings += session.findings
+        status: Literal["synced", "unchanged", "planned"] = "planned" if dry_run else "synced"
+        if not dry_run and not any(item.changes for item in products):
+            status = "unchanged"
+        return SyncResult(status, tuple(products), tuple(findings), time.monotonic() - started)
+
+    return work() if dry_run else and_tell(understood, work)
 
 
 def team_config(config: Any) -> Any:

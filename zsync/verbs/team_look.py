@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from zsync.errors import SourceError
 from zsync.inventory import (
     DigestCache,
@@ -33,12 +35,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.report.progress import Progress
+    from zsync.verbs.places import Place
     from zsync.verbs.team_base import Base
     from zsync.verbs.team_folder import Folder
 
 log = logging.getLogger(__name__)
 
 _MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+_EMPTY = blake3(b"").hexdigest()
 _ANY_MD5 = "0" * 32  # asks for the MD5 of the bytes, whatever it is
 
 
@@ -104,7 +108,7 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             answer = pool.submit(_look_there, folder)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
-        there, known = _there(folder, listing, recorded, {*base.contents, *here.keys})
+        there, known = _there(folder, listing, recorded)
     finally:
         progress.end()
     if unfit := local_findings(folder.product.name, there):
@@ -139,8 +143,18 @@ def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Co
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
         log.warning("the manifest is lost, so objects are compared by ETag: %s", error)
-        return lease, head, listing, {}
-    return lease, head, listing, contents_of(table)
+        return lease, head, _without_markers(place, listing, {}), {}
+    recorded = contents_of(table)
+    return lease, head, _without_markers(place, listing, recorded), recorded
+
+
+def _without_markers(place: Place, listing: Listing, recorded: Mapping[str, Content]) -> Listing:
+    """Return a listing without what stands for directories: it shows under the name that a file of ours may have."""
+    rows = list(zip(listing.keys, listing.sizes, listing.etags, strict=True))
+    suspects = [key for key, size, etag in rows if not size and recorded.get(key) != Content(0, _EMPTY, etag)]
+    markers = set(directory_markers(place.store, place.base, suspects))
+    kept = [row for row in rows if row[0] not in markers]
+    return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
 
 
 def contents_of(table: pa.Table) -> dict[str, Content]:
@@ -149,22 +163,16 @@ def contents_of(table: pa.Table) -> dict[str, Content]:
     return {key: Content(size, digest, etag) for key, size, digest, etag, gone_s in columns if gone_s is None}
 
 
-def _there(
-    folder: Folder, listing: Listing, recorded: Mapping[str, Content], expected: set[str]
-) -> tuple[Side, frozenset[str]]:
-    """Return what is in the target, and which keys are otherwise than recorded; what stands for directories is not."""
+def _there(folder: Folder, listing: Listing, recorded: Mapping[str, Content]) -> tuple[Side, frozenset[str]]:
+    """Return what is in the target, and which keys are otherwise than recorded."""
     taken = folder.selection().mask(listing.keys)
     rows = [
         row
         for row, is_taken in zip(zip(listing.keys, listing.sizes, listing.etags, strict=True), taken, strict=True)
         if is_taken
     ]
-    suspects = [key for key, size, _ in rows if not size and key not in recorded and key not in expected]
-    markers = set(directory_markers(folder.there.store, folder.there.base, suspects))
     there: Side = {}
     for key, size, etag in rows:
-        if key in markers:
-            continue
         known = recorded.get(key)
         is_ours = known is not None and known.etag == etag and known.size == size
         there[key] = known if is_ours and known is not None else Content(size, None, etag)

@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from zsync.errors import ExitStatus, ZsyncError
 from zsync.notices import Event, tell
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.verbs.pulled import PullResult
     from zsync.verbs.result import PublishResult
+    from zsync.verbs.synced import SyncResult
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result", bound="PublishResult | PullResult")
+_KINDS: dict[str, Literal["published", "pulled", "synced"]] = {
+    "published": "published",
+    "pulled": "pulled",
+    "synced": "synced",
+}
+
+Result = TypeVar("Result", bound="PublishResult | PullResult | SyncResult")
 
 
 def and_tell(config: RunConfig, work: Callable[[], Result], *, site: str | None = None) -> Result:
@@ -48,15 +55,16 @@ def and_tell(config: RunConfig, work: Callable[[], Result], *, site: str | None 
         for finding in tell(config, _failure(config, error, time.monotonic() - started, site)):
             log.warning("%s: %s", finding.key, finding.message)
         raise
-    if result.status not in ("published", "pulled"):
+    if result.status not in ("published", "pulled", "synced"):
         return result
     return replace(result, findings=(*result.findings, *tell(config, _success(result, site))))
 
 
-def _success(result: PublishResult | PullResult, site: str | None) -> Event:
-    products = tuple(_with_changes(product.to_dict(), result.plan) for product in result.products)
+def _success(result: PublishResult | PullResult | SyncResult, site: str | None) -> Event:
+    plan = getattr(result, "plan", None)  # a synchronization has as many as it made publications
+    products = tuple(_with_changes(product.to_dict(), plan) for product in result.products)
     return Event(
-        kind="published" if result.status == "published" else "pulled",
+        kind=_KINDS[result.status],
         publication=getattr(result, "publication", None) or _common([item.get("publication") for item in products]),
         products=products,
         findings=result.findings,

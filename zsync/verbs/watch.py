@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync import __version__
@@ -132,11 +133,19 @@ def run_watch(
     if once:
         with _signals(ends, None):
             return _once(understood, make)
-    path = os.path.abspath(config) if isinstance(config, str | os.PathLike) else None  # noqa: PTH100 - a path that is a string
+    path = _file_of(config)
     service = Service(load, make, log_to, __version__, path)
     with _signals(ends, service.reload):
         service.run(understood, ends)
     return WatchResult(dict(service.board.sites), {})
+
+
+def _file_of(config: Any) -> str | None:
+    """Return the file that a configuration is read from; a directory, which is itself to be published, is none."""
+    if not isinstance(config, str | os.PathLike):
+        return None
+    path = Path(config).absolute()
+    return str(path) if path.is_file() else None
 
 
 def _once(config: RunConfig, make: Callable[[str, RunConfig, Board], Runner]) -> WatchResult:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from zsync.errors import SourceError, ZsyncError
 from zsync.report.logs import SITE_THREAD
 from zsync.watching.events import Events
+from zsync.watching.stopping import StoppedError
 
 if TYPE_CHECKING:
     from zsync.watching.status import Board, SiteStatus
@@ -22,10 +23,6 @@ log = logging.getLogger(__name__)
 _SHARE = 4  # times as long as a look takes there is none: at most a fifth of the time goes by with looking
 _UNASKED_S = 60.0  # where events tell when to look, it is still looked so often: events can be lost
 _SHORTEST_S = 0.05
-
-
-class StoppedError(ZsyncError):
-    """The work was stopped at a safe point, because the service ends."""
 
 
 @dataclass(frozen=True, slots=True)
