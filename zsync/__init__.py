@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from zsync.planning import Plan as Plan
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
-    from zsync.verbs.pull import pull as pull
-    from zsync.verbs.pulled import PullResult as PullResult
+    from zsync.verbs.pulling.pull import pull as pull
+    from zsync.verbs.pulling.pulled import PullResult as PullResult
     from zsync.verbs.result import PublishResult as PublishResult
-    from zsync.verbs.sync import sync as sync
-    from zsync.verbs.synced import SyncResult as SyncResult
-    from zsync.verbs.watch import WatchResult as WatchResult
-    from zsync.verbs.watch import watch as watch
+    from zsync.verbs.site.watch import WatchResult as WatchResult
+    from zsync.verbs.site.watch import watch as watch
+    from zsync.verbs.team.sync import sync as sync
+    from zsync.verbs.team.synced import SyncResult as SyncResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "zsync.planning",
-    "PullResult": "zsync.verbs.pulled",
+    "PullResult": "zsync.verbs.pulling.pulled",
     "PublishResult": "zsync.verbs.result",
     "RunConfig": "zsync.config",
-    "SyncResult": "zsync.verbs.synced",
-    "WatchResult": "zsync.verbs.watch",
+    "SyncResult": "zsync.verbs.team.synced",
+    "WatchResult": "zsync.verbs.site.watch",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
-    "pull": "zsync.verbs.pull",
-    "sync": "zsync.verbs.sync",
-    "watch": "zsync.verbs.watch",
+    "pull": "zsync.verbs.pulling.pull",
+    "sync": "zsync.verbs.team.sync",
+    "watch": "zsync.verbs.site.watch",
 }
 
 __all__ = [

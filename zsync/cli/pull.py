@@ -13,7 +13,7 @@ from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Qu
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zsync.verbs.pulled import PullResult
+    from zsync.verbs.pulling.pulled import PullResult
 
 
 @app.command()
@@ -54,7 +54,7 @@ def pull(
 ) -> None:
     """Bring what is published to this machine; what is there already is safe."""
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.pull import pull as run
+        from zsync.verbs.pulling.pull import pull as run
 
         where, dest, subset = _pull_words(list(what or ()))
         options = {

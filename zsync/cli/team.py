@@ -16,8 +16,8 @@ from zsync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.verbs.reset import Forgotten
-    from zsync.verbs.synced import Group, Shown, SyncResult
+    from zsync.verbs.team.reset import Forgotten
+    from zsync.verbs.team.synced import Group, Shown, SyncResult
 
 TeamConfig = Annotated[
     str | None, typer.Argument(help="Configuration; s3synchrony.json in the working directory if left out.")
@@ -47,7 +47,7 @@ def sync(
 ) -> None:
     """Bring a team's folder and its target to agree: upload, download, ask, and lose nothing."""
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.sync import sync as run
+        from zsync.verbs.team.sync import sync as run
 
         if prefer is not None and prefer not in _PREFERENCES:
             raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(_PREFERENCES)}")
@@ -81,7 +81,7 @@ def reset(
 ) -> None:
     """Forget what a team's folder and its target know of each other; the data stays on both sides."""
     with door(as_json=as_json, verbose=verbose):
-        from zsync.verbs.reset import reset as run
+        from zsync.verbs.team.reset import reset as run
 
         storage: dict[str, Any] = storage_options(endpoint_url, region, profile)
         confirm = _confirm_reset if sys.stdin.isatty() else None
@@ -102,7 +102,7 @@ def _confirm_reset(found: Forgotten) -> bool:
 
 def _show(result: SyncResult, *, as_json: bool) -> None:
     from zsync.report.text import findings_text
-    from zsync.verbs.show_sync import sync_text
+    from zsync.verbs.team.show import sync_text
 
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
@@ -115,7 +115,7 @@ def _show(result: SyncResult, *, as_json: bool) -> None:
 def _ask(group: Group) -> list[str]:
     """Ask about a group of changes in the terminal."""
     from zsync.planning.merge import Verdict
-    from zsync.verbs.show_sync import group_text
+    from zsync.verbs.team.show import group_text
 
     typer.echo(group_text(group), err=True)
     if group.verdict == Verdict.CONFLICT:

@@ -10,7 +10,7 @@ from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from zsync.verbs.pulled import PullResult
+    from zsync.verbs.pulling.pulled import PullResult
     from zsync.verbs.result import PublishResult
 
 _SAYS = {

@@ -31,7 +31,7 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
-from zsync.verbs.fitness import fit_part
+from zsync.verbs.site.fitness import fit_part
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from zsync.config import RunConfig
     from zsync.planning import Plan
-    from zsync.verbs.pulled import PullResult
+    from zsync.verbs.pulling.pulled import PullResult
     from zsync.verbs.result import PublishResult
-    from zsync.verbs.synced import SyncResult
+    from zsync.verbs.team.synced import SyncResult
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import local_findings
 from zsync.planning.merge import Content, Side, States
 from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
-from zsync.verbs.team_folder import scan_folder
+from zsync.verbs.team.folder import scan_folder
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from zsync.report.progress import Progress
     from zsync.verbs.places import Place
-    from zsync.verbs.team_base import Base
-    from zsync.verbs.team_folder import Folder
+    from zsync.verbs.team.base import Base
+    from zsync.verbs.team.folder import Folder
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from zsync.inventory import Selection, scan
 from zsync.publication.state import STATE
 from zsync.storage import spec_for
 from zsync.storage.details import list_details
-from zsync.verbs.pull import pull_listed
+from zsync.verbs.pulling.pull import pull_listed
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct, RunConfig

@@ -18,16 +18,16 @@ from zsync.publication.process import this_process
 from zsync.report.progress import progress_for
 from zsync.storage import spec_for
 from zsync.verbs.places import Place
-from zsync.verbs.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
+from zsync.verbs.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
 from zsync.verbs.telling import and_tell
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct
     from zsync.report.progress import Progress
-    from zsync.verbs.team_base import Base
-    from zsync.verbs.team_choose import Chooser
-    from zsync.verbs.team_folder import Folder
-    from zsync.verbs.team_look import Look
+    from zsync.verbs.team.base import Base
+    from zsync.verbs.team.choose import Chooser
+    from zsync.verbs.team.folder import Folder
+    from zsync.verbs.team.look import Look
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def sync(
         What wins where both sides changed: ``local``, ``remote``, or ``both``, which keeps what is here as a copy.
         By default what the configuration says, ``ask``.
     ask
-        Called with each `zsync.verbs.synced.Group` of changes; returns one of its options for every change.
+        Called with each `zsync.verbs.team.synced.Group` of changes; returns one of its options for every change.
     dry_run
         Say what differs, and do nothing.
     progress
@@ -99,7 +99,7 @@ def sync(
     understood = RunConfig.from_any(team_config(config), **overrides)
     for note in understood.notes:
         log.info("note: %s", note)
-    from zsync.verbs.team_choose import Chooser
+    from zsync.verbs.team.choose import Chooser
 
     dry_run = dry_run or understood.dry_run
     chooser = Chooser(
@@ -144,7 +144,7 @@ def folder_of(config: RunConfig, product: ResolvedProduct) -> Folder:
     """Return a product of a configuration as a team's folder."""
     from dataclasses import replace
 
-    from zsync.verbs.team_folder import Folder
+    from zsync.verbs.team.folder import Folder
 
     here = Location.parse(product.root)
     spec = spec_for(product.location, config.storage, config.publish.transport)
@@ -171,7 +171,7 @@ class _Session:
 
     def plan(self) -> SyncedProduct:
         """Say what differs; write nothing."""
-        from zsync.verbs.team_base import read_base
+        from zsync.verbs.team.base import read_base
 
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=False)
@@ -180,7 +180,7 @@ class _Session:
 
     def run(self) -> SyncedProduct:
         """Synchronize; what changes meanwhile is looked at again, for a while."""
-        from zsync.verbs.team_base import locked
+        from zsync.verbs.team.base import locked
 
         self._make_folder()
         with locked(self.folder.state_directory, self.folder.root):
@@ -198,7 +198,7 @@ class _Session:
         raise AssertionError("there is no end to counting")
 
     def _make_folder(self) -> None:
-        from zsync.verbs.team_base import read_base
+        from zsync.verbs.team.base import read_base
 
         root = Path(self.folder.root)
         if root.is_dir():
@@ -229,8 +229,8 @@ class _Session:
     def _look(self, base: Base, *, writes_cache: bool) -> tuple[Look, list[Shown]]:
         """Look at both sides, and return what differs, with who changed it."""
         from zsync.planning.merge import Verdict, merge
-        from zsync.verbs.team_history import Author, authors
-        from zsync.verbs.team_look import look
+        from zsync.verbs.team.history import Author, authors
+        from zsync.verbs.team.look import look
 
         seen = look(self.folder, base, self.progress, writes_cache=writes_cache)
         changes = merge(seen.states)
@@ -243,8 +243,8 @@ class _Session:
         ]
 
     def _attempt(self) -> SyncedProduct:
-        from zsync.verbs.team_apply import Application
-        from zsync.verbs.team_base import read_base
+        from zsync.verbs.team.apply import Application
+        from zsync.verbs.team.base import read_base
 
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=True)

@@ -25,11 +25,11 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.verbs.carry import carry
 from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
-from zsync.verbs.room import check_links, check_space
+from zsync.verbs.pulling.room import check_links, check_space
 from zsync.verbs.stock import Stock
-from zsync.verbs.team_files import clear_way, prune
-from zsync.verbs.team_folder import Chosen, scan_folder
-from zsync.verbs.team_look import contents_of
+from zsync.verbs.team.files import clear_way, prune
+from zsync.verbs.team.folder import Chosen, scan_folder
+from zsync.verbs.team.look import contents_of
 from zsync.words import Action, Kind
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
     from zsync.verbs.survey import Surveyed
-    from zsync.verbs.team_folder import Folder
-    from zsync.verbs.team_look import Look
+    from zsync.verbs.team.folder import Folder
+    from zsync.verbs.team.look import Look
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from zsync.planning.merge import Change
-    from zsync.verbs.team_folder import Folder
-    from zsync.verbs.team_look import Look
+    from zsync.verbs.team.folder import Folder
+    from zsync.verbs.team.look import Look
 
 
 def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequence[Change]) -> dict[str, Finding]:

@@ -10,7 +10,7 @@ from zsync.planning.merge import UPLOADS, Verdict
 
 if TYPE_CHECKING:
     from zsync.planning.merge import Change
-    from zsync.verbs.team_history import Author
+    from zsync.verbs.team.history import Author
     from zsync.words import Finding
 
 TAKE, SKIP, LOCAL, REMOTE, BOTH = "take", "skip", "local", "remote", "both"

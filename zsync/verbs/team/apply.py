@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zsync.planning.merge import Verdict, copy_name, merge
-from zsync.verbs.synced import SKIP
-from zsync.verbs.team_base import write_base
-from zsync.verbs.team_carry import Moved, Task, bring, send, without
-from zsync.verbs.team_choose import downloads, is_copied, uploads
-from zsync.verbs.team_files import move_aside
-from zsync.verbs.team_fit import clashing, unfit_stores
+from zsync.verbs.team.base import write_base
+from zsync.verbs.team.carry import Moved, Task, bring, send, without
+from zsync.verbs.team.choose import downloads, is_copied, uploads
+from zsync.verbs.team.files import move_aside
+from zsync.verbs.team.fit import clashing, unfit_stores
+from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from zsync.config import RunConfig
     from zsync.planning.merge import Change, Content
     from zsync.report.progress import Progress
-    from zsync.verbs.team_base import Base
-    from zsync.verbs.team_folder import Folder
-    from zsync.verbs.team_look import Look
+    from zsync.verbs.team.base import Base
+    from zsync.verbs.team.folder import Folder
+    from zsync.verbs.team.look import Look
 
 
 @dataclass(slots=True)

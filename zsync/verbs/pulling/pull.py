@@ -21,8 +21,8 @@ from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.verbs.places import Place, places_or_prefix
-from zsync.verbs.published import published
-from zsync.verbs.room import check_links, check_names, check_space
+from zsync.verbs.pulling.published import published
+from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.stock import Stock
 from zsync.verbs.telling import and_tell
 from zsync.words import Action
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
-    from zsync.verbs.pulled import PullResult
+    from zsync.verbs.pulling.pulled import PullResult
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _part_of(
     stock: Stock, parts: ExitStack, select: Mapping[str, str], variables: Sequence[str], *, dry_run: bool
 ) -> Stock:
     """Return the stock of a part of what is published; it lies beside its place until `parts` ends."""
-    from zsync.verbs.part import written_part
+    from zsync.verbs.pulling.part import written_part
 
     if dry_run:
         raise ConfigError("what a part comes to is not known before it is read", "dry_run", "leave out select")
@@ -209,11 +209,11 @@ def _carry_out(
     dry_run: bool,
 ) -> PullResult:
 
-    from zsync.verbs.adopt import adopted
     from zsync.verbs.carry import carry
     from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
-    from zsync.verbs.pending import forget, note
-    from zsync.verbs.pulled import PullResult, pulled_product
+    from zsync.verbs.pulling.adopt import adopted
+    from zsync.verbs.pulling.pending import forget, note
+    from zsync.verbs.pulling.pulled import PullResult, pulled_product
 
     items = surveyed(local, [found for found, _ in stock], watcher, writes_cache=not dry_run)
     items = [adopted(item, everything=everything) for item in items]
@@ -336,7 +336,7 @@ def _take(
     as_listed: bool = False,
 ) -> tuple[Stock, str | None]:
     """Take stock of one product: what is published, and what is here."""
-    from zsync.verbs.pending import recognised
+    from zsync.verbs.pulling.pending import recognised
 
     origin, publication = published(wanted.place, wanted.name, at, as_listed=as_listed)
     location = Location.parse(wanted.directory)

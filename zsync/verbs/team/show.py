@@ -9,7 +9,7 @@ from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from zsync.verbs.synced import Group, Shown, SyncedChange, SyncResult
+    from zsync.verbs.team.synced import Group, Shown, SyncedChange, SyncResult
 
 _TITLES = {
     Verdict.NEW_HERE: "New here, to be uploaded",

@@ -14,12 +14,12 @@ from zsync.layout import unit_of
 from zsync.publication import prune, read_head
 from zsync.report.text import finding_text
 from zsync.storage import connect
-from zsync.verbs.classes import misplaced_keys
-from zsync.verbs.first_sync import first_sync
 from zsync.verbs.publish import publish_stock
+from zsync.verbs.site.classes import misplaced_keys
+from zsync.verbs.site.first_sync import first_sync
+from zsync.verbs.site.rules import rules_of, without_markers
 from zsync.verbs.stock import take_stock
 from zsync.verbs.telling import and_tell
-from zsync.verbs.watch_rules import rules_of, without_markers
 from zsync.watching import Clock, Looked, State
 from zsync.watching.stillness import first_look, next_look, published
 from zsync.watching.stopping import Stoppable, StoppedError

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.config import RunConfig, seconds
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
-from zsync.verbs.first_sync import source_of
-from zsync.verbs.passes import SitePasses
+from zsync.verbs.site.first_sync import source_of
+from zsync.verbs.site.passes import SitePasses
 from zsync.watching import Board, Runner, Service, SiteStatus
 from zsync.watching.running import Pace
 

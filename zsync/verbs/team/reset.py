@@ -12,14 +12,14 @@ from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import connect
-from zsync.verbs.sync import folder_of, team_config
+from zsync.verbs.team.sync import folder_of, team_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from zsync.storage import ObjectStore
-    from zsync.verbs.team_folder import Folder
+    from zsync.verbs.team.folder import Folder
 
 _DELETE_LIMIT = 1000  # keys a request
 _TRASH = "trash"
@@ -135,7 +135,7 @@ def _remote(store: ObjectStore, prefix: str) -> list[str]:
 
 
 def _forget(folder: Folder, *, removes_trash: bool) -> None:
-    from zsync.verbs.team_base import locked
+    from zsync.verbs.team.base import locked
 
     place = folder.there
     local = connect(folder.local)

@@ -1,0 +1,1 @@
+"""Bring what is published to this machine: a publish the other way."""

@@ -1,0 +1,1 @@
+"""Keep a folder in step with a team's: both ways."""
