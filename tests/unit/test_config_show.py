@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from zsync.config import Product, Publish, RunConfig, Storage, template, to_native, to_yaml
 from zsync.config.formats import _yaml
-from zsync.config.model import Notification, Pull, Site, Team, Watch
+from zsync.config.sections import Notification, Pull, Site, Team, Watch
 
 text = st.text(st.characters(exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
 plain = st.text(string.ascii_letters + string.digits + "-_. %+", min_size=1, max_size=12).filter(

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zsync.config import RunConfig
-from zsync.config.model import Watch
+from zsync.config.sections import Watch
 from zsync.errors import ConfigError, SourceError, TargetError
 from zsync.inventory import Scan
 from zsync.layout import store_roots, unit_of

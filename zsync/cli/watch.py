@@ -10,7 +10,7 @@ from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import EndpointUrl, Profile, Quiet, Region, Verbose
 
 if TYPE_CHECKING:
-    from zsync.config.model import Watch
+    from zsync.config.sections import Watch
 
 
 @app.command()

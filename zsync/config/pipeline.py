@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from zsync.config.dialect import Reading
 from zsync.config.location import Location, absolute, anchored, local_path
-from zsync.config.model import LocalPath, Section, Text
 from zsync.config.problems import checked
+from zsync.config.values import LocalPath, Section, Text
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from zsync.config import hpc, native, pipeline, service, starter, team
 from zsync.config.dialect import Reading
 from zsync.config.formats import load
 from zsync.config.location import absolute, local_path
-from zsync.config.model import Publish, Pull, RunConfig, Storage, Team, Watch
+from zsync.config.model import RunConfig
 from zsync.config.problems import known_keys, report, unknown_key
+from zsync.config.publishing import Publish, Storage
+from zsync.config.sections import Pull, Team, Watch
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from zsync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config.model import Product, RunConfig
+    from zsync.config.model import RunConfig
+    from zsync.config.sections import Product
 
 STATE = ".zsync"
 
@@ -71,7 +72,7 @@ def _products(config: RunConfig) -> dict[str, Product]:
         raise ConfigError("nothing to publish: there is no source and there are no products", None, "give `source`")
     root = _absolute(config.source)
     last = root.rpartition("/")[2]
-    from zsync.config.model import Product
+    from zsync.config.sections import Product
 
     # Not validated: the name of a directory may be what a `to` may not, and is looked at with those of other products.
     implied = Product.model_construct(path=root, to=_implied_to(last, config.target))

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from zsync.config.dialect import Reading
 from zsync.config.location import anchored
-from zsync.config.model import REGEX, Duration, Patterns, Section, Text
 from zsync.config.problems import checked
+from zsync.config.values import REGEX, Duration, Patterns, Section, Text
 
 _LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "error",
            "panic": "error"}  # fmt: skip

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zsync.config.model import RunConfig, Site
+    from zsync.config.model import RunConfig
+    from zsync.config.sections import Site
 
 _SECTIONS = ("storage", "publish", "watch")
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from zsync.config.dialect import Reading
 from zsync.config.location import anchored
-from zsync.config.model import Duration, Section, Text
 from zsync.config.problems import checked
+from zsync.config.values import Duration, Section, Text
 
 _MARKS = {"local_folder", "s3_bucket"}
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "warn": "warning", "error": "error",

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from zsync.config.dialect import Reading
 from zsync.config.location import anchored
-from zsync.config.model import Section, Text
 from zsync.config.problems import ExpectedError, checked
+from zsync.config.values import Section, Text
 
 FILE = "s3synchrony.json"
 LEFTOVERS = ".S3"  # where the tool of this dialect kept its state, in the folder

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zsync.config.model import Notification, Product, Publish, Pull, RunConfig, Site, Storage, Team, Watch
+from zsync.config.model import RunConfig
+from zsync.config.publishing import Publish, Storage
+from zsync.config.sections import Notification, Product, Pull, Site, Team, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
@@ -61,8 +63,16 @@ class DigestCache:
             table = table.set_column(table.schema.get_field_index(name), name, known)
         return table
 
-    def keep(self, table: pa.Table) -> None:
-        """Remember the digests of a source inventory; what changed too recently is left out."""
+    def keep(self, table: pa.Table, there: Sequence[str] = ()) -> None:
+        """Remember the digests of a source inventory; what changed too recently is left out.
+
+        Parameters
+        ----------
+        table
+            The inventory, `zsync.tables.SOURCE`.
+        there
+            Keys that the source has besides, if the inventory is only of a part: what is known of them stays known.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -70,7 +80,10 @@ class DigestCache:
 
         before = scalar(time.time_ns() - RACY_NS, pa.int64())
         old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
+        others = self._others(table, there)
         table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
+        if others is not None:
+            table = pa.concat_tables([table, others])
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._path.parent, suffix=".partial")
@@ -86,6 +99,21 @@ class DigestCache:
             log.warning(
                 "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror
             )
+
+    def _others(self, table: pa.Table, there: Sequence[str]) -> pa.Table | None:
+        """Return what is known of keys that are there, and that a table does not tell of."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from zsync.tables import column
+
+        if len(there) <= len(table):
+            return None
+        kept = self._load()
+        if kept is None:
+            return None
+        wanted = pc.is_in(kept["key"], column(list(there), pa.string()))
+        return kept.filter(pc.and_(wanted, pc.invert(pc.is_in(kept["key"], table["key"]))))
 
     def _load(self) -> pa.Table | None:
         import pyarrow as pa

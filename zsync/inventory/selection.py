@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zsync.config.model import REGEX
+from zsync.config.values import REGEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

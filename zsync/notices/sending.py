@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.config.model import seconds
+from zsync.config.values import seconds
 from zsync.errors import TargetError
 from zsync.notices.message import Event, body
 from zsync.publication.process import this_process
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zsync.config import Storage
-    from zsync.config.model import Notification
+    from zsync.config.sections import Notification
 
 log = logging.getLogger(__name__)
 

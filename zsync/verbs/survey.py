@@ -106,7 +106,7 @@ def _survey(config: RunConfig, local: _Local) -> Surveyed:
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    if connect(stock.spec).capabilities.conditional_put or stock.only_ours:
+    if connect(stock.spec).capabilities.conditional_put or not stock.origin.is_local:  # a pull is into a directory
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
@@ -399,7 +399,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(filled.source)
+            cache.keep(filled.source, surveyed.stock.scan.keys)
     return replace(surveyed, survey=filled)
 
 
@@ -417,7 +417,7 @@ def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
     source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)))
+    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), surveyed.stock.scan.keys)
 
 
 def _from_files(source: pa.Table) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from zsync.config import RunConfig
-    from zsync.config.model import Watch
+    from zsync.config.sections import Watch
     from zsync.watching.running import Runner
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from zsync.config.model import Pull
+from zsync.config.sections import Pull
 from zsync.errors import ConfigError
 from zsync.inventory import Selection, scan
 from zsync.publication.state import STATE

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from zsync.config import seconds
-from zsync.config.model import REGEX
+from zsync.config.values import REGEX
 from zsync.inventory import Selection
 from zsync.layout import is_metadata
 from zsync.watching import Rules

@@ -23,7 +23,7 @@ from zsync.watching.running import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from zsync.config.model import Watch
+    from zsync.config.sections import Watch
 
 log = logging.getLogger(__name__)
 

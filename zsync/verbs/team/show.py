@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from zsync.planning.merge import Verdict
@@ -47,13 +48,19 @@ def sync_text(result: SyncResult) -> str:
         if result.status == "planned":
             lines.append(f"{product.path}: {len(product.changes):,} differ from {product.url}; nothing written")
             continue
-        counts = [f"{product.count(action):,} {action}" for action in _ACTIONS if product.count(action)]
+        counts = [f"{count:,} {done}" for done, count in Counter(map(_done, product.changes)).items()]
         said = ", ".join(counts) or "nothing to do"
         lines.append(f"{product.path} and {product.url}: {said} ({result.seconds:.1f} s)")
     return "\n".join(lines)
 
 
-_ACTIONS = ("uploaded", "downloaded", "kept both", "skipped")
+def _done(change: SyncedChange) -> str:
+    """Return what was done, in words: what was deleted on one side is not said to have been moved to the other."""
+    if change.action == "uploaded" and change.here == "deleted":
+        return "deleted there"
+    if change.action == "downloaded" and change.there == "deleted":
+        return "deleted here"
+    return change.action or "differs"
 
 
 def _row(change: SyncedChange) -> list[str]:
@@ -63,4 +70,4 @@ def _row(change: SyncedChange) -> list[str]:
         what = f"{change.here} here, {change.there} there"
     by = " ".join(part for part in (change.by, change.time) if part)
     copy = f"as {change.copy}" if change.copy else ""
-    return [change.action or "differs", name, what, human_bytes(change.bytes), by, copy]
+    return [_done(change), name, what, human_bytes(change.bytes), by, copy]

@@ -129,10 +129,6 @@ class SyncedProduct:
     sent: int
     received: int
 
-    def count(self, action: str) -> int:
-        """Return the number of units with an action."""
-        return sum(change.action == action for change in self.changes)
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {

@@ -1,0 +1,177 @@
+"""The kinds of values in a configuration: text, durations, URLs, patterns, secrets, each with what it must be."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+
+from zsync.config.location import CONTROL, Location, local_path
+from zsync.config.problems import ExpectedError
+from zsync.errors import ConfigError
+
+PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+COUNT = re.compile(r"[0-9]{1,18}")
+_DURATION = re.compile(r"([0-9]{1,9}) ?(ms|[smhd]?)")
+_UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+REGEX = "re:"  # begins a pattern that is a regular expression
+MOST_TAGS = 10  # what S3 takes
+
+
+def seconds(duration: int | str) -> float:
+    """Return a duration in seconds.
+
+    Examples
+    --------
+    >>> seconds("5m"), seconds(30), seconds("250ms")
+    (300, 30, 0.25)
+
+    Raises
+    ------
+    ConfigError
+        It is not a duration.
+    """
+    match = _DURATION.fullmatch(str(duration).strip())
+    if match is None:
+        raise ConfigError("not a duration", str(duration), "give seconds, or a duration like 500ms, 30s, 5m, 2h or 7d")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def listed(value: object) -> object:
+    """Return one value as a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
+def _duration(value: object) -> object:
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not _DURATION.fullmatch(text):
+        raise ExpectedError("a number of seconds, or a duration like 500ms, 30s, 5m, 2h or 7d")
+    return int(text) if text.isdigit() else text.replace(" ", "")
+
+
+def _count_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _header(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("a header holds printable ASCII only")
+    return value
+
+
+def _unmasked(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.strip("*"):
+        raise ValueError("the secret is empty or masked; give the secret itself, or leave it to the AWS profile")
+    return value
+
+
+def _canonical_url(value: str) -> str:
+    try:
+        return Location.parse(value).url
+    except ConfigError as error:
+        problem = str(error)
+    raise ValueError(problem)
+
+
+def _local(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a path holds no null character")
+    try:
+        return local_path(value)
+    except ConfigError as error:
+        problem = str(error)
+    raise ValueError(problem)
+
+
+def _endpoint(value: str) -> str:
+    scheme, _, host = value.partition("://")
+    if "@" in host:
+        raise ValueError("the URL holds credentials; take them out, use storage.profile or the environment")
+    if scheme not in {"http", "https"} or not host or not host.isprintable() or " " in host:
+        raise ValueError("must be a URL like https://host:port")
+    return value.rstrip("/")
+
+
+def _webhook(value: SecretStr) -> SecretStr:
+    _endpoint(value.get_secret_value())
+    return value  # as it is: a slash at its end may matter
+
+
+def signing_key(value: SecretStr) -> SecretStr:
+    """Return a key for signatures; one that says it is base64 must be."""
+    text = value.get_secret_value()
+    if text.startswith("whsec_"):
+        key = text.removeprefix("whsec_")
+        try:
+            base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
+        except ValueError:
+            raise ValueError("after whsec_ comes a key in base64") from None
+    return value
+
+
+def below_target(value: str) -> str:
+    """Return a place below the target, or a full URL."""
+    if "://" in value or value.startswith("file:"):
+        return _canonical_url(value)
+    path = value.rstrip("/")
+    if any(part in {"", ".", ".."} for part in path.split("/")) or CONTROL.search(path):
+        raise ValueError("must be a path below the target, like products/cog, or a full URL")
+    return path
+
+
+def _pattern(value: str) -> str:
+    if value.startswith(REGEX):
+        try:
+            re.compile(value.removeprefix(REGEX))
+        except re.error as error:
+            problem = f"not a regular expression: {error}"
+        else:
+            return value
+        raise ValueError(problem)
+    return value
+
+
+def _product_name(value: str) -> str:
+    if "/" in value or CONTROL.search(value):
+        raise ValueError("a product's name holds no slash and no control character")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Header = Annotated[Text, AfterValidator(_header)]
+TagValue = Annotated[str, BeforeValidator(_count_as_text)]
+Pattern = Annotated[Text, AfterValidator(_pattern)]
+Patterns = Annotated[list[Pattern], BeforeValidator(listed)]
+Secret = Annotated[SecretStr, AfterValidator(_unmasked)]
+LocalPath = Annotated[Text, AfterValidator(_local)]
+TargetUrl = Annotated[Text, AfterValidator(_canonical_url)]
+ProductName = Annotated[Text, AfterValidator(_product_name)]
+Duration = Annotated[int | str, BeforeValidator(_duration)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_webhook)]
+Endpoint = Annotated[Text, AfterValidator(_endpoint)]
+CacheStage = Literal["root", "group", "array", "data"]
+
+
+class Section(BaseModel):
+    """Base of all parts of a configuration: frozen, closed to unknown keys, silent about the values it was given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {name: item for name, item in value.items() if item is not None or name not in known}
