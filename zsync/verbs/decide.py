@@ -24,7 +24,7 @@ from zsync.planning import (
     withdraw,
 )
 from zsync.verbs.changes import array_changes
-from zsync.verbs.site.fitness import leave_out, roots_of
+from zsync.verbs.fitness import leave_out, roots_of
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action
 

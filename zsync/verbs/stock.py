@@ -44,7 +44,7 @@ class Stock:
         The target is to hold just what the source holds: no consolidated metadata is made.
     by_unit
         Every store, and every file outside stores, is for itself: what is unfit is left out, and what moves is left for
-        the next run, and the others go on (`zsync.verbs.site.fitness`).
+        the next run, and the others go on (`zsync.verbs.fitness`).
     left_out
         What is unfit, and why; it is part of `without`.
     misplaced

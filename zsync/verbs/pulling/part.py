@@ -20,7 +20,7 @@ from zsync.errors import ConfigError
 from zsync.inventory import Directory, Objects
 from zsync.inventory.snapshot import Snapshot
 from zsync.layout import Store, describe
-from zsync.verbs.survey import read_documents
+from zsync.verbs.source import read_documents
 from zsync.words import Kind
 
 if TYPE_CHECKING:

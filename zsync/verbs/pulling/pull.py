@@ -10,19 +10,19 @@ import logging
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.config import Location, Publish, ResolvedProduct, RunConfig, find
-from zsync.errors import ConfigError, SourceError
+from zsync.config import Location, Publish, ResolvedProduct, RunConfig
+from zsync.errors import ConfigError
 from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_target
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
-from zsync.verbs.places import Place, places_or_prefix
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
+from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
 from zsync.verbs.stock import Stock
 from zsync.verbs.telling import and_tell
 from zsync.words import Action
@@ -37,22 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DOWNLOADS = ("download/**", "**/download/**")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One product to pull: where it is, and the directory that it becomes."""
-
-    place: Place
-    directory: str
-
-    @property
-    def name(self) -> str:
-        return _name(self.place)
-
-
-def _name(place: Place) -> str:
-    return place.location.name or place.location.bucket
 
 
 def pull(  # noqa: PLR0913 - a user names what applies
@@ -129,7 +113,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     >>> zsync.pull("s3://bucket/products/oco3_pre_qf.zarr", "data")  # doctest: +SKIP
     """
     started = time.monotonic()
-    config, is_url = _configuration(config_or_url, overrides)
+    config, is_url = configuration_of(config_or_url, overrides)
     dry_run = dry_run or config.dry_run
     if exclude_downloads is None:
         exclude_downloads = config.pull.exclude_downloads
@@ -140,7 +124,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     patterns = _patterns(subset, include), (*exclude, *(DOWNLOADS if exclude_downloads else ()))
 
     def work() -> PullResult:
-        wanted = _wanted(config, dest, is_url=is_url)
+        wanted = wanted_of(config, dest, is_url=is_url)
         _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
         watcher = progress_for(progress)
         local = _as_publish(config)
@@ -171,7 +155,7 @@ def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
     local = _as_publish(config)
 
     def work() -> PullResult:
-        wanted = _wanted(config, None, is_url=False)
+        wanted = wanted_of(config, None, is_url=False)
         products = config.resolve()
         stock = [
             _take(local, item, (product.include, product.exclude), None, publishes=True, as_listed=True)
@@ -200,7 +184,7 @@ def _part_of(
 
 def _carry_out(
     local: RunConfig,
-    wanted: Sequence[_Wanted],
+    wanted: Sequence[Wanted],
     stock: Sequence[tuple[Stock, str | None]],
     watcher: Progress,
     started: float,
@@ -237,70 +221,7 @@ def _carry_out(
     return result("unchanged" if is_done else "pulled")
 
 
-def _configuration(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, bool]:
-    """Return the configuration, and whether it is no more than a URL."""
-    if isinstance(where, str | os.PathLike) and "://" in os.fspath(where):
-        return RunConfig.from_any({"target": os.fspath(where)}, **overrides), True
-    if where is None and not any(name in os.environ for name in ("LOCAL_ROOT", "RC_FILE_OVERRIDE")):
-        where = find()
-        log.info("reading the configuration from %s", where)
-    return RunConfig.from_any(where, **overrides), False
-
-
-def _wanted(config: RunConfig, dest: Any, *, is_url: bool) -> list[_Wanted]:
-    """Return what is to be pulled where."""
-    if is_url:
-        return _from_target(config, Path(dest or "."))
-    _check_root(config)
-    dest = dest if dest is not None else config.pull.dest
-    if config.source is None and not config.products:
-        return _from_target(config, Path(dest or "."))
-    wanted = []
-    for product in config.resolve():
-        base = Path(product.root) if dest is None else _directory(Path(dest)) / product.location.name
-        spec = spec_for(product.location, config.storage, config.publish.transport)
-        wanted.append(_Wanted(Place(product.location, spec, StateKeys.of(product.location)), str(base)))
-    return wanted
-
-
-def _from_target(config: RunConfig, dest: Path) -> list[_Wanted]:
-    """Return what is to be pulled from a URL: a product, the products below a prefix, or a prefix as it is."""
-    if config.target is None:
-        raise ConfigError("there is nothing to pull from", "target", "give a URL, or set [S3] bucket and prefix")
-    places = places_or_prefix(config, Location.parse(config.target))
-    base = _directory(dest)
-    # `pull .../a.zarr here/a.zarr` means that directory, not one of the same name in it.
-    alone = len(places) == 1 and base.name == places[0].location.name
-    wanted = [_Wanted(place, str(base if alone else base / _name(place))) for place in places]
-    wanted = [item for item in wanted if not config.only or item.name in config.only]
-    _check_product_names(wanted)
-    return wanted
-
-
-def _check_product_names(wanted: Sequence[_Wanted]) -> None:
-    """Refuse names that must not become those of directories: they come from the bucket."""
-    from zsync.layout import unfit_name
-
-    for item in wanted:
-        if reason := unfit_name(item.name):
-            raise SourceError(
-                f"this product cannot be a directory here: {reason}",
-                ascii(item.place.url)[1:-1],
-                "pull others by `only`",
-            )
-
-
-def _directory(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-def _check_root(config: RunConfig) -> None:
-    root = config.pull.root
-    if root is not None and not os.path.isdir(root):
-        raise ConfigError("the data directory is not there", root, f"create it: mkdir -p {root}")
-
-
-def _tell(wanted: Sequence[_Wanted], *, exclude_downloads: bool, force_overwrite: bool) -> None:
+def _tell(wanted: Sequence[Wanted], *, exclude_downloads: bool, force_overwrite: bool) -> None:
     for item in wanted:
         log.info("from %s to %s", item.place.url, item.directory)
     if exclude_downloads:
@@ -328,7 +249,7 @@ def _as_publish(config: RunConfig) -> RunConfig:
 
 def _take(
     config: RunConfig,
-    wanted: _Wanted,
+    wanted: Wanted,
     patterns: tuple[Sequence[str], Sequence[str]],
     at: str | None,
     *,
@@ -358,7 +279,7 @@ def _take(
     return found, publication
 
 
-def _check_room(plan: Plan, wanted: Sequence[_Wanted]) -> None:
+def _check_room(plan: Plan, wanted: Sequence[Wanted]) -> None:
     above = os.path.commonpath([os.path.dirname(item.directory) for item in wanted])
     check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
     for item in wanted:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zsync.inventory import Directory
 from zsync.layout import describe, store_prefixes
 from zsync.planning.merge import clashes, unit_of
-from zsync.verbs.survey import read_documents
+from zsync.verbs.source import read_documents
 from zsync.words import Finding, Kind
 
 if TYPE_CHECKING:
