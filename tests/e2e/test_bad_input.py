@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from trees import s3_bytes, weather, write_store
@@ -158,3 +160,16 @@ def test_v_shows_the_traceback(run_zsync, s3, bucket, place):
     )
     assert done.returncode == 3
     assert "Traceback" in done.stderr
+
+
+def test_what_is_to_be_done_at_exit_is_done(tmp_path):
+    """The process ends without the interpreter being taken apart; what was registered, and output, are not lost."""
+    code = (
+        "import atexit, sys; atexit.register(print, 'bye', end='')\n"
+        "sys.argv = ['zsync', *sys.argv[1:]]\n"
+        "from zsync.cli import main; main()"
+    )
+    for words, status in ((["--version"], 0), (["publish", str(tmp_path / "nothing")], 2), (["bogus"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.endswith("bye")) == (status, True), done
+        assert (len(done.stderr) > 0) == (status > 0)
