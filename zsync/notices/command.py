@@ -16,7 +16,7 @@ from zsync.errors import TargetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.notices.sending import Message
+    from zsync.notices.message import Message
 
 log = logging.getLogger(__name__)
 

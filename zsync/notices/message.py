@@ -27,6 +27,27 @@ _PER_CHARACTER = 12  # bytes of JSON that a character may come to: two escapes
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent to one receiver.
+
+    Attributes
+    ----------
+    delivery
+        Its id, the same however often it is sent.
+    publication, targets
+        The publication, and the URLs of its products.
+    data
+        The message as JSON.
+    """
+
+    kind: str
+    delivery: str
+    publication: str | None
+    targets: tuple[str, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What happened; holds no secret.
 

@@ -14,7 +14,7 @@ from zsync.notices.webhook import place
 
 if TYPE_CHECKING:
     from zsync.config import Storage
-    from zsync.notices.sending import Message
+    from zsync.notices.message import Message
 
 _ATTEMPTS = 3
 _REGION_OF_HOST = re.compile(r"//(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-[0-9]+)\.")

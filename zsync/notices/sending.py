@@ -6,13 +6,12 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync import __version__
 from zsync.config.values import seconds
 from zsync.errors import TargetError
-from zsync.notices.message import Event, body
+from zsync.notices.message import Event, Message, body
 from zsync.publication.process import this_process
 from zsync.words import Finding
 
@@ -25,27 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LATE_S = 1.0  # by how much a sender may overrun its timeout before it is given up
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is sent to one receiver.
-
-    Attributes
-    ----------
-    delivery
-        Its id, the same however often it is sent.
-    publication, targets
-        The publication, and the URLs of its products.
-    data
-        The message as JSON.
-    """
-
-    kind: str
-    delivery: str
-    publication: str | None
-    targets: tuple[str, ...]
-    data: bytes
 
 
 class _Delivery:

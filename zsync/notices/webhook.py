@@ -16,7 +16,7 @@ from zsync.notices.message import headers
 from zsync.storage import RetryPolicy
 
 if TYPE_CHECKING:
-    from zsync.notices.sending import Message
+    from zsync.notices.message import Message
 
 _POLICY = RetryPolicy(attempts=4, first_s=0.2, longest_s=5.0)
 _BUSY = 429

@@ -1,7 +1,8 @@
 """Bytes in motion: batches, dask, headers."""
 
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
-from zsync.transfer.engine import Destination, carry_out
+from zsync.transfer.destination import Destination
+from zsync.transfer.engine import carry_out
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
 from zsync.transfer.headers import HeaderPolicy
 

@@ -18,49 +18,15 @@ from zsync.words import Reason, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from zsync.inventory import Origin
     from zsync.planning import Plan, Wave
-    from zsync.publication import StateKeys
     from zsync.report.progress import Progress
-    from zsync.storage import Pace, StoreSpec
+    from zsync.storage import Pace
+    from zsync.transfer.destination import Destination
     from zsync.transfer.executor import Executor
-    from zsync.transfer.headers import HeaderPolicy
 
 log = logging.getLogger(__name__)
 
 _RETIRES = (Stage.WITHDRAW, Stage.RETIRE)
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a product's objects go.
-
-    Attributes
-    ----------
-    prefix
-        The product's prefix in the bucket, empty or ending in ``/``.
-    origin
-        The product's source.
-    publication
-        Id of the publication: the trash is kept by it.
-    trashes
-        Retired objects go to the trash; else they are deleted.
-    keeps
-        Keys, each with what is below it, of which what is replaced goes to the trash too, and only if it is as it was
-        when stock was taken.
-    leaves_moving
-        A file outside stores that changes meanwhile is left out; else it ends the work, as one in a store does.
-    """
-
-    store: StoreSpec
-    prefix: str
-    origin: Origin
-    headers: HeaderPolicy
-    state: StateKeys
-    publication: str
-    trashes: bool
-    keeps: frozenset[str] = frozenset()
-    leaves_moving: bool = False
 
 
 @dataclass(slots=True)

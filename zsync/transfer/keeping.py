@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from zsync.planning import Plan, Wave
     from zsync.transfer.batch import Receipt
-    from zsync.transfer.engine import Destination
+    from zsync.transfer.destination import Destination
 
 
 class Keeping:
