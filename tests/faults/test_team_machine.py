@@ -350,15 +350,15 @@ class Halfway:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("impatient")
-def test_s2_killed_at_every_request_and_the_next_synchronization_finishes(s3, bucket, tmp_path, fate, tally):
+def test_s2_killed_at_every_other_request_and_the_next_synchronization_finishes(s3, bucket, tmp_path, fate, tally):
     """Of the requests that write, those that the service hears of and those that it does not; of the folder's too."""
     kills = 0
     with contextlib.closing(s3_client(s3)) as client:
         look = in_the_bucket(client)
-        for n in itertools.count(1):
+        for n in itertools.count(1, 2):
             halfway = Halfway(s3, bucket, tmp_path, f"kill-{n}")
             team, bob = halfway.team, halfway.bob
-            fate.set(n, acts=n % 2 == 0)
+            fate.set(n, acts=n % 4 == 1)
             with contextlib.suppress(ZsyncError):
                 bob.member.sync(prefer="both")
             died = fate.has_come
@@ -377,5 +377,5 @@ def test_s2_killed_at_every_request_and_the_next_synchronization_finishes(s3, bu
             if not died:
                 break
             kills += 1
-    assert kills > 50
-    tally("teams: kills at every request of a synchronization", kills)
+    assert kills > 30
+    tally("teams: kills at a request of a synchronization", kills)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zsync.config import RunConfig, to_yaml
@@ -51,6 +51,7 @@ EVENTS = st.builds(
 )
 
 
+@settings(max_examples=40)  # of several thousand products some
 @given(EVENTS)
 def test_a_message_is_small_and_says_what_was_left_out(event):
     data = body(event, TIME, BY)

@@ -123,6 +123,8 @@ class SitePasses:
             self._see({item.product.name: item.scan for item in taken}, at)
             stock = [self._prepared(item, compare=compare) for item in taken if not self._is_idle(item)]
             if not stock:
+                if compare:
+                    self._uncompared = self._in_states("held")
                 return replace(self._looked(), is_complete=compare and not self._in_states("held"))
             try:
                 result = publish_stock(config, stock, self._progress, at.steady_s, taken_ns=at.wall_ns)
