@@ -50,7 +50,16 @@ def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         run(tmp_path / "demo")
 
 
-def test_nothing_is_left_of_it_unless_asked_for(tmp_path: Path) -> None:
+def test_nothing_is_left_of_it_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The story is told above; here it is short, and leaves products and objects."""
+
+    def tell(story: Any) -> None:
+        products = data.make_products(story.root, 7)
+        config = {"source": story.root, "target": "s3://zsync/products/demo", "products": products, "storage": story.storage}
+        zsync.publish(config, progress=False, dry_run=True)
+        assert (story.root / data.POST_QF).is_dir()
+
+    monkeypatch.setattr("zsync.demo.story._Story.tell", tell)
     assert run(tmp_path) == 0
     assert list(tmp_path.iterdir()) == []
 

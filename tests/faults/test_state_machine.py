@@ -300,7 +300,7 @@ def test_whatever_happens_readers_see_what_they_may(s3, bucket, tmp_path, tally)
         run_state_machine_as_test(
             target,
             settings=settings(
-                max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
     tally("state machines", next(numbers))

@@ -26,7 +26,7 @@ from zsync.errors import ZsyncError
 
 FILES = ("a.txt", "b.txt", "d/c.txt", "d/e/f", "d/e")
 STORES = ("s.zarr", "d/t.zarr")
-EXAMPLES = 30  # teams
+EXAMPLES = 25  # teams
 HOW = ("first", "last", "append", "shrink", "attributes")
 
 
