@@ -55,7 +55,7 @@ def test_nothing_is_left_of_it_unless_asked_for(tmp_path: Path, monkeypatch: pyt
 
     def tell(story: Any) -> None:
         products = data.make_products(story.root, 7)
-        config = {"source": story.root, "target": "s3://zsync/products/demo", "products": products, "storage": story.storage}
+        config = {"source": story.root, "target": "s3://zsync/demo", "products": products, "storage": story.storage}
         zsync.publish(config, progress=False, dry_run=True)
         assert (story.root / data.POST_QF).is_dir()
 
