@@ -64,6 +64,7 @@ class Fault:
     status: int = 0
     code: str = ""
     seconds: float = 0.0
+    until: threading.Event | None = None
     keep: int = 0
     body: bytes = b""
     content_type: str = ""
@@ -97,6 +98,11 @@ class Fault:
     def delay(cls, seconds: float) -> Fault:
         """The request reaches the server later; others go on meanwhile."""
         return cls("delay", seconds=seconds)
+
+    @classmethod
+    def hold(cls, until: threading.Event, seconds: float = 20.0) -> Fault:
+        """The request reaches the server once `until` is set, or after so many seconds; others go on meanwhile."""
+        return cls("delay", seconds=seconds, until=until)
 
     @classmethod
     def truncate(cls, keep: int) -> Fault:
@@ -311,7 +317,7 @@ class _Connection:
         if kind in {"refuse", "reset"}:
             raise _Reset
         if fault is not None and kind == "delay":
-            await asyncio.sleep(fault.seconds)
+            await _pass(fault)
         response = await self._forward(message, exchange)
         for watcher in self.proxy.watchers:
             watcher(exchange)
@@ -363,6 +369,12 @@ async def _read_head(reader: asyncio.StreamReader) -> _Message:
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return _Message(first.split(" ", 2), headers, head)
+
+
+async def _pass(fault: Fault) -> None:
+    end = time.monotonic() + fault.seconds
+    while (left := end - time.monotonic()) > 0 and not (fault.until is not None and fault.until.is_set()):
+        await asyncio.sleep(left if fault.until is None else 0.01)
 
 
 async def _read_body(reader: asyncio.StreamReader, message: _Message, *, is_response: bool = False) -> None:

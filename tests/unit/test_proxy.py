@@ -156,6 +156,22 @@ def test_a_delayed_request_is_overtaken(s3: DevServer, proxy: Proxy, bucket: str
     assert proxy.requests[0].ended - proxy.requests[0].started >= 0.5
 
 
+def test_a_request_is_held_until_it_is_let_go(s3: DevServer, proxy: Proxy, bucket: str) -> None:
+    go = threading.Event()
+    proxy.faults.append(on(Fault.hold(go), key="held"))
+    store = obstore_through(s3, proxy, bucket)
+    held = threading.Thread(target=lambda: obstore.put(store, "held", b"x"))
+    held.start()
+    while not proxy.requests:
+        time.sleep(0.005)
+    obstore.put(store, "quick", b"x")
+    assert s3_bytes(s3, bucket) == {"quick": b"x"}
+    go.set()
+    held.join(10)
+    assert s3_bytes(s3, bucket) == {"quick": b"x", "held": b"x"}
+    assert [exchange.key for exchange in proxy.completed] == ["quick", "held"]
+
+
 def test_a_truncated_answer_breaks_off(s3: DevServer, client: Any, proxy: Proxy, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
     proxy.faults.append(on(Fault.truncate(4), method="GET"))
