@@ -14,6 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol, Self
 
 from botocore.config import Config
@@ -58,6 +59,17 @@ def s3_client(server: S3Server, *, endpoint_url: str | None = None, attempts: in
 
 
 _session_lock = threading.Lock()
+
+
+def lasting_client(server: S3Server) -> Any:
+    """A client for looks at a server that lasts as long as this process; one takes longer to make than to ask."""
+    return _lasting_client(server.endpoint_url, server.region, server.access_key, server.secret_key)
+
+
+@functools.cache
+def _lasting_client(endpoint_url: str, region: str, access_key: str, secret_key: str) -> Any:
+    server = SimpleNamespace(endpoint_url=endpoint_url, region=region, access_key=access_key, secret_key=secret_key)
+    return s3_client(server)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from servers import S3Server, s3_client
+from servers import S3Server, lasting_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,22 +37,19 @@ def read_tree(root: Path) -> dict[str, bytes]:
 
 def s3_tree(server: S3Server, bucket: str, prefix: str = "") -> dict[str, tuple[int, str]]:
     """Return every object below a prefix: key relative to it, to size and ETag (without quotes)."""
-    with contextlib.closing(s3_client(server)) as client:
-        return {
-            entry["Key"].removeprefix(prefix).lstrip("/"): (entry["Size"], entry["ETag"].strip('"'))
-            for entry in _listing(client, bucket, prefix)
-        }
+    return {
+        entry["Key"].removeprefix(prefix).lstrip("/"): (entry["Size"], entry["ETag"].strip('"'))
+        for entry in _listing(lasting_client(server), bucket, prefix)
+    }
 
 
 def s3_bytes(server: S3Server, bucket: str, prefix: str = "") -> dict[str, bytes]:
     """Return every object below a prefix: key relative to it, to bytes."""
-    with contextlib.closing(s3_client(server)) as client:
-        return {
-            entry["Key"].removeprefix(prefix).lstrip("/"): client.get_object(Bucket=bucket, Key=entry["Key"])[
-                "Body"
-            ].read()
-            for entry in _listing(client, bucket, prefix)
-        }
+    client = lasting_client(server)
+    return {
+        entry["Key"].removeprefix(prefix).lstrip("/"): client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+        for entry in _listing(client, bucket, prefix)
+    }
 
 
 def _listing(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:

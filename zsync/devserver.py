@@ -286,6 +286,12 @@ class DevServer:
             try:
                 self._use_every_bucket()
             except (BotoCoreError, ClientError) as error:
+                if isinstance(error, ClientError) and error.response["Error"]["Code"] == "InvalidBucketName":
+                    raise ConfigError(
+                        "the S3 server takes no bucket of this name",
+                        ", ".join(self.buckets),
+                        "use 3 to 63 lower-case letters, digits and hyphens",
+                    ) from error
                 last = error
                 time.sleep(_POLL_SECONDS)
             else:

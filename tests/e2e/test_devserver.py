@@ -126,6 +126,13 @@ def test_only_loopback_is_listened_on(s3: DevServer) -> None:
     assert listening == {"0100007F"}  # 127.0.0.1
 
 
+def test_a_bucket_name_that_no_server_takes_is_refused_at_once(run_zsync: Any) -> None:
+    said = run_zsync("dev-server", "--port", "0", "--bucket", "ab", check=2, timeout=30).stderr
+    assert said == (
+        "zsync: the S3 server takes no bucket of this name: ab; use 3 to 63 lower-case letters, digits and hyphens\n"
+    )
+
+
 def test_the_environment_points_tools_at_it(s3: DevServer, client: Any, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="k", Body=b"hello")
     s5cmd = Path(sys.executable).parent / "s5cmd"

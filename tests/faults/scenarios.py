@@ -44,25 +44,33 @@ def object_store(server, bucket: str, **more: str):
 
 @dataclass
 class View:
-    """The target as readers see it, and what they may see."""
+    """The target as readers see it while nobody publishes, and what they may see."""
 
     server: object
     bucket: str
     prefix: str
     before: dict[str, Data]  # by place of the store; empty if nothing was published
     after: dict[str, Data]
+    stores: dict[str, object] = field(default_factory=dict)
+    seen: dict[tuple[str, bool], Data | str] = field(default_factory=dict)
 
     def read(self, store: str, *, consolidated: bool = True) -> Data | str:
         """Open and read a store whole, with what every reader uses: xarray and zarr."""
+        if (store, consolidated) not in self.seen:
+            self.seen[store, consolidated] = self._read(store, consolidated=consolidated)
+        return self.seen[store, consolidated]
+
+    def _read(self, store: str, *, consolidated: bool) -> Data | str:
         import zarr
 
-        objects = object_store(self.server, self.bucket, prefix=f"{self.prefix}/{store}")
+        if store not in self.stores:  # it takes longer to open a bucket than to read one of these
+            self.stores[store] = object_store(self.server, self.bucket, prefix=f"{self.prefix}/{store}")
         try:
             with quiet_zarr(), warnings.catch_warnings():
                 # Chunks of an array whose metadata is retired already, seen by who lists the store.
                 warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
                 return xr.open_zarr(
-                    zarr.storage.ObjectStore(objects, read_only=True), chunks=None, consolidated=consolidated
+                    zarr.storage.ObjectStore(self.stores[store], read_only=True), chunks=None, consolidated=consolidated
                 ).load()
         except Exception as error:
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__
