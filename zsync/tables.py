@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from arro3.core import Array
 
 if TYPE_CHECKING:
@@ -34,6 +36,27 @@ def scalar(value: str | bool | int, kind: pa.DataType | None = None) -> pa.Scala
 def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Return rows as a table of a schema; what a row lacks is null."""
     return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
+
+
+def numbers(values: pa.ChunkedArray) -> np.ndarray:
+    """Return whole numbers or truth values as int64, null as 0; pyarrow's `to_numpy` imports pandas."""
+    if not len(values):
+        return np.empty(0, dtype=np.int64)
+    return np.from_dlpack(values.cast(pa.int64()).fill_null(scalar(0, pa.int64())).combine_chunks())
+
+
+def groups(table: pa.Table, names: Sequence[str]) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return the distinct rows of some columns, and for each row of the table which of them it is.
+
+    `pyarrow.Table.group_by` does the same, but comes with pyarrow's datasets, and these with pandas.
+    """
+    codes = np.zeros(len(table), dtype=np.int64)
+    for name in names:
+        values = pc.unique(table[name])
+        codes = codes * max(len(values), 1) + numbers(pc.index_in(table[name], values))
+        # Numbered anew after each column, so that they stay below the number of rows.
+        _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
+    return table.select(names).take(column(first.tolist(), pa.int64())).to_pylist(), codes
 
 
 NO_TEXT: pa.Scalar = pa.nulls(1, pa.string())[0]

@@ -408,6 +408,22 @@ def test_a_publish_with_nothing_to_do_imports_nothing_heavy(config, tmp_path):
     assert answers[1] == ["unchanged", [], False]
 
 
+@pytest.mark.parametrize("command", ["plan", "publish"])
+def test_nothing_imports_pandas(config, tmp_path, command):
+    """It takes longer than a small publish, and pyarrow imports it wherever it converts a value."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    script = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(sorted({'pandas', 'xarray'} & set(sys.modules))))\n"
+        "from zsync.cli import main\n"
+        f"sys.argv = ['zsync', {command!r}, {str(path)!r}, '--include', '*_qf/**']\n"
+        "main()\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"
+
+
 def test_a_plan_says_what_and_why_and_writes_nothing(config, s3, bucket, tmp_path):
     plan = zsync.plan(config)
     assert s3_bytes(s3, bucket, "") == {}

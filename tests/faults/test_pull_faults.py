@@ -458,7 +458,22 @@ def test_kill_9_of_the_real_command(s3, bucket, tmp_path, fate, fetched, scenari
     tally("kills of pulls, with kill -9", killed)
 
 
-def kill_command(s3, proxy, url, dest, n):
+def test_kill_9_of_a_pull_of_a_part_and_the_next_takes_away_what_it_left(s3, bucket, tmp_path, tally):
+    copy, here = Copy(s3, bucket, tmp_path, "append", "v2"), tmp_path / "here"
+    url, left = f"s3://{bucket}/after/a.zarr", []
+    for n in range(6, 22, 3):
+        with Proxy(s3.endpoint_url) as proxy:
+            tally("kills of pulls, with kill -9", kill_command(s3, proxy, url, here, n, "--select", "time=9..16"))
+        left.append(len([*here.glob(".zsync/a.zarr/parts/*/owner.json")]))
+    assert max(left) == 1  # it was killed while it wrote the part; and each took away what the one before left
+    zsync.pull(url, here, select={"time": "9..16"}, progress=False, **storage_of(s3))
+    assert not [*here.glob(".zsync/a.zarr/parts")]
+    part = copy.states["after"]["a.zarr"].sel(time=slice(9, 16))
+    with quiet_zarr():
+        assert same(xr.open_zarr(here / "a.zarr").load(), part)
+
+
+def kill_command(s3, proxy, url, dest, n, *options):
     """Pull by the command, and kill it when its n-th request comes in; return whether that came."""
     process, started, is_dead = None, threading.Event(), []
 
@@ -473,7 +488,7 @@ def kill_command(s3, proxy, url, dest, n):
 
     proxy.faults.append(rule)
     environment = {**os.environ, **tool_env(s3), "AWS_ENDPOINT_URL": proxy.endpoint_url}
-    command = [sys.executable, "-m", "zsync", "pull", url, str(dest), "-q"]
+    command = [sys.executable, "-m", "zsync", "pull", url, str(dest), "-q", *options]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     started.set()
     _, said = process.communicate(timeout=60)

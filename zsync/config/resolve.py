@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from zsync.config.location import CONTROL, Location, absolute, anchored
 from zsync.config.problems import report, unknown_key
 from zsync.errors import ConfigError
+from zsync.words import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.config.model import RunConfig
     from zsync.config.sections import Product
-
-STATE = ".zsync"
 
 
 @dataclass(frozen=True, slots=True)

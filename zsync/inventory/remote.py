@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError
+from zsync.words import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
     from zsync.storage import ObjectStore, Page
 
+_STATE = f"{STATE}/"
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
-_STATE = ".zsync/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from zsync.words import Finding
+from zsync.words import STATE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +17,6 @@ MAX_KEY_BYTES = 1024
 MAX_EXAMPLES = 5
 MAX_NAME_BYTES = 255  # of a name in a directory, on the usual file systems
 
-STATE = ".zsync"  # the directory that zsync keeps its records in
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
 _LEVELS = {"error": 0, "warning": 1, "info": 2}
 

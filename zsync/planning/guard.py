@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import scalar
+from zsync.tables import groups, numbers, scalar
 from zsync.words import Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ def split_arrays(objects: pa.Table, selected: pa.Array) -> list[str]:
         Which rows the selection takes.
     """
     rows = objects.append_column("selected", selected).filter(pc.is_valid(objects["array"]))
-    grouped = rows.group_by(["store", "array"]).aggregate([("selected", "min"), ("selected", "max")])
-    torn = grouped.filter(pc.not_equal(grouped["selected_min"], grouped["selected_max"]))
-    return sorted(f"{row['store']}/{row['array']}".strip("/") for row in torn.to_pylist())
+    found, group = groups(rows, ["store", "array"])
+    taken = np.bincount(group, weights=numbers(rows["selected"]), minlength=len(found))
+    is_torn = (taken > 0) & (taken < np.bincount(group, minlength=len(found)))
+    return sorted(f"{row['store']}/{row['array']}".strip("/") for row, torn in zip(found, is_torn, strict=True) if torn)
 
 
 def _count(table: pa.Table, name: str, value: str) -> int:

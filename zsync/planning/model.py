@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,7 +13,7 @@ from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.fence import FenceWrite, fence_table
 from zsync.planning.withdraw import Withdrawal, withdrawal_table
-from zsync.tables import column, scalar
+from zsync.tables import column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
@@ -114,10 +115,12 @@ class Plan:
     def summary(self) -> list[dict[str, Any]]:
         """Return one row a product, store, array, action and reason, with number and size of the objects."""
         names = ["product", "store", "array", "action", "reason"]
-        grouped = self.table.group_by(names).aggregate([("size", "sum"), ("key", "count")])
+        found, group = groups(self.table, names)
+        counts = np.bincount(group, minlength=len(found))
+        sizes = np.bincount(group, weights=numbers(self.table["size"]), minlength=len(found))
         rows = [
-            {**{name: row[name] for name in names}, "objects": row["key_count"], "bytes": row["size_sum"] or 0}
-            for row in grouped.to_pylist()
+            {**row, "objects": int(count), "bytes": int(size)}
+            for row, count, size in zip(found, counts, sizes, strict=True)
         ]
         return sorted(rows, key=lambda row: tuple(row[name] or "" for name in names))
 

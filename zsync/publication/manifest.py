@@ -130,11 +130,11 @@ def read(store: ObjectStore, keys: StateKeys, parts: Sequence[Part], cache: Path
     """
     import pyarrow as pa
 
-    from zsync.tables import MANIFEST
+    from zsync.tables import MANIFEST, table_of
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="zsync-manifest") as pool:
         tables = list(pool.map(lambda part: _read_part(store, keys, part, cache), parts))
-    return pa.concat_tables(tables) if tables else MANIFEST.empty_table()
+    return pa.concat_tables(tables) if tables else table_of([], MANIFEST)
 
 
 def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> pa.Table:

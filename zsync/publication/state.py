@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zsync.words import STATE
+
 if TYPE_CHECKING:
     from zsync.config import Location
-
-STATE = ".zsync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class StateKeys:
     def pending(self) -> str:
         """What a pull into a directory is about to put there."""
         return f"{self.prefix}/pending"
+
+    @property
+    def parts(self) -> str:
+        """Where a pull of a part writes that part before it goes to its place."""
+        return f"{self.prefix}/parts"
 
     @property
     def trashes(self) -> str:

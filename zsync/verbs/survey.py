@@ -113,7 +113,7 @@ def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
         return _with_recognised(found, stock.recognised), ()
     except ManifestLostError as error:
         message = f"the manifest is lost, so objects are compared by ETag: {error}"
-        return MANIFEST.empty_table(), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+        return table_of([], MANIFEST), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:

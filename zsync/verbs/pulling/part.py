@@ -1,18 +1,19 @@
 """A part of what is published: some variables, a range along some dimensions, as a store of its own.
 
-Only the chunks that hold it are read, as they are on record. The part is written beside its place first, and from there
+Only the chunks that hold it are read, as they are on record. The part is written aside first, and from there
 goes through the same plan and stages as everything else.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import dask.threaded
 import xarray as xr
 import zarr
 
@@ -20,6 +21,7 @@ from zsync.errors import ConfigError
 from zsync.inventory import Directory, Objects
 from zsync.inventory.snapshot import Snapshot
 from zsync.layout import Store, describe
+from zsync.verbs.pulling.scratch import scratch
 from zsync.verbs.source import read_documents
 from zsync.words import Kind
 
@@ -36,9 +38,9 @@ _ENCODING = (
 
 @contextmanager
 def written_part(
-    origin: Objects, product: str, beside: Path, select: Mapping[str, str], variables: Sequence[str]
+    origin: Objects, product: str, aside: Path, select: Mapping[str, str], variables: Sequence[str]
 ) -> Iterator[Directory]:
-    """Write the part of a product beside its place, and take it away at the end.
+    """Write the part of a product aside, and take it away at the end.
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ def written_part(
         The whole product.
     product
         Its name.
-    beside
-        The directory that the product is to become.
+    aside
+        The directory below which it is written, on the file system of its place.
     select
         Ranges by dimension: ``2020-01..2020-03``, both ends included, or one label; either end may be left out.
     variables
@@ -62,9 +64,8 @@ def written_part(
     stores = describe(Kind.ZARR, product, origin.seen.keys, documents).stores
     if not stores:
         raise ConfigError("select and variables are for Zarr stores", origin.name, "leave them out")
-    beside.parent.mkdir(parents=True, exist_ok=True)
     found: set[str] = set()
-    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=".zsync-part-") as directory:
+    with scratch(aside) as directory:
         for prefix, store in stores.items():
             snapshot, path = Snapshot(origin, prefix), Path(directory, prefix)
             wrote = False
@@ -73,16 +74,19 @@ def written_part(
                 if variables and not part.data_vars:
                     continue
                 mode: Literal["a", "w"] = "a" if wrote else "w"
-                part.to_zarr(
-                    path, group=group or None, mode=mode, consolidated=False, zarr_format=_format(store)
+                written = part.to_zarr(
+                    path, group=group or None, mode=mode, consolidated=False, zarr_format=_format(store), compute=False
                 )  # fmt: skip
+                # Threads of our own: when one fails, the others are waited for before the directory goes.
+                with ThreadPoolExecutor(thread_name_prefix="zsync-part") as pool:
+                    written.compute(scheduler=dask.threaded.get, pool=pool)  # type: ignore[no-untyped-call]
                 wrote = True
             if wrote:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
                     zarr.consolidate_metadata(str(path))
         _check_all_found(found, select, variables, origin.name)
-        yield Directory(directory, product)
+        yield Directory(str(directory), product)
 
 
 def _opened(store: Snapshot, group: str) -> xr.Dataset:

@@ -170,15 +170,15 @@ def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
 def _part_of(
     stock: Stock, parts: ExitStack, select: Mapping[str, str], variables: Sequence[str], *, dry_run: bool
 ) -> Stock:
-    """Return the stock of a part of what is published; it lies beside its place until `parts` ends."""
+    """Return the stock of a part of what is published; it lies aside until `parts` ends."""
     from zsync.verbs.pulling.part import written_part
 
     if dry_run:
         raise ConfigError("what a part comes to is not known before it is read", "dry_run", "leave out select")
     if not isinstance(stock.origin, Objects):
         raise TypeError(f"{stock.origin.name} is not far away")
-    here = Path("/", stock.product.location.path)
-    origin = parts.enter_context(written_part(stock.origin, stock.product.name, here, select, variables))
+    aside = Path("/", stock.state.parts)
+    origin = parts.enter_context(written_part(stock.origin, stock.product.name, aside, select, variables))
     return replace(stock, origin=origin, scan=origin.look())
 
 

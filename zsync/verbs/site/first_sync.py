@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from zsync.config.sections import Pull
 from zsync.errors import ConfigError
 from zsync.inventory import Selection, scan
-from zsync.publication.state import STATE
 from zsync.storage import spec_for
 from zsync.storage.details import list_details
 from zsync.verbs.pulling.pull import pull_listed
+from zsync.words import STATE
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct, RunConfig

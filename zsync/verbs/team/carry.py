@@ -205,7 +205,7 @@ def _knowing(item: Surveyed, seen: Look, listing: Listing) -> Surveyed:
     tokens = dict(zip(listing.keys, listing.etags, strict=True))
     known = {key: content for key, content in sorted(seen.states.here.items()) if key in tokens}
     # What is removed goes in this order, also where nothing comes that tells its stores.
-    stages = place(Layout(Kind.ZARR, OBJECTS.empty_table(), {}, ()), list(known))["stage"].to_pylist()
+    stages = place(Layout(Kind.ZARR, table_of([], OBJECTS), {}, ()), list(known))["stage"].to_pylist()
     rows = [
         {"key": key, "source_key": key, "size": content.size, "digest": content.digest, "etag": tokens[key],
          "stage": stage}
