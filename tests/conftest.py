@@ -107,6 +107,14 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
     return Site(s3, proxy, bucket, tmp_path / "run")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each of two workers begin with half of the slow tests, so that neither ends long after the other."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    half = len(quick) // 2
+    items[:] = [*slow[::2], *quick[:half], *slow[1::2], *quick[half:]]
+
+
 _TALLY = "tally: "
 
 

@@ -635,11 +635,11 @@ def test_a_file_that_is_edited_while_it_is_brought_is_not_overwritten(team, ann,
 
 
 def test_an_edit_in_place_at_the_last_moment_goes_to_the_trash_with_the_file(team, ann, bob, monkeypatch):
-    from zsync.storage.fsspec_transport import FsspecTransport
+    from zsync.storage.file_transport import FileTransport
 
     ann.write("a.txt", "by ann")
     ann.sync()
-    keep = FsspecTransport._keep
+    keep = FileTransport._keep
     file = (bob.folder / "a.txt").open("r+b")
 
     def keep_and_edit(self, key, over):
@@ -648,7 +648,7 @@ def test_an_edit_in_place_at_the_last_moment_goes_to_the_trash_with_the_file(tea
             file.write(b"ONE")
             file.flush()
 
-    monkeypatch.setattr(FsspecTransport, "_keep", keep_and_edit)
+    monkeypatch.setattr(FileTransport, "_keep", keep_and_edit)
     bob.sync()
     file.close()
     assert bob.read()["a.txt"] == b"by ann"

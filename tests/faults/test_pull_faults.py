@@ -28,8 +28,6 @@ from trees import quiet_zarr, read_tree, weather, write_store, write_tree
 import zsync
 from zsync.errors import SourceChangedError
 
-ON_DISK = {"pipe_file", "open", "mv", "makedirs", "rm_file", "cp_file"}
-
 
 class Death(Fate):
     """When buckets and disk die; if that is while a file is written, half of it gets there."""
@@ -37,25 +35,26 @@ class Death(Fate):
     tore = 0
 
 
-class Disk:
-    """A file system whose every write asks its fate first; one that dies in a write leaves half of it."""
+def mortal_disk(monkeypatch, fate):
+    """Have every write to the disk ask its fate first; one that dies in a write leaves half of it."""
+    from zsync.storage import file_transport as disk
 
-    def __init__(self, fs, fate):
-        self._fs, self._fate = fs, fate
+    def dying(name):
+        act = getattr(disk, name)
+        return lambda path, *rest: fate("disk", path, lambda: act(path, *rest))
 
-    def pipe_file(self, path, data, **options):
-        with self._fate.lock:
-            dies = self._fate.at == self._fate.count + 1
+    def torn(path, blocks, write=disk._write):
+        data = b"".join(blocks)
+        with fate.lock:
+            dies = fate.at == fate.count + 1
         if dies:
-            self._fate.tore += 1
-            self._fs.pipe_file(path, data[: len(data) // 2], **options)
-        return self._fate("disk", path, lambda: self._fs.pipe_file(path, data, **options))
+            fate.tore += 1
+            write(path, [data[: len(data) // 2]])
+        return fate("disk", path, lambda: write(path, [data]))
 
-    def __getattr__(self, name):
-        method = getattr(self._fs, name)
-        if name not in ON_DISK:
-            return method
-        return lambda first, *rest, **named: self._fate("disk", first, lambda: method(first, *rest, **named))
+    for name in ("_rename", "_remove"):
+        monkeypatch.setattr(disk, name, dying(name))
+    monkeypatch.setattr(disk, "_write", torn)
 
 
 @pytest.fixture
@@ -69,16 +68,9 @@ def fate(monkeypatch):
     """The fate of all buckets and of the disk, opened from now on."""
     from zsync.storage import opening
 
-    fate, s3, files = Death(), opening._open_obstore, opening._open_fsspec
-
-    def open_files(place):
-        transport = files(place)
-        transport._fs, rename = Disk(transport._fs, fate), transport._rename
-        transport._rename = lambda old, new: fate("disk", new, lambda: rename(old, new))
-        return transport
-
+    fate, s3 = Death(), opening._open_obstore
     monkeypatch.setattr("zsync.storage.opening._open_obstore", lambda place: Mortal(s3(place), fate))
-    monkeypatch.setattr("zsync.storage.opening._open_fsspec", open_files)
+    mortal_disk(monkeypatch, fate)
     opening._connect.cache_clear()
     yield fate
     opening._connect.cache_clear()

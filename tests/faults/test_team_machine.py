@@ -258,7 +258,7 @@ def fate(monkeypatch):
     from zsync.verbs.team import apply as team_apply
 
     fate = Fate()
-    for name in ("_open_obstore", "_open_fsspec"):
+    for name in ("_open_obstore", "_open_files"):
         opened = getattr(opening, name)
         monkeypatch.setattr(opening, name, lambda place, opened=opened: Mortal(opened(place), fate))
     write = team_apply.write_base

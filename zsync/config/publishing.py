@@ -119,7 +119,7 @@ class Publish(Section):
     allow_empty: bool = Field(default=False, description="publish an empty source, which retires everything")
     workers: Literal["auto"] | int = Field("auto", description="how many transfers at a time; auto, or a number")
     transport: Literal["auto", "obstore", "fsspec"] = Field(
-        "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (any URL)"
+        "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (S3 and other URLs, but not file://)"
     )
     scheduler: Literal["threads", "serial"] = Field("threads", description="what runs the transfers: threads or serial")
     trust: Literal["listing", "manifest"] = Field(

@@ -1,7 +1,7 @@
-"""Objects in, objects out, conditional writes: one seam, two transports."""
+"""Objects in, objects out, conditional writes: one seam, three transports."""
 
 from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
-from zsync.storage.opening import connect, pace_of, s3fs_options
+from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
 from zsync.storage.spec import StoreSpec, spec_for
@@ -22,6 +22,7 @@ __all__ = [
     "Upload",
     "abort_uploads",
     "connect",
+    "connected_once",
     "pace_of",
     "retry",
     "s3fs_options",

@@ -1,4 +1,4 @@
-"""What an S3 service answers when it does not do as asked, in our words: one table for both transports."""
+"""What a service, or a file system, answers when it does not do as asked, in our words: one table for all."""
 
 from __future__ import annotations
 
@@ -65,3 +65,14 @@ def error_for(status: int, code: str | None, url: str, *, region: str | None = N
     if status == 404:
         return ObjectNotFoundError("there is no such object", url)
     return TargetError(f"the service refused ({said})", url)
+
+
+def error_of_system(error: OSError, url: str) -> TargetError:
+    """Return the error that one of the operating system comes to."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return TransientError("the connection broke", url, "try again")
+    if isinstance(error, FileNotFoundError):
+        return ObjectNotFoundError("there is no such object", url)
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError("permission denied", url, "check what you may write there")
+    return TargetError(f"the target refused ({error.strerror or error})", url)

@@ -27,7 +27,7 @@ class Capabilities:
     Attributes
     ----------
     transport
-        ``obstore`` or ``fsspec``.
+        ``obstore``, ``fsspec`` or ``file``.
     conditional_put
         Writes that succeed only if the object is absent, or still is the one that was read.
     headers

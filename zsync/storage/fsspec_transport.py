@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import os
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from zsync.errors import (
     CredentialsError,
     NetworkError,
     NoBucketError,
-    ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
     TargetError,
     TransientError,
     ZsyncError,
 )
-from zsync.storage.answers import error_for
+from zsync.storage.answers import error_for, error_of_system
 from zsync.storage.base import (
     Capabilities,
     Fetched,
@@ -31,7 +29,6 @@ from zsync.storage.base import (
     Page,
     Stored,
     keep_replaced,
-    refuse_unless_seen,
 )
 from zsync.words import PART_SIZE
 
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from zsync.config import Location
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
-_WRITTEN_IN_PLACE = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs"}
+_WRITTEN_IN_PLACE = {"sftp", "ssh", "ftp", "smb", "hdfs"}
 
 # What botocore, aiohttp and fsspec call a connection that broke, or an answer that came in part only.
 _BROKEN = {
@@ -190,22 +187,14 @@ class FsspecTransport(ObjectStore):
         self._fs.makedirs(directory, exist_ok=True)
         try:
             write(beside)
-            if self._root.scheme == "file":
-                _settle_on_disk(beside)
             if over is not None:
-                self._keep(key, over)
-            self._rename(beside, path)
+                keep_replaced(self, key, over)
+            self._fs.mv(beside, path)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(beside)
             raise
         return self.head(key)
-
-    def _rename(self, old: str, new: str) -> None:
-        if self._root.scheme == "file":
-            os.replace(old, new)  # noqa: PTH105 - `mv` would move it into what is a directory, or a link to one
-        else:
-            self._fs.mv(old, new)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
@@ -233,28 +222,8 @@ class FsspecTransport(ObjectStore):
     def discard(self, key: str, over: Over) -> None:
         """Delete an object that must be as it was seen, and keep it."""
         with translated(self.url(key)):
-            if self._root.scheme == "file":
-                self._keep(key, over)
-            else:
-                keep_replaced(self, key, over)
-            self._fs.rm_file(self._path(key))
-
-    def _keep(self, key: str, over: Over) -> None:
-        """Keep what is about to be replaced, as the file that it is: who is writing into it now writes into that."""
-        if self._root.scheme != "file":
             keep_replaced(self, key, over)
-            return
-        refuse_unless_seen(self, key, over)
-        if over.keep is None:
-            return
-        path, kept = self._path(key), self._path(over.keep)
-        self._fs.makedirs(kept.rpartition("/")[0], exist_ok=True)
-        try:
-            os.link(path, kept)
-        except FileExistsError:  # it is kept already: the attempt before this one came so far
-            return
-        except OSError:  # another file system, or one without hard links
-            self._fs.cp_file(path, kept)
+            self._fs.rm_file(self._path(key))
 
     def _options(self, headers: Headers) -> dict[str, Any]:
         if not self._capabilities.headers:
@@ -269,15 +238,6 @@ class FsspecTransport(ObjectStore):
             "Metadata": dict(headers.metadata) or None,
         }
         return {name: value for name, value in named.items() if value is not None} | {"chunksize": PART_SIZE}
-
-
-def _settle_on_disk(path: str) -> None:
-    """See that a file's bytes are on disk before its name is: after a power cut there is no name without them."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _stored(info: dict[str, Any]) -> Stored:
@@ -331,15 +291,9 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
-    if isinstance(error, ConnectionError | TimeoutError) or name in _BROKEN:
+    if name in _BROKEN:
         return TransientError("the connection broke", url, "try again")
-    if isinstance(error, FileNotFoundError):
-        return ObjectNotFoundError("there is no such object", url)
-    if isinstance(error, PermissionError):
-        return PermissionDeniedError("permission denied", url, "check what you may write there")
-    if isinstance(error, OSError):
-        return TargetError(f"the target refused ({error.strerror or error})", url)
-    return None
+    return error_of_system(error, url) if isinstance(error, OSError) else None
 
 
 def answer_of(error: BaseException | None) -> dict[str, Any] | None:

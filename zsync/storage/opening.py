@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError
@@ -10,7 +12,7 @@ from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from obstore.store import S3Store
 
@@ -31,7 +33,25 @@ def connect(spec: StoreSpec) -> ObjectStore:
     CredentialsError
         The AWS chain holds no credentials, or they were given explicitly in another process.
     """
-    return _connect(spec, circumstances(spec))
+    known = _known.get()
+    if known is None:
+        return _connect(spec, circumstances(spec))
+    if spec not in known:
+        known[spec] = _connect(spec, circumstances(spec))
+    return known[spec]
+
+
+_known: ContextVar[dict[StoreSpec, ObjectStore] | None] = ContextVar("zsync_known_stores", default=None)
+
+
+@contextmanager
+def connected_once() -> Iterator[None]:
+    """Look only once at what the credentials of a spec are: for many small requests that costs as much as they do."""
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 @functools.lru_cache(maxsize=64)
@@ -39,8 +59,21 @@ def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
     from zsync.storage.retrying import Retrying, RetryPolicy
 
     policy = RetryPolicy() if spec.retries is None else RetryPolicy(spec.retries + 1, spec.retries + 1)
-    transport = _open_obstore(spec) if spec.transport == "obstore" else _open_fsspec(spec)
-    return Retrying(transport, policy, pace=pace_of(spec))
+    return Retrying(_open(spec), policy, pace=pace_of(spec))
+
+
+def _open(spec: StoreSpec) -> ObjectStore:
+    if spec.transport == "obstore":
+        return _open_obstore(spec)
+    if spec.transport == "file":
+        return _open_files(spec)
+    return _open_fsspec(spec)
+
+
+def _open_files(spec: StoreSpec) -> ObjectStore:
+    from zsync.storage.file_transport import FileTransport
+
+    return FileTransport(spec.location)
 
 
 def pace_of(spec: StoreSpec) -> Pace:

@@ -24,7 +24,7 @@ _CHAIN_VARIABLES = (
 
 def circumstances(spec: StoreSpec) -> int:
     """Return what changes when a user corrects credentials while the process lives on, as in a notebook."""
-    if spec.credentials != CHAIN:
+    if spec.credentials != CHAIN or spec.location.scheme != "s3":
         return 0
     return hash((*(os.environ.get(name) for name in _CHAIN_VARIABLES), *map(_stamp, _aws_files())))
 

@@ -54,7 +54,7 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
     storage
         The user's settings; what they leave open comes from the environment, as with every AWS tool.
     transport
-        ``auto`` is obstore for ``s3://`` and fsspec for every other URL.
+        ``auto`` is obstore for ``s3://`` and fsspec for every other URL; files have a transport of their own.
 
     Raises
     ------
@@ -65,6 +65,8 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         transport = "obstore" if location.scheme == "s3" else "fsspec"
     if transport == "obstore" and location.scheme != "s3":
         raise ConfigError("transport obstore is for s3:// targets", location.url, "use transport: fsspec")
+    if location.scheme == "file":
+        transport = "file"
     root = replace(location, path="")
     if location.scheme != "s3":
         return StoreSpec(root, transport)

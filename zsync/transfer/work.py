@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from zsync.errors import SourceChangedError, ZsyncError
-from zsync.storage import PARTS_MAX, connect, retry
+from zsync.storage import PARTS_MAX, connect, connected_once, retry
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
 
@@ -45,6 +45,7 @@ class ByteBudget:
 _budget = ByteBudget(IN_FLIGHT_BYTES)
 
 
+@connected_once()
 def send_batch(batch: Batch) -> Outcome:
     """Send the objects of a batch, one after the other, up to the first that fails."""
     receipts: list[Receipt] = []
