@@ -104,6 +104,7 @@ def test_a_store_that_was_pulled_follows_what_is_published(site, here, options, 
     assert pull(site, here, "/a.zarr").status == "pulled"
     assert same(open_here(here / "a.zarr"), new)
     assert read_tree(here / "a.zarr") == read_tree(site.root / "a.zarr")
+    assert not [path for path in (here / "a.zarr").rglob("*") if path.is_dir() and not [*path.iterdir()]]
 
 
 @pytest.mark.parametrize("at", [1, 5, 12, 14])
