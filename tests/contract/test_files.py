@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -111,33 +110,6 @@ def test_what_is_kept_is_the_file_itself(files, tmp_path):
     assert (tmp_path / "here" / "trash" / "a").stat().st_ino == inode
     with pytest.raises(ObjectNotFoundError):
         store.head(f"{base}/a")
-
-
-def test_what_is_deleted_takes_along_the_directories_that_it_leaves_empty(files, tmp_path):
-    store, base = files
-    here = tmp_path / "here"
-    for key in ("a/b/c/1", "a/b/2", "d/3", "state"):
-        store.put(f"{base}/{key}", b"1", PLAIN)
-    (here / "mine").mkdir()
-    (here / "link").symlink_to(here / "d")
-    store.delete([f"{base}/a/b/c/1"])
-    assert not (here / "a" / "b" / "c").exists()
-    store.discard(f"{base}/a/b/2", Over(store.head(f"{base}/a/b/2").etag, None))
-    store.delete([f"{base}/link/3"])
-    assert sorted(path.name for path in here.iterdir()) == ["d", "link", "mine", "state"]
-
-
-def test_many_write_and_delete_in_one_directory(files):
-    store, base = files
-
-    def work(number):
-        for _ in range(50):
-            store.put(f"{base}/a/b/{number}", b"1", PLAIN)
-            store.delete([f"{base}/a/b/{number}"])
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(4)))
-    assert listed(store, base) == {}
 
 
 def test_a_spec_is_looked_at_once_where_that_is_said(s3, bucket, monkeypatch):

@@ -145,7 +145,7 @@ edits = st.one_of(
     st.tuples(st.just("rename"), files, files),
     st.tuples(st.just("rename"), stores, stores),
 )
-some_edits = st.lists(edits, min_size=3, max_size=8)
+some_edits = st.lists(edits, min_size=5, max_size=10)
 members = st.sampled_from(["ann", "bob", "ann", "bob", "cy"])
 preferences = st.sampled_from(["local", "remote", "both"])
 
@@ -172,7 +172,7 @@ class TeamMachine(RuleBasedStateMachine):
 
     # --- what may happen ---------------------------------------------------------------------------------------------
 
-    @rule(name=members, changes=st.lists(edits, min_size=4, max_size=10))
+    @rule(name=members, changes=st.lists(edits, min_size=6, max_size=12))
     def edit(self, name, changes):
         for what, *how in changes:
             self.counts[what] += getattr(self.folder(name), what)(*how)
@@ -378,4 +378,72 @@ def test_s2_killed_at_every_other_request_and_the_next_synchronization_finishes(
                 break
             kills += 1
     assert kills > 30
+    tally("teams: kills at a request of a synchronization", kills)
+
+
+def overruled(ann, bob):
+    """Both changed a store since they agreed: whoever is overruled, their version goes, and it goes whole."""
+    for how in ("append", "append", "last"):
+        ann.edit_store("s.zarr", how)
+    ann.member.sync()
+    bob.member.sync()
+    for how in ("first", "last"):
+        ann.edit_store("s.zarr", how)
+    ann.member.sync()
+    for how in ("first", "attributes", "shrink"):
+        bob.edit_store("s.zarr", how)
+
+
+def exchanged(ann, bob):
+    """Bob has a file where there was a directory, and a directory where there was a file."""
+    for place in ("a.txt", "b.txt", "d/e/f"):
+        ann.write(place)
+    ann.edit_store("d/t.zarr", "append")
+    ann.member.sync()
+    bob.member.sync()
+    bob.delete("a.txt")
+    bob.write("a.txt/inside")
+    bob.delete("d/t.zarr")
+    bob.write("d/t.zarr")
+    bob.delete("d/e/f")
+    (bob.member.folder / "d" / "e").rmdir()
+    bob.write("d/e")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("begin", "prefer"),
+    [(overruled, "remote"), (overruled, "local"), (exchanged, "local")],
+    ids=["who is here is overruled", "who is there is overruled", "a file and a directory change places"],
+)
+def test_s2_killed_and_decided_otherwise_since(s3, bucket, tmp_path, fate, tally, begin, prefer):
+    """What is left of a store that was being replaced is nobody's version; and nobody is kept from looking."""
+    kills = 0
+    with contextlib.closing(s3_client(s3)) as client:
+        look = in_the_bucket(client)
+        for n in itertools.count(2, 3):
+            team = Team(s3, bucket, tmp_path / f"kill-{n}", prefix=f"{begin.__name__}-{prefer}-{n}")
+            ledger, versions, numbers = set(), set(), itertools.count(1)
+            ann, bob = (Folder(team(name), ledger, versions, numbers) for name in ("ann", "bob"))
+            begin(ann, bob)
+            fate.set(n, acts=n % 2 == 1)
+            with contextlib.suppress(ZsyncError):
+                bob.member.sync(prefer=prefer)
+            died = fate.has_come
+            fate.set()
+            ann.member.sync(prefer="both")
+            for _ in range(3):
+                for member in (bob, ann):
+                    member.member.sync(prefer="both")
+                    assert all(member.version(place) in versions for place in member.stores()), n
+            assert ann.member.sync().status == bob.member.sync().status == "unchanged"
+            assert ann.member.read() == bob.member.read() == team.remote(), n
+            assert ledger <= {path.read_bytes() for path in team.root.rglob("*") if path.is_file()} | look(team, {}), n
+            shutil.rmtree(team.root)
+            if not died:
+                break
+            kills += 1
+    assert kills > 10
     tally("teams: kills at a request of a synchronization", kills)

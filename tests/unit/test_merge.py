@@ -110,6 +110,25 @@ def test_an_upload_that_was_cut_off_is_no_change_of_others():
         assert (change.verdict, change.is_unfinished) == (Verdict.MODIFIED_HERE, False)
 
 
+def test_what_is_left_of_a_store_that_was_being_replaced_is_no_change_of_anybody():
+    base = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OLD}
+    mine, theirs = base | {"s.zarr/0": OTHER, "s.zarr/1": OTHER}, base | {"s.zarr/0": NEW, "s.zarr/1": NEW}
+    half = base | {"s.zarr/0": NEW, "s.zarr/1": OTHER}
+    assert verdicts(base=base, here=half, there=theirs) == {"s.zarr": Verdict.CONFLICT}
+    assert verdicts(base=base, here=half, there=theirs, yielding_here=mine) == {"s.zarr": Verdict.MODIFIED_THERE}
+    # While none of it is replaced it is a version, about which one may change one's mind; so is what was made since.
+    assert verdicts(base=base, here=mine, there=theirs, yielding_here=mine) == {"s.zarr": Verdict.CONFLICT}
+    since = half | {"s.zarr/1": Content(7, "since")}
+    assert verdicts(base=base, here=since, there=theirs, yielding_here=mine) == {"s.zarr": Verdict.CONFLICT}
+    # The other way it is so until somebody publishes it.
+    torn = frozenset(["s.zarr/0"])
+    half = base | {"s.zarr/0": OTHER, "s.zarr/1": NEW}
+    assert verdicts(base=base, here=mine, there=half, yielding_there=theirs, unrecorded=torn) == {
+        "s.zarr": Verdict.MODIFIED_HERE
+    }
+    assert verdicts(base=base, here=mine, there=half, yielding_there=theirs) == {"s.zarr": Verdict.CONFLICT}
+
+
 def test_a_store_that_nobody_recorded_is_whole_if_its_root_is_there():
     there = {"s.zarr/x/.zarray": NEW, "s.zarr/x/0": NEW}
     [change] = merge(States(there={**there, "s.zarr/.zgroup": NEW}, unrecorded=frozenset([*there, "s.zarr/.zgroup"])))

@@ -3,7 +3,8 @@
 A unit is a Zarr store as a whole, or else one file: chunks of two writers never get into one store. Three states are
 compared: *base*, on which both sides last agreed, what is *here*, and what is *there*. A side has changes *of its own*
 in a unit if it holds anything that is explained neither by the base, nor by the other side, nor by what a merge that
-was cut off had begun to bring (`Pending`). So what was cut off goes on where it stopped, and is no conflict.
+was cut off had begun to bring (`Pending`). So what was cut off goes on where it stopped, and is no conflict. Nor is
+what is left of a store that was decided against: it was being replaced, and is no version that anybody made.
 
 Pure: the same states give the same changes.
 """
@@ -61,6 +62,7 @@ _THERE = {"new": Verdict.NEW_THERE, "modified": Verdict.MODIFIED_THERE, "deleted
 
 Side = dict[str, Content]
 Pending = dict[str, frozenset[Content | None]]  # what may be at a key without being anybody's change; None: nothing
+Yielding = dict[str, Content | None]  # stores that were decided against, key by key as they were; None: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class States:
         Contents by key.
     coming, going
         What merges that were cut off had begun to bring here, and to send there.
+    yielding_here, yielding_there
+        Stores that merges that were cut off had begun to replace.
     unrecorded
         Keys that are there, or are not, otherwise than the current publication says.
     """
@@ -82,6 +86,8 @@ class States:
     there: Side = field(default_factory=dict)
     coming: Pending = field(default_factory=dict)
     going: Pending = field(default_factory=dict)
+    yielding_here: Yielding = field(default_factory=dict)
+    yielding_there: Yielding = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
 
 
@@ -168,8 +174,12 @@ def _judge(states: States, unit: str, keys: Sequence[str], *, is_store: bool) ->
         if is_recorded and all(same(base.get(key), there.get(key)) for key in keys):
             return None
         return _change(unit, keys, (base, here, there), Verdict.SAME, is_store=is_store, is_recorded=is_recorded)
-    of_here = _has_own(here, base, there, states.coming, keys)
-    of_there = _has_own(there, base, here, states.going, keys)
+    coming = _with_what_is_left(here, states.coming, states.yielding_here, keys)
+    going = states.going
+    if not is_recorded:  # else somebody published it since: then it is a version again, whatever it is made of
+        going = _with_what_is_left(there, going, states.yielding_there, keys)
+    of_here = _has_own(here, base, there, coming, keys)
+    of_there = _has_own(there, base, here, going, keys)
     if of_here and of_there:
         verdict = Verdict.CONFLICT
     elif of_there or (not of_here and is_recorded):
@@ -194,6 +204,17 @@ def _has_own(mine: Side, base: Side, other: Side, pending: Pending, keys: Iterab
         and not any(same(content, known) for known in pending.get(key, ()))
         for key, content in ((key, mine.get(key)) for key in keys)
     )
+
+
+def _with_what_is_left(side: Side, pending: Pending, yielding: Yielding, keys: Iterable[str]) -> Pending:
+    """Return what is pending, and what may be left of a store that was being replaced.
+
+    While that is whole, nobody has touched it: it is somebody's version still.
+    """
+    old = {key: yielding[key] for key in keys if key in yielding}
+    if all(same(side.get(key), content) for key, content in old.items()):
+        return pending
+    return {key: pending.get(key, frozenset()) | ({old[key]} if key in old else set()) for key in keys}
 
 
 def _happened(base: Side, side: Side, other: Side) -> str:

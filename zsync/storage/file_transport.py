@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from zsync.config import Location
 
 _BLOCK = 2**20  # bytes; what is copied at a time
-_directories = threading.Lock()  # held while directories are made for a file, or taken away
 _Row = tuple[str, int, str]  # key, size, token
 
 
@@ -117,14 +115,12 @@ class FileTransport(ObjectStore):
         for key in keys:
             with _translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 _remove(_path(key))
-                _take_away_empty(os.path.dirname(_path(key)))
 
     def discard(self, key: str, over: Over) -> None:
         """Delete a file that must be as it was seen, and keep it."""
         with _translated(self.url(key)):
             self._keep(key, over)
             _remove(_path(key))
-            _take_away_empty(os.path.dirname(_path(key)))
 
     def _keep(self, key: str, over: Over) -> None:
         """Keep what is about to be replaced, as the file that it is: who is writing into it now writes into that."""
@@ -155,9 +151,9 @@ def _write(path: str, blocks: Iterable[bytes]) -> None:
 
 
 def _new(path: str) -> BinaryIO:
-    with contextlib.suppress(FileNotFoundError):
+    try:
         return open(path, "xb")
-    with _directories:
+    except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
         return open(path, "xb")
 
@@ -168,14 +164,6 @@ def _rename(old: str, new: str) -> None:
 
 def _remove(path: str) -> None:
     os.unlink(path)  # noqa: PTH108
-
-
-def _take_away_empty(directory: str) -> None:
-    """Take away directories that a removal left empty, as there are none in a bucket: readers wonder what they are."""
-    with _directories, contextlib.suppress(OSError):  # one is not empty: if nothing else, a product's state is there
-        while True:
-            os.rmdir(directory)  # noqa: PTH106
-            directory = os.path.dirname(directory)
 
 
 def _below(path: str, above: tuple[tuple[int, int], ...]) -> Iterator[_Row]:

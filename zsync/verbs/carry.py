@@ -13,6 +13,7 @@ from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import abort_uploads, connect, unfinished_uploads
 from zsync.transfer import Destination, carry_out, executor_for
+from zsync.verbs.directories import prune
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import refuse_if_changed
 from zsync.verbs.survey import remember_receipts
@@ -86,6 +87,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
 
         try:
             left = carry_out(plan, destinations, executor, progress, receipts, before_wave=before_wave)
+            _take_away_empty(items, plan)
             leases.prove()
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
@@ -99,6 +101,14 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
         finally:
             _remember(items, receipts)
     return Carried(publication, (*swept, *_shortcomings(plan, leases.ignored)), plan)
+
+
+def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
+    """Take away directories that what was retired left empty: readers of a directory would wonder what they are."""
+    for item in items:
+        location = item.stock.product.location
+        if location.scheme == "file":
+            prune(f"/{location.path}", plan.rows(Action.RETIRE, item.name)["key"].to_pylist())
 
 
 def _sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:

@@ -11,7 +11,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import move_aside
-from zsync.verbs.team.fit import clashing, unfit_stores
+from zsync.verbs.team.fit import clashing, unfit_stores, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zsync.config import RunConfig
-    from zsync.planning.merge import Change, Content
+    from zsync.planning.merge import Change, Content, Side, Yielding
     from zsync.report.progress import Progress
     from zsync.verbs.team.base import Base
     from zsync.verbs.team.folder import Folder
@@ -89,8 +89,8 @@ class Application:
         """Return what cannot be moved though it was decided on."""
         coming = [change for change in changes if downloads(change, decided[change.unit])]
         going = [change for change in changes if uploads(change, decided[change.unit])]
-        unfit = unfit_stores(self.folder, self.seen, going)
-        going = [change for change in going if change.unit not in unfit]
+        unfit = unfit_stores(self.folder, self.seen, going) | unfit_there(self.folder, self.seen, coming)
+        coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)
 
     def _is_unpublished(self, change: Change) -> bool:
@@ -113,6 +113,8 @@ class Application:
         # Before anything is renamed or written: what is cut off here is then known not to be anybody's change.
         self.base = self.base.expecting(expected)
         self.base = self.base.expecting({key: None for change in copied for key in change.keys})
+        replaced = [change for change in coming if change.verdict == Verdict.CONFLICT and change not in copied]
+        self.base = self.base.replacing(_as_they_are(replaced, self.seen.states.here), {})
         self._write()
         for change in copied:
             self._copy(change)
@@ -140,6 +142,8 @@ class Application:
     def _send(self, going: Sequence[Change], copies: Sequence[str], unrecorded: Sequence[Change]) -> None:
         here = self.seen.states.here
         self.base = self.base.sending({key: here.get(key) for change in going for key in change.keys})
+        replaced = [change for change in going if change.verdict == Verdict.CONFLICT]
+        self.base = self.base.replacing({}, _as_they_are(replaced, self.seen.states.there))
         self._write()
         # What somebody else changed there, and is overruled, is kept.
         keeps = frozenset(change.unit for change in going if change.there)
@@ -179,3 +183,8 @@ class Application:
                     " and their next `zsync sync` finishes it; --prefer local puts back what is here"
                 )
                 self.findings.append(Finding("warning", "unfinished", self.folder.product.name, change.unit, message))
+
+
+def _as_they_are(changes: Sequence[Change], side: Side) -> Yielding:
+    """Return the stores among some units, key by key; a file is replaced in one step, and needs no memory of it."""
+    return {key: side.get(key) for change in changes if change.is_store for key in change.keys}

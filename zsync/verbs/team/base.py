@@ -15,21 +15,24 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConflictError, TargetError
-from zsync.planning.merge import Content, Pending, Side
+from zsync.planning.merge import Content, Pending, Side, Yielding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 FORMAT = 1
 FILE = "base.parquet"
 _LOCK = "sync.lock"
 _META = b"zsync"
 _BASE, _COMING, _GOING = "base", "coming", "going"
+_YIELDING_HERE, _YIELDING_THERE = "yielding here", "yielding there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Base:
         What both sides held, by key.
     coming, going
         What was on its way here, and there, when a synchronization was cut off.
+    yielding_here, yielding_there
+        The stores that it was to replace, as they were.
     exists
         The folder was synchronized before.
     """
@@ -58,6 +63,8 @@ class Base:
     contents: Side = field(default_factory=dict)
     coming: Pending = field(default_factory=dict)
     going: Pending = field(default_factory=dict)
+    yielding_here: Yielding = field(default_factory=dict)
+    yielding_there: Yielding = field(default_factory=dict)
     exists: bool = False
 
     def agreed(self, keys: Iterable[str], contents: Mapping[str, Content]) -> Base:
@@ -65,8 +72,14 @@ class Base:
         keys = set(keys)
         kept = {key: content for key, content in self.contents.items() if key not in keys}
         kept |= {key: contents[key] for key in keys if key in contents}
-        coming, going = ({key: known for key, known in side.items() if key not in keys} for side in self._pending())
-        return replace(self, contents=kept, coming=coming, going=going)
+        return replace(
+            self,
+            contents=kept,
+            coming=_without(self.coming, keys),
+            going=_without(self.going, keys),
+            yielding_here=_without(self.yielding_here, keys),
+            yielding_there=_without(self.yielding_there, keys),
+        )
 
     def expecting(self, contents: Mapping[str, Content | None]) -> Base:
         """Return the base once contents are on their way here; None stands for a deletion."""
@@ -76,8 +89,17 @@ class Base:
         """Return the base once contents are on their way to the target."""
         return replace(self, going=_with(self.going, contents))
 
-    def _pending(self) -> tuple[Pending, Pending]:
-        return self.coming, self.going
+    def replacing(self, here: Yielding, there: Yielding) -> Base:
+        """Return the base once stores are about to be replaced, on either side, that have changes of their own."""
+        return replace(
+            self,
+            yielding_here={**self.yielding_here, **here},
+            yielding_there={**self.yielding_there, **there},
+        )
+
+
+def _without(known: dict[str, _T], keys: set[str]) -> dict[str, _T]:
+    return {key: value for key, value in known.items() if key not in keys}
 
 
 def _with(pending: Pending, contents: Mapping[str, Content | None]) -> Pending:
@@ -113,9 +135,18 @@ def read_base(directory: Path, url: str) -> Base:
         log.info("this folder was synchronized with %s before; with %s for the first time", about["url"], url)
         return Base(url)
     contents = {row["key"]: _content(row) for row in rows if row["state"] == _BASE}
-    coming, going = (_pending_of(rows, state) for state in (_COMING, _GOING))
     known = {key: content for key, content in contents.items() if content is not None}
-    return Base(url, about["publication"], about["member"], known, coming, going, exists=True)
+    return Base(
+        url,
+        about["publication"],
+        about["member"],
+        known,
+        coming=_pending_of(rows, _COMING),
+        going=_pending_of(rows, _GOING),
+        yielding_here=_yielding_of(rows, _YIELDING_HERE),
+        yielding_there=_yielding_of(rows, _YIELDING_THERE),
+        exists=True,
+    )
 
 
 def _content(row: Mapping[str, Any]) -> Content | None:
@@ -128,6 +159,10 @@ def _pending_of(rows: Iterable[Mapping[str, Any]], state: str) -> Pending:
         if row["state"] == state:
             found[row["key"]] = found.get(row["key"], frozenset()) | {_content(row)}
     return found
+
+
+def _yielding_of(rows: Iterable[Mapping[str, Any]], state: str) -> Yielding:
+    return {row["key"]: _content(row) for row in rows if row["state"] == state}
 
 
 def write_base(directory: Path, base: Base) -> None:
@@ -157,6 +192,8 @@ def write_base(directory: Path, base: Base) -> None:
     rows = [_row(_BASE, key, content) for key, content in sorted(base.contents.items())]
     for state, pending in ((_COMING, base.coming), (_GOING, base.going)):
         rows += [_row(state, key, content) for key, known in sorted(pending.items()) for content in known]
+    for state, yielding in ((_YIELDING_HERE, base.yielding_here), (_YIELDING_THERE, base.yielding_there)):
+        rows += [_row(state, key, content) for key, content in sorted(yielding.items())]
     table = table_of(rows, schema).replace_schema_metadata({_META: json.dumps(about).encode()})
     try:
         directory.mkdir(parents=True, exist_ok=True)

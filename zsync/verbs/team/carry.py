@@ -25,11 +25,11 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.verbs.carry import carry
 from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
+from zsync.verbs.directories import clear_way
 from zsync.verbs.pulling.room import check_links, check_space
 from zsync.verbs.stock import Stock
-from zsync.verbs.team.files import clear_way, prune
 from zsync.verbs.team.folder import Chosen, scan_folder
-from zsync.verbs.team.look import contents_of
+from zsync.verbs.team.look import contents_of, look_there_again
 from zsync.words import Action, Kind
 
 if TYPE_CHECKING:
@@ -112,12 +112,9 @@ def bring(task: Task, changes: Sequence[Change]) -> Moved:
     in_the_way = {key for key in gone if clashes([key], there)}
     if in_the_way:
         _bring_keys(task, frozenset(in_the_way), {})
-        prune(root, in_the_way)
         task = replace(task, seen=without(seen, in_the_way))
     clear_way(root, there)
-    moved = _bring_keys(task, frozenset(change.unit for change in changes), there)
-    prune(root, gone)
-    return moved
+    return _bring_keys(task, frozenset(change.unit for change in changes), there)
 
 
 def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]) -> Moved:
@@ -129,7 +126,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     head, listing = read_head(store, state), list_target(store, folder.here.path)
     # After the listing: what changes from here on is not as it is listed.
     _refuse_if_changed(folder, seen, places)
-    origin = _objects(folder, there)
+    origin = objects_of(folder, there)
     product = replace(_product(folder, origin.name, there), location=folder.here)
     stock = Stock(
         product, folder.local, state, lease, head, listing, origin, origin.seen,
@@ -179,7 +176,7 @@ def _refuse_if_changed(folder: Folder, seen: Look, places: frozenset[str]) -> Sc
     return now
 
 
-def _objects(folder: Folder, there: Mapping[str, Content]) -> Objects:
+def objects_of(folder: Folder, there: Mapping[str, Content]) -> Objects:
     """Return contents of the target as a source: each is read only as it was seen."""
     rows = sorted(there.items())
     seen = Scan([key for key, _ in rows], [_signature(content) for _, content in rows], ())
@@ -233,29 +230,45 @@ def send(task: Task, changes: Sequence[Change], copies: Iterable[str], keeps: fr
     SourceChangedError, PreconditionError
         Something changed since it was looked at: look again.
     """
+    here = {key for key in _keys(changes) if key in task.seen.states.here}
+    gone = {key for key in _keys(changes) if key in task.seen.states.there and key not in here}
+    # What is cut off must not leave a file in the target where others have a directory: nobody could look at that.
+    in_the_way = frozenset(key for key in gone if clashes([key], here))
+    publication, units = None, frozenset(change.unit for change in changes)
+    _refuse_if_changed(task.folder, task.seen, units)
+    if in_the_way:
+        publication = _send_places(task, in_the_way, frozenset(), keeps).publication
+        task = replace(task, seen=look_there_again(task.folder, task.seen, in_the_way))
+        _refuse_if_changed(task.folder, task.seen, units)
+    places = units | frozenset(copies)
+    moved = _send_places(task, places, places, keeps)
+    if moved.publication is not None:
+        return moved
+    there = task.seen.states.there
+    return replace(moved, contents={key: there[key] for key in _keys(changes) if key in there}, publication=publication)
+
+
+def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], keeps: frozenset[str]) -> Moved:
+    """Have some places in the target hold what is in some places here."""
     folder, seen, progress = task.folder, task.seen, task.progress
     policy = task.config.model_copy(update={"publish": _policy(task.config)})
-    places = frozenset(change.unit for change in changes)
-    _refuse_if_changed(folder, seen, places)
-    within = places | frozenset(copies)
     digests = {key: content.digest for key, content in seen.states.here.items() if content.digest is not None}
-    origin = Chosen(folder, within, digests)
+    origin = Chosen(folder, sources, digests)
     found = origin.look()
     target = folder.there
     stock = Stock(
         _product(folder, folder.root, found.keys), target.spec, target.state, seen.lease, seen.head, seen.listing,
-        origin, found, within=within, without=folder.ignored, keeps=keeps, as_is=True,
+        origin, found, within=places, without=folder.ignored, keeps=keeps, as_is=True,
     )  # fmt: skip
     items = surveyed(policy, [stock], progress, writes_cache=False)
     plan = decide(policy, items)
     refuse_errors(plan)
-    known = {key: content for key in _keys(changes) if (content := seen.states.there.get(key)) is not None}
     if plan.is_empty and is_on_record(plan, items):
-        return Moved(known, findings=plan.findings)
+        return Moved({}, findings=plan.findings)
     _announce(plan, task.announce)
     carried = carry(policy, items, plan, progress)
     recorded = _on_record(target.spec, target.state, carried.publication)
-    mask = folder.selection(within).mask(list(recorded))
+    mask = folder.selection(places).mask(list(recorded))
     contents = {key: content for (key, content), is_mine in zip(recorded.items(), mask, strict=True) if is_mine}
     return Moved(contents, carried.publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Directory
+from zsync.inventory import Directory, Objects
 from zsync.layout import describe, store_prefixes
 from zsync.planning.merge import clashes, unit_of
 from zsync.verbs.source import read_documents
+from zsync.verbs.team.carry import objects_of
 from zsync.words import Finding, Kind
 
 if TYPE_CHECKING:
@@ -47,19 +48,45 @@ def unfit_stores(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[
     SourceChangedError
         Metadata changed since it was looked at.
     """
-    wanted = {key for change in changes if change.is_store for key in change.keys}
+    wanted = _keys_of_stores(changes)
     rows = [row for row in zip(seen.scan.keys, seen.scan.signatures, strict=True) if row[0] in wanted]
+    wrong = _wrong(Directory(folder.root, folder.product.name), rows)
+    return {
+        unit: Finding("warning", "not-uploaded", found.product, found.key, f"this store stays here: {found.message}")
+        for unit, found in wrong.items()
+    }
+
+
+def unfit_there(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[str, Finding]:
+    """Return the stores in the target that cannot be brought as they are: what uploads that were cut off have left.
+
+    Raises
+    ------
+    SourceChangedError
+        Metadata changed since it was looked at.
+    """
+    wanted = _keys_of_stores(changes)
+    origin = objects_of(folder, {key: content for key, content in seen.states.there.items() if key in wanted})
+    wrong = _wrong(origin, list(zip(origin.seen.keys, origin.seen.signatures, strict=True)))
+    why = "this store stays there, and the next `zsync sync` of who was cut off while sending it mends it"
+    return {
+        unit: Finding("warning", "not-downloaded", found.product, found.key, f"{why}: {found.message}")
+        for unit, found in wrong.items()
+    }
+
+
+def _keys_of_stores(changes: Iterable[Change]) -> set[str]:
+    """Return all keys that stores have; what has a store's own name is a file that takes its place."""
+    return {key for change in changes if change.is_store for key in change.keys if key != change.unit}
+
+
+def _wrong(origin: Directory | Objects, rows: Sequence[tuple[str, tuple[int, int, int, int]]]) -> dict[str, Finding]:
+    """Return the first thing that is wrong with each store."""
     if not rows:
         return {}
     keys, signatures = [key for key, _ in rows], [signature for _, signature in rows]
-    origin = Directory(folder.root, folder.product.name)
     documents: Mapping[str, bytes] = read_documents(origin, Kind.ZARR, keys, signatures)
-    layout = describe(Kind.ZARR, folder.product.name, keys, documents, [signature[0] for signature in signatures])
+    layout = describe(Kind.ZARR, origin.product, keys, documents, [signature[0] for signature in signatures])
     stores = store_prefixes(keys)
-    return {
-        unit_of(finding.key, stores): Finding(
-            "warning", "not-uploaded", finding.product, finding.key, f"this store stays here: {finding.message}"
-        )
-        for finding in reversed(layout.findings)  # the first of each store is told
-        if finding.level == "error"
-    }
+    errors = [finding for finding in layout.findings if finding.level == "error"]
+    return {unit_of(finding.key, stores): finding for finding in reversed(errors)}

@@ -6,12 +6,12 @@ import logging
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from zsync.errors import SourceError
+from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import (
     DigestCache,
     Listing,
@@ -30,7 +30,7 @@ from zsync.verbs.team.folder import scan_folder
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pyarrow as pa
 
@@ -123,6 +123,8 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         there=there,
         coming=base.coming,
         going=base.going,
+        yielding_here=base.yielding_here,
+        yielding_there=base.yielding_there,
         unrecorded=known if head.publication is not None else frozenset(),
     )
     return Look(here, table, lease, head, listing, frozenset(recorded), states)
@@ -146,6 +148,23 @@ def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Co
         return lease, head, _without_markers(place, listing, {}), {}
     recorded = contents_of(table)
     return lease, head, _without_markers(place, listing, recorded), recorded
+
+
+def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
+    """Return a look at the target from which we have just taken some keys away.
+
+    Raises
+    ------
+    SourceChangedError
+        Somebody else has been there as well.
+    """
+    lease, head, listing, recorded = _look_there(folder)
+    before = {key: etag for key, etag in zip(seen.listing.keys, seen.listing.etags, strict=True) if key not in gone}
+    if before != dict(zip(listing.keys, listing.etags, strict=True)):
+        raise SourceChangedError("the target changed meanwhile", folder.there.url, "synchronize again")
+    there = {key: content for key, content in seen.states.there.items() if key not in gone}
+    states = replace(seen.states, there=there)
+    return replace(seen, lease=lease, head=head, listing=listing, recorded=frozenset(recorded), states=states)
 
 
 def _without_markers(place: Place, listing: Listing, recorded: Mapping[str, Content]) -> Listing:
