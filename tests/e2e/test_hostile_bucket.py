@@ -123,7 +123,7 @@ def test_names_that_are_strange_but_files_here(hostile, here, transport):
 
 def test_a_path_that_is_too_long_in_all_is_told(hostile, tmp_path, here):
     hostile.put("data/" + "/".join(["d" * 200] * 5))
-    deep = here.joinpath(*["p" * 200] * 15)
+    deep = here.joinpath(*["p" * 200] * 16)
     with pytest.raises(TargetError, match="File name too long") as raised:
         hostile.pull(deep)
     assert str(raised.value).isprintable()
