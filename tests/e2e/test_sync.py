@@ -540,6 +540,27 @@ def test_a_file_becomes_a_directory_and_the_other_way(team, ann, bob):
     assert bob.read() == ann.read() == team.remote() == {"a.txt/inside": b"deeper", "d": b"a file now"}
 
 
+def test_a_store_that_is_not_whole_there_stays_there_and_the_rest_comes(s3, team, ann, bob):
+    """As two uploads leave it that were cut off: the second made the array shorter, a chunk of the first is left."""
+    array = {
+        "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|S1", "compressor": None, "fill_value": None,
+        "order": "C", "filters": None,
+    }  # fmt: skip
+    left = {".zgroup": b'{"zarr_format": 2}', "x/.zarray": json.dumps(array).encode(), "x/0": b"a", "x/1": b"b"}
+    with contextlib.closing(s3_client(s3)) as client:
+        for key, body in left.items():
+            client.put_object(Bucket=team.bucket, Key=f"team/Data/s.zarr/{key}", Body=body)
+        ann.write("new.txt", "by ann")
+        result = bob.sync()
+        assert [(finding.code, finding.key) for finding in result.findings] == [("not-downloaded", "s.zarr/x/1")]
+        ann.sync()
+        bob.sync()
+        assert bob.read()["new.txt"] == b"by ann"
+        assert not (bob.folder / "s.zarr").exists()
+        client.delete_object(Bucket=team.bucket, Key="team/Data/s.zarr/x/1")
+        assert bob.did()["s.zarr"] == ("new there", "downloaded")
+
+
 def test_a_file_here_and_a_directory_of_its_name_there_are_left_alone(team, ann, bob):
     ann.write("x", "a file")
     bob.write("x/y", "in a directory")
