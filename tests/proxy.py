@@ -68,6 +68,7 @@ class Fault:
     keep: int = 0
     body: bytes = b""
     content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def slow_down(cls) -> Fault:
@@ -80,9 +81,9 @@ class Fault:
         return cls("error", status, code)
 
     @classmethod
-    def answer(cls, status: int, body: str, content_type: str = "application/xml") -> Fault:
+    def answer(cls, status: int, body: str, content_type: str = "application/xml", **headers: str) -> Fault:
         """This answer; the server never hears of the request."""
-        return cls("answer", status, body=body.encode(), content_type=content_type)
+        return cls("answer", status, body=body.encode(), content_type=content_type, headers=tuple(headers.items()))
 
     @classmethod
     def reset(cls) -> Fault:
@@ -415,6 +416,7 @@ def _made_up(exchange: Exchange, fault: Fault) -> bytes:
             f"<RequestId>proxy-{exchange.arrival}</RequestId></Error>"
         ).encode()
     head = f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\nContent-Type: {content_type}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fault.headers)
     body = b"" if exchange.method == "HEAD" else body
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 

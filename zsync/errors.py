@@ -17,6 +17,7 @@
         ├── TransientError        the service asks to be tried again (5xx)
         │   └── ThrottledError    the service asks to slow down (503, 429)
         ├── ObjectNotFoundError   there is no such object
+        ├── NotSupportedError     the service does not know such a request
         └── PreconditionError     a conditional write lost
 
 Every error is one line: what is wrong, where, and what to do. Every error survives `pickle`, because workers in other
@@ -37,6 +38,7 @@ class ExitStatus(IntEnum):
     SOURCE = 3
     CONFLICT = 4
     DIFFERENT = 5
+    UNRETIRED = 6
 
 
 class ZsyncError(Exception):
@@ -138,6 +140,10 @@ class ThrottledError(TransientError):
 
 class ObjectNotFoundError(TargetError):
     """There is no such object."""
+
+
+class NotSupportedError(TargetError):
+    """The service does not know such a request (501, 405)."""
 
 
 class PreconditionError(TargetError):

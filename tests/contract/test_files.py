@@ -106,7 +106,7 @@ def test_what_is_kept_is_the_file_itself(files, tmp_path):
     store, base = files
     seen = store.put(f"{base}/a", b"1", PLAIN).etag
     inode = (tmp_path / "here" / "a").stat().st_ino
-    store.discard(f"{base}/a", Over(seen, f"{base}/trash/a"))
+    assert store.remove([(f"{base}/a", Over(seen, f"{base}/trash/a"))]) == {}
     assert (tmp_path / "here" / "trash" / "a").stat().st_ino == inode
     with pytest.raises(ObjectNotFoundError):
         store.head(f"{base}/a")

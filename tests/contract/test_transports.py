@@ -300,8 +300,8 @@ def test_what_is_kept_when_something_takes_its_place(any_place):
     for stale in (seen, None):
         with pytest.raises(PreconditionError):
             place.store.put(place.base + "a", b"three", PLAIN, over=Over(stale, place.base + "kept/2"))
-        with pytest.raises(PreconditionError):
-            place.store.discard(place.base + "a", Over(stale, place.base + "kept/2"))
+    stay = place.store.remove([(place.base + "a", Over(seen, place.base + "kept/2"))])
+    assert [type(error) for error in stay.values()] == [PreconditionError]
     assert place.store.get(place.base + "a").data == b"two"
     place.store.put(place.base + "new", b"four", PLAIN, over=Over(None, None))
     place.store.put_parts(
@@ -309,7 +309,118 @@ def test_what_is_kept_when_something_takes_its_place(any_place):
         over=Over(place.store.head(place.base + "new").etag, place.base + "kept/3"),
     )  # fmt: skip
     assert place.store.get(place.base + "kept/3").data == b"four"
-    place.store.discard(place.base + "new", Over(place.store.head(place.base + "new").etag, place.base + "kept/4"))
+    now = Over(place.store.head(place.base + "new").etag, place.base + "kept/4")
+    assert place.store.remove([(place.base + "new", now), (place.base + "absent", Over("0" * 32))]) == {}
     assert place.store.get(place.base + "kept/4").data == b"five"
     with pytest.raises(ObjectNotFoundError):
         place.store.head(place.base + "new")
+
+
+def test_a_write_takes_the_place_of_what_was_seen_or_of_nothing(any_place):
+    from zsync.storage import Over
+
+    place, large = any_place, 5 * 2**20
+    if not place.store.capabilities.conditional_put and place.store.capabilities.transport != "file":
+        pytest.skip("nothing is compared here: what is left is the clock")
+    first = place.store.put(place.base + "a", b"one", PLAIN, over=Over(None))
+    with pytest.raises(PreconditionError):
+        place.store.put(place.base + "a", b"two", PLAIN, over=Over(None))
+    place.store.put(place.base + "a", b"two", PLAIN, over=Over(first.etag))
+    for stale in (None, first.etag):
+        with pytest.raises(PreconditionError):
+            place.store.put(place.base + "a", b"three", PLAIN, over=Over(stale))
+        with pytest.raises(PreconditionError):
+            place.store.put_parts(place.base + "a", iter([b"3" * large, b"4"]), PLAIN, large, over=Over(stale))
+    with pytest.raises(PreconditionError):  # what is to be replaced is gone
+        place.store.put(place.base + "b", b"x", PLAIN, over=Over(first.etag))
+    assert place.store.get(place.base + "a").data == b"two"
+    assert place.store.put(place.base + "a", b"two", PLAIN).etag
+    parts = place.store.put_parts(place.base + "c", iter([b"3" * large, b"4"]), PLAIN, large, over=Over(None))
+    assert place.store.head(place.base + "c").etag == parts.etag
+
+
+def test_what_is_there_already_as_it_was_to_be_written_is_no_conflict(s3_place):
+    """The answer to a write was lost: the next attempt meets its own bytes."""
+    from zsync.storage import Over
+
+    first = s3_place.store.put(s3_place.base + "a", b"one", PLAIN, over=Over(None))
+    assert s3_place.store.put(s3_place.base + "a", b"one", PLAIN, over=Over(None)) == first
+    large = [b"3" * 5 * 2**20, b"4"]
+    first = s3_place.store.put_parts(s3_place.base + "b", iter(large), PLAIN, 5 * 2**20, over=Over(None))
+    assert s3_place.store.put_parts(s3_place.base + "b", iter(large), PLAIN, 5 * 2**20, over=Over(None)) == first
+
+
+@pytest.mark.parametrize("name", S3)
+@pytest.mark.parametrize("server", ["moto_s3", "rclone_s3"])
+def test_conditions_where_services_differ(name, server, request, tmp_path):
+    """moto says 404 where there is nothing to replace; rclone takes conditions and ignores them."""
+    from zsync.publication import ignored_conditions
+    from zsync.storage import Over
+
+    other = request.getfixturevalue(server)
+    other.create_bucket(f"conditions-{name}")
+    there = place(name, other, f"conditions-{name}", tmp_path)
+    there.put("a", b"{}")
+    ignored = ignored_conditions(there.store, there.base + "a", b"{}")
+    assert bool(ignored) == (server == "rclone_s3")
+    stale, seen = Over("0" * 32), Over(there.store.head(there.base + "a").etag)
+    if server == "moto_s3":
+        for key in ("a", "absent"):
+            with pytest.raises(PreconditionError):
+                there.store.put(there.base + key, b"new", PLAIN, over=stale)
+    else:
+        there.store.put(there.base + "b", b"new", PLAIN, over=stale)  # that nobody compares is known, and told
+        assert there.store.get(there.base + "b").data == b"new"
+        # What is deleted is looked at by ourselves then.
+        assert [*there.store.remove([(there.base + "a", stale)])] == [there.base + "a"]
+    assert there.store.remove([(there.base + "a", seen), (there.base + "gone", seen)]) == {}
+    assert there.keys() in ([], ["b"])
+
+
+@pytest.mark.parametrize("name", S3)
+def test_a_service_that_takes_no_conditions_is_looked_at_first(name, s3, bucket, tmp_path):
+    """501 to a conditional write (L8): from then on what is there is looked at, as late as may be."""
+    from proxy import Fault, Proxy
+
+    from zsync.storage import Over
+
+    def refuse(exchange):
+        conditional = {"if-match", "if-none-match"} & {header.lower() for header in exchange.headers}
+        return Fault.error(501, "NotImplemented") if conditional and exchange.method == "PUT" else None
+
+    with Proxy(s3.endpoint_url) as proxy:
+        proxy.faults.append(refuse)
+        there = place(name, s3, bucket, tmp_path, endpoint_url=proxy.endpoint_url)
+        first = there.store.put(there.base + "a", b"one", PLAIN, over=Over(None))
+        assert there.store.capabilities.habits.conditions == "refused"
+        there.store.put(there.base + "a", b"two", PLAIN, over=Over(first.etag))
+        with pytest.raises(PreconditionError):
+            there.store.put(there.base + "a", b"three", PLAIN, over=Over(first.etag))
+        assert there.store.get(there.base + "a").data == b"two"
+
+
+@pytest.mark.parametrize("name", S3)
+def test_a_conflict_of_requests_is_tried_again(name, s3, bucket, tmp_path):
+    """409 ConditionalRequestConflict (L8) tells of another request under way, not of another object."""
+    from proxy import Fault, Proxy, on
+
+    from zsync.storage import Over
+
+    with Proxy(s3.endpoint_url) as proxy:
+        proxy.faults.append(on(Fault.error(409, "ConditionalRequestConflict"), method="PUT", times=2))
+        there = place(name, s3, bucket, tmp_path, endpoint_url=proxy.endpoint_url)
+        assert there.store.put(there.base + "a", b"one", PLAIN, over=Over(None)).etag
+        assert len([exchange for exchange in proxy.requests if exchange.method == "PUT"]) == 3
+
+
+@pytest.mark.parametrize("name", S3)
+def test_an_etag_that_is_not_of_what_was_sent_is_no_receipt(name, s3, bucket, tmp_path):
+    """J2: where the ETags of a bucket are MD5s, another one is not believed; the object is sent again."""
+    from proxy import Fault, Proxy, on
+
+    with Proxy(s3.endpoint_url) as proxy:
+        there = place(name, s3, bucket, tmp_path, endpoint_url=proxy.endpoint_url)
+        there.put("a", b"one")
+        proxy.faults.append(on(Fault.answer(200, "", ETag=f'"{"1" * 32}"'), method="PUT", times=2))
+        assert there.put("a", b"two").etag == hashlib.md5(b"two").hexdigest()
+        assert there.store.get(there.base + "a").data == b"two"

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from zsync.config import Location, Storage
-from zsync.errors import NetworkError, PermissionDeniedError, TargetError, ThrottledError, TransientError
+from zsync.errors import (
+    NetworkError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    ThrottledError,
+    TransientError,
+)
 from zsync.report.progress import Bars, LogLines, Silent
 from zsync.storage import Headers, Pace, RetryPolicy, Stored, pace_of, retry, spec_for
 from zsync.storage.answers import error_for
@@ -83,7 +90,10 @@ def throttled():
         (200, "InternalError", TransientError),
         (502, None, TransientError),
         (504, None, TransientError),
-        (501, "NotImplemented", TargetError),
+        (501, "NotImplemented", NotSupportedError),
+        (405, "MethodNotAllowed", NotSupportedError),
+        (409, "ConditionalRequestConflict", TransientError),
+        (409, "BucketNotEmpty", PreconditionError),
         (200, "AccessDenied", PermissionDeniedError),
     ],
 )
@@ -159,14 +169,21 @@ def test_one_attempt_is_one_attempt(clock):
     assert (failing.calls, clock.slept) == (1, [])
 
 
-@pytest.mark.parametrize("write", ["put_if", "put_parts"])
-def test_what_callers_retry_is_paced_but_not_retried(clock, write):
+def test_what_callers_retry_is_paced_but_not_retried(clock):
     pace = Pace(8)
     failing = Failing(throttled(), throttled())
-    arguments = {"put_if": ("k", b"", Headers(), None), "put_parts": ("k", [], Headers(), 1)}[write]
     with pytest.raises(ThrottledError):
-        getattr(Retrying(failing, pace=pace), write)(*arguments)
+        Retrying(failing, pace=pace).put_if("k", b"", Headers(), None)
     assert (failing.calls, pace.limit) == (1, 1)
+
+
+def test_an_upload_in_parts_is_retried_by_its_caller_and_holds_no_place(clock):
+    """Each of its parts takes a place of its own: one that it held meanwhile could be the last one."""
+    pace = Pace(8)
+    failing = Failing(throttled(), throttled())
+    with pytest.raises(ThrottledError):
+        Retrying(failing, pace=pace).put_parts("k", [], Headers(), 1)
+    assert (failing.calls, pace.limit) == (1, None)
 
 
 # --- Budget ----------------------------------------------------------------------------------------------------------

@@ -118,8 +118,8 @@ def _run_publish(
         result = run(understood, progress=False if quiet else None)
         _write_files(result, plan_out, report)
         _show(result, as_json=as_json)
-        if result.status == "planned" and any(finding.level == "error" for finding in result.findings):
-            raise typer.Exit(ExitStatus.SOURCE)
+        if result.exit_status != ExitStatus.DONE:
+            raise typer.Exit(result.exit_status)
 
 
 def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Quiet, Region, Transport, Verbose, Workers
-from zsync.errors import ConfigError
+from zsync.errors import ConfigError, ExitStatus
 
 if TYPE_CHECKING:
     from zsync.verbs.pulling.pulled import PullResult
@@ -77,6 +77,8 @@ def pull(
             **{name: value for name, value in options.items() if value is not None},
         )
         _show_pull(result, as_json=as_json, quiet=quiet)
+        if result.exit_status != ExitStatus.DONE:
+            raise typer.Exit(result.exit_status)
 
 
 def _ranges(texts: list[str]) -> dict[str, str]:

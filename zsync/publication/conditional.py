@@ -66,6 +66,10 @@ def ignored_conditions(store: ObjectStore, key: str, data: bytes) -> tuple[str, 
         except PreconditionError:
             continue
         ignored.append(name)
+    habits = store.capabilities.habits
+    if habits.conditions == "refused":  # then each write was looked at beforehand instead
+        return ("If-None-Match", "If-Match")
+    habits.conditions = "ignored" if ignored else "honoured"
     return tuple(ignored)
 
 

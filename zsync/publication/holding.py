@@ -10,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from zsync.errors import ConflictError, NetworkError, PreconditionError, TargetError, TransientError
+from zsync.publication import claims
+from zsync.publication.clock import Deadline
 from zsync.publication.conditional import ignored_conditions
 from zsync.publication.lease import FORMAT, LeaseState, at_work, etag_now, now, read_lease, write_lease
 from zsync.publication.process import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from zsync.publication.state import StateKeys
@@ -24,26 +26,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TTL_S = 60.0  # seconds that a lease holds without being renewed
-
-_honours: set[str] = set()  # stores that were seen to honour conditions
+_AT_ONCE = 16  # leases that are renewed, or looked at, side by side
 
 
 class Lease:
-    """One product's lease, held until `release` and renewed in the background."""
+    """One product's lease, held until `release`."""
 
     def __init__(self, store: ObjectStore, keys: StateKeys, publication: str, version: str, ttl_s: float) -> None:
-        self._store = store
-        self._keys = keys
+        self.store = store
+        self.keys = keys
+        self.was_unfinished = False
+        self._claim_id = (publication, keys.prefix)
         self._ttl_s = ttl_s
         self._since = now()
         self._document: dict[str, Any] = {"format": FORMAT, "publication": publication, "by": this_process(version)}
         self._etag: str | None = None
-        self._expires = self._since
+        self._until = Deadline.after(0)
         self._lost: str | None = None
         self._busy = threading.Lock()  # held while the lease is written or looked at
-        self.ignored: tuple[str, ...] = ()  # conditions that the service turned out to ignore
-        self._done = threading.Event()
-        self._renewer = threading.Thread(target=self._renew, name="zsync-lease", daemon=True)
 
     def take(self, state: LeaseState) -> None:
         """Take the lease, on condition that it still is as it was read.
@@ -53,30 +53,29 @@ class Lease:
         ConflictError
             Somebody else took it since, whether or not they hold it still.
         """
+        self.was_unfinished = state.is_unfinished
         if state.by:
             log.info("taking over the lease that %s left behind", state.holder)
         try:
             self._renew_once(state.etag)
         except PreconditionError as error:
-            now = read_lease(self._store, self._keys)
+            now = read_lease(self.store, self.keys)
             who = f"{now.holder} is publishing this product" if now.by else "somebody published this product meanwhile"
-            raise ConflictError(who, self._store.url(self._keys.lease), "publish again") from error
-        self._renewer.start()
+            raise ConflictError(who, self.store.url(self.keys.lease), "publish again") from error
+        claims.hold(self._claim_id, self.check)
 
     def check(self) -> None:
-        """Raise if the lease is lost, or has run out: then somebody else may be at work.
+        """Raise if the lease is lost, or has run out, be it while this machine slept: somebody else may be at work.
 
         Raises
         ------
         ConflictError
             So it is.
         """
-        if self._lost is None and now() >= self._expires:
+        if self._lost is None and self._until.has_passed:
             self._lost = "it could not be renewed in time"
         if self._lost is not None:
-            raise ConflictError(
-                f"the lease was lost ({self._lost})", self._store.url(self._keys.lease), "publish again"
-            )
+            raise ConflictError(f"the lease was lost ({self._lost})", self.store.url(self.keys.lease), "publish again")
 
     def prove(self) -> None:
         """Look at the lease, and raise if it is not ours any more.
@@ -87,74 +86,83 @@ class Lease:
             It was lost, taken over, or broken.
         """
         with self._busy:
-            if self._lost is None and etag_now(self._store, self._keys) != self._etag:
+            if self._lost is None and etag_now(self.store, self.keys) != self._etag:
                 self._lost = "somebody else took it over, or broke it"
         self.check()
 
-    def release(self) -> None:
-        """Give the lease back; one that was lost is not ours to give."""
-        self._done.set()
-        if self._renewer.ident is not None:
-            self._renewer.join()
+    def renew(self) -> None:
+        """Renew the lease, unless it is lost; what goes wrong for a while is tried again the next time."""
+        if self._lost is not None:
+            return
+        try:
+            self._renew_once(self._etag)
+        except PreconditionError:
+            self._lost = "somebody else took it over"
+        except (TransientError, NetworkError) as error:
+            log.debug("the lease was not renewed, to be tried again: %s", error)
+        except TargetError as error:
+            self._lost = str(error)
+
+    def release(self, *, is_unfinished: bool) -> None:
+        """Give the lease back; one that was lost is not ours to give.
+
+        Parameters
+        ----------
+        is_unfinished
+            What was to be done did not come to its end.
+        """
+        claims.let_go(self._claim_id)
         if self._etag is None or self._lost is not None:
             return
         try:
-            write_lease(self._store, self._keys, self._claim({})[0], self._etag)
+            document, _ = self._claim({})
+            write_lease(self.store, self.keys, {**document, "is_unfinished": is_unfinished}, self._etag)
         except (TargetError, OSError) as error:
             log.warning("the lease could not be given back and will run out by itself: %s", error)
 
-    def _claim(self, by: dict[str, str]) -> tuple[dict[str, Any], dt.datetime]:
+    def try_conditions(self) -> tuple[str, ...]:
+        """See which of the conditions that all writes rest on the service ignores."""
+        with self._busy:
+            try:
+                data = self.store.get(self.keys.lease).data
+                ignored = ignored_conditions(self.store, self.keys.lease, data)
+                if ignored:  # then the trial has written it again
+                    self._etag = etag_now(self.store, self.keys)
+            except TargetError as error:  # there will be other occasions
+                log.debug("conditions were not tried: %s", error)
+                return ()
+        return ignored
+
+    def _claim(self, by: dict[str, str]) -> tuple[dict[str, Any], Deadline]:
         """Return the document of a claim that begins now, and when it ends."""
-        expires = now() + dt.timedelta(seconds=self._ttl_s)
+        until, expires = Deadline.after(self._ttl_s), now() + dt.timedelta(seconds=self._ttl_s)
         document = {
             **self._document,
             "by": by,
             "since": self._since.isoformat(timespec="seconds"),
             "expires": expires.isoformat(timespec="seconds"),
+            "ttl_s": self._ttl_s,
             "write_id": secrets.token_hex(8),
         }
-        return document, expires
+        return document, until
 
     def _renew_once(self, etag: str | None) -> None:
-        document, expires = self._claim(self._document["by"])
+        document, until = self._claim(self._document["by"])
         with self._busy:
-            self._etag = write_lease(self._store, self._keys, document, etag).etag
-            self._expires = expires
-
-    def _try_conditions(self) -> None:
-        """See whether the service honours the conditions that leases and heads rest on."""
-        place = self._store.url("")
-        if not self._store.capabilities.conditional_put or place in _honours:
-            return
-        with self._busy:
-            try:
-                data = self._store.get(self._keys.lease).data
-                self.ignored = ignored_conditions(self._store, self._keys.lease, data)
-            except TargetError as error:  # there will be other occasions
-                log.debug("conditions were not tried: %s", error)
-                return
-            if self.ignored:  # then the trial has written it again
-                self._etag = etag_now(self._store, self._keys)
-            else:
-                _honours.add(place)
-
-    def _renew(self) -> None:
-        self._try_conditions()
-        while not self._done.wait(self._ttl_s / 3):
-            try:
-                self._renew_once(self._etag)
-            except PreconditionError:
-                self._lost = "somebody else took it over"
-                return
-            except (TransientError, NetworkError) as error:
-                log.debug("the lease was not renewed, to be tried again: %s", error)
-            except TargetError as error:
-                self._lost = str(error)
-                return
+            self._etag = write_lease(self.store, self.keys, document, etag).etag
+            self._until = until
 
 
 class Leases:
-    """The leases of all products of a publish, taken in the order of their URLs; a context that gives them back."""
+    """The leases of all products of a publish, taken in the order of their URLs; a context that gives them back.
+
+    Parameters
+    ----------
+    products
+        Store, state, and lease as it was read, of each.
+    finishes
+        What a publisher before us left unfinished is finished with this work.
+    """
 
     def __init__(
         self,
@@ -162,13 +170,19 @@ class Leases:
         publication: str,
         version: str,
         ttl_s: float = TTL_S,
+        *,
+        finishes: bool = False,
     ) -> None:
+        self._finishes = finishes
         self._products = sorted(products, key=lambda product: product[0].url(product[1].lease))
         self._publication = publication
         self._version = version
         self._ttl_s = ttl_s
         self._held: list[Lease] = []
         self._ignored: set[str] = set()
+        self._all_taken = threading.Event()
+        self._done = threading.Event()
+        self._renewer = threading.Thread(target=self._renew, name="zsync-lease", daemon=True)
 
     def __enter__(self) -> Self:
         at_work.add(self._publication)
@@ -177,9 +191,12 @@ class Leases:
                 lease = Lease(store, keys, self._publication, self._version, self._ttl_s)
                 lease.take(state)
                 self._held.append(lease)
+                if len(self._held) == 1:  # the first is to hold while the others are taken
+                    self._renewer.start()
         except BaseException:
-            self._release()
+            self._release(is_done=False)
             raise
+        self._all_taken.set()
         return self
 
     def check(self) -> None:
@@ -189,13 +206,17 @@ class Leases:
 
     def prove(self) -> None:
         """Look at every lease in the target, and raise `ConflictError` if any is not ours any more."""
-        with ThreadPoolExecutor(max_workers=max(1, len(self._held)), thread_name_prefix="zsync-lease") as pool:
-            list(pool.map(Lease.prove, self._held))
+        self._side_by_side(Lease.prove)
+
+    @property
+    def are_fenced(self) -> bool:
+        """Whether all services were seen to honour conditions: then who lost a lease cannot change anything more."""
+        return all(store.capabilities.habits.conditions == "honoured" for store, _, _ in self._products)
 
     @property
     def took_over(self) -> bool:
         """Whether a publisher before us did not come to its end."""
-        return any(state.by for _, _, state in self._products)
+        return any(state.is_unfinished for _, _, state in self._products)
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -205,14 +226,42 @@ class Leases:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release()
+        self._release(is_done=error is None, failed=error is not None)
 
-    def _release(self) -> None:
+    def _release(self, *, is_done: bool, failed: bool = False) -> None:
+        self._done.set()
+        self._all_taken.set()
+        if self._renewer.ident is not None:
+            self._renewer.join()
         for lease in self._backwards():
-            lease.release()
-            self._ignored.update(lease.ignored)
+            is_left = lease.was_unfinished and not (is_done and self._finishes)
+            lease.release(is_unfinished=failed or is_left)
         at_work.discard(self._publication)
 
     def _backwards(self) -> Iterator[Lease]:
         while self._held:
             yield self._held.pop()
+
+    def _side_by_side(self, work: Callable[[Lease], None]) -> None:
+        held = list(self._held)
+        if len(held) == 1:
+            work(held[0])
+        elif held:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(held)), thread_name_prefix="zsync-lease") as pool:
+                list(pool.map(work, held))
+
+    def _renew(self) -> None:
+        self._all_taken.wait(self._ttl_s / 3)
+        self._try_conditions()
+        while not self._done.wait(self._ttl_s / 3):
+            self._side_by_side(Lease.renew)
+
+    def _try_conditions(self) -> None:
+        """Try, on a lease of each store of which it is not known, whether the service honours conditions."""
+        tried: set[int] = set()
+        for lease in list(self._held):
+            capabilities = lease.store.capabilities
+            if capabilities.conditional_put and id(capabilities.habits) not in tried:
+                tried.add(id(capabilities.habits))
+                if capabilities.habits.conditions != "honoured":
+                    self._ignored.update(lease.try_conditions())

@@ -24,6 +24,7 @@ from zsync.errors import (
     PreconditionError,
     TargetError,
 )
+from zsync.publication.clock import service_now_s
 from zsync.publication.conditional import STATE_HEADERS, write_document
 from zsync.publication.process import is_dead, is_this, this_process
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SKEW_S = 10.0  # seconds that clocks of two machines may differ
 FORMAT = 1
+_DAY_S = 86_400.0
 
 at_work: set[str] = set()  # the publications that this process is at work on
 
@@ -53,6 +55,12 @@ class LeaseState:
         ISO 8601, UTC.
     publication
         The publication that it was taken for.
+    ttl_s
+        How long it holds without being renewed, in seconds; None if it does not say.
+    modified_s
+        When it was written, by the clock of the service, in seconds since the epoch; None where it was not told.
+    is_unfinished
+        Who held it last did not come to its end: the target may hold what is not on record.
     """
 
     etag: str | None = None
@@ -60,14 +68,21 @@ class LeaseState:
     since: str = ""
     expires: str = ""
     publication: str = ""
+    ttl_s: float | None = None
+    modified_s: float | None = None
+    is_unfinished: bool = False
 
     def is_held(self, now: dt.datetime) -> bool:
         """Return whether somebody holds it: not given back, not run out, and its holder not known to be gone."""
+        return self.is_claimed and now < dt.datetime.fromisoformat(self.expires) + dt.timedelta(seconds=SKEW_S)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it was not given back, and its holder is not known to be gone."""
         if not self.by or is_dead(self.by):
             return False
-        if is_this(self.by) and self.publication not in at_work:
-            return False  # a publish of this very process that could not give it back
-        return now < dt.datetime.fromisoformat(self.expires) + dt.timedelta(seconds=SKEW_S)
+        # Else a publish of this very process could not give it back.
+        return not is_this(self.by) or self.publication in at_work
 
     @property
     def holder(self) -> str:
@@ -106,7 +121,10 @@ def read_lease(store: ObjectStore, keys: StateKeys) -> LeaseState:
         by = {str(name): str(value) for name, value in document["by"].items()}
         if by:
             _ = now() < dt.datetime.fromisoformat(document["expires"])  # a TypeError if it has no time zone
-        state = LeaseState(found.etag, by, document["since"], document["expires"], str(document["publication"]))
+        state = LeaseState(
+            found.etag, by, document["since"], document["expires"], str(document["publication"]),
+            _seconds(document.get("ttl_s")), found.modified_s, bool(by) or bool(document.get("is_unfinished")),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TargetError("the lease cannot be read", store.url(keys.lease), "delete it if nobody publishes") from error
     if is_newer:
@@ -122,10 +140,28 @@ def refuse_if_held(store: ObjectStore, keys: StateKeys, state: LeaseState) -> No
     ConflictError
         Somebody holds the lease; the message says who and since when.
     """
-    if state.is_held(now()):
+    if state.is_held(now()) or (state.is_claimed and not has_run_out(store, keys, state)):
         raise ConflictError(
             f"{state.holder} is publishing this product", store.url(keys.lease), "wait until that is done"
         )
+
+
+def has_run_out(store: ObjectStore, keys: StateKeys, state: LeaseState) -> bool:
+    """Return whether a lease has run out by the clock of the service: this machine's may be wrong, or its holder's.
+
+    Between the two instants that count, the lease's last renewal and now, only the service's clock went.
+    """
+    service_s = service_now_s(store, keys)
+    if service_s is None:
+        return True
+    if state.ttl_s is None or state.modified_s is None:
+        return service_s >= dt.datetime.fromisoformat(state.expires).timestamp() + SKEW_S
+    return service_s >= state.modified_s + state.ttl_s + SKEW_S
+
+
+def _seconds(value: Any) -> float | None:
+    """Return how long a lease holds, if it says so and it makes sense: nobody works for more than a day without it."""
+    return float(value) if isinstance(value, int | float) and 0 < value <= _DAY_S else None
 
 
 def break_lease(store: ObjectStore, keys: StateKeys, state: LeaseState, version: str) -> None:

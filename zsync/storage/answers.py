@@ -5,6 +5,7 @@ from __future__ import annotations
 from zsync.errors import (
     CredentialsError,
     NoBucketError,
+    NotSupportedError,
     ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
@@ -22,6 +23,7 @@ _SLOW_DOWN = {
 }  # fmt: skip
 _TRY_AGAIN = {
     "InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
+    "ConditionalRequestConflict",
 }  # fmt: skip
 
 
@@ -50,12 +52,20 @@ def error_for(status: int, code: str | None, url: str, *, region: str | None = N
         return CredentialsError(
             f"the service does not accept these credentials ({said})", url, "check key, secret, token and clock"
         )
-    if code == "NotImplemented" or status == 501:
-        return TargetError(f"the service does not do this ({said})", url)
+    if code in ("NotImplemented", "MethodNotAllowed") or status in (405, 501):
+        return NotSupportedError(f"the service does not do this ({said})", url)
     if code in _SLOW_DOWN or status in (429, 503):
         return ThrottledError(f"the service asks to slow down ({said})", url, "try again later, or with fewer workers")
     if code in _TRY_AGAIN or status >= 500:
         return TransientError(f"the service could not answer ({said})", url, "try again later")
+    return _refusal(status, code, url, region)
+
+
+def _refusal(status: int, code: str | None, url: str, region: str | None) -> TargetError:
+    """Return the error for an answer that will be the same the next time."""
+    said = code or str(status)
+    if code == "InvalidObjectState":
+        return TargetError("the object is archived", url, "restore it from the archive first")
     if status in (409, 412):
         return PreconditionError("the object is not as the condition says", url)
     if code == "AccessDenied" or status in (401, 403):  # for one key of many, in an answer that is 200

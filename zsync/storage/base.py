@@ -10,14 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from zsync.errors import ObjectNotFoundError, PreconditionError
+from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, TargetError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PARTS_MAX = 10_000  # S3's limit of parts an object
+
+
+@dataclass(slots=True)
+class Habits:
+    """What a service turned out to do, learned by those who use it: one value a store and process.
+
+    Attributes
+    ----------
+    conditions
+        ``honoured``; ``ignored``: a write passes that its condition should have stopped; ``refused``: a write with a
+        condition is not taken at all (501).
+    etags_are_md5
+        The ETags of objects that go up in one part were seen to be the MD5 of what was sent, or not to be.
+    """
+
+    conditions: Literal["unknown", "honoured", "ignored", "refused"] = "unknown"
+    etags_are_md5: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +51,15 @@ class Capabilities:
         Content type, cache control, storage class and tags are stored with an object.
     etag_is_md5
         The ETag of an object that went up in one part may be compared with an MD5 (S3 without KMS).
+    habits
+        What is not known beforehand.
     """
 
     transport: str
     conditional_put: bool
     headers: bool
     etag_is_md5: bool
+    habits: Habits = field(default_factory=Habits, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +81,17 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the store answered to a write, or says of an object."""
+    """What the store answered to a write, or says of an object.
+
+    Attributes
+    ----------
+    modified_s
+        When it was written, in seconds since the epoch, by the clock of the service; None where it was not told.
+    """
 
     etag: str | None
     version: str | None = None
+    modified_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +101,23 @@ class Fetched:
     data: bytes = field(repr=False)
     etag: str | None
     version: str | None = None
+    modified_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What a write takes the place of, where that must not be lost.
+    """What a write takes the place of: it must be what was seen (promise P7).
 
     Attributes
     ----------
     seen
         Its ETag as it was seen; None where nothing was.
     keep
-        The whole key that it is kept under; None where it is ours, and need not be kept.
+        The whole key that it is kept under; None where it need not be kept.
     """
 
     seen: str | None
-    keep: str | None
+    keep: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +173,8 @@ class ObjectStore(Protocol):
         Parameters
         ----------
         over
-            What is there must be this, and is kept. Of a file system that holds up to the moment of the renaming; of an
-            object store it rests on a lease.
+            What is there must be this; without it, it may be anything. The service compares, where it has conditions;
+            a file system up to the moment of the renaming; elsewhere it is looked at first, if it is to be kept.
 
         Raises
         ------
@@ -177,14 +205,33 @@ class ObjectStore(Protocol):
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; one that is absent already is no error."""
 
-    def discard(self, key: str, over: Over) -> None:
-        """Delete an object that must be as it was seen, and keep it under another key.
+    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+        """Delete objects that must be as they were seen, and keep a copy of those that are to be kept.
+
+        Where the service has no conditions on deletions, what is kept is copied first, and what is deleted is looked at
+        as late as possible. One that is absent already is no error. Of one whose ETag was not seen nothing is asked.
+
+        Returns
+        -------
+        Mapping
+            The keys that stay, each with the reason: a `PreconditionError` for what is not as it was seen.
 
         Raises
         ------
-        PreconditionError
-            It is not as it was seen.
+        TargetError
+            Nobody answers, or the answer does not tell which keys are gone: the call may be made again.
         """
+
+
+def bare_etag(etag: str | None) -> str | None:
+    """Return an ETag as it is compared: without quotes, and weak ones like strong ones.
+
+    Examples
+    --------
+    >>> bare_etag('W/"abc"'), bare_etag('"abc-2"'), bare_etag(None)
+    ('abc', 'abc-2', None)
+    """
+    return None if etag is None else etag.removeprefix("W/").strip('"')
 
 
 def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
@@ -204,7 +251,33 @@ def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
 
 
 def keep_replaced(store: ObjectStore, key: str, over: Over) -> None:
-    """Copy what is about to be replaced or deleted to where it is kept; see `ObjectStore.put`."""
-    refuse_unless_seen(store, key, over)
+    """Copy what is about to be replaced to where it is kept; see `ObjectStore.put`."""
     if over.keep is not None:
+        refuse_unless_seen(store, key, over)
         store.copy(key, over.keep)
+
+
+def remove_one_by_one(store: ObjectStore, items: Sequence[tuple[str, Over]]) -> dict[str, TargetError]:
+    """Delete objects as `ObjectStore.remove` does, where there are no conditions: each is looked at, then deleted."""
+    stay: dict[str, TargetError] = {}
+    for key, over in items:
+        try:
+            if over.seen is not None:
+                refuse_unless_seen(store, key, over)
+            if over.keep is not None:
+                store.copy(key, over.keep)
+            store.delete([key])
+        except (TransientError, NetworkError):
+            raise
+        except TargetError as error:
+            if not (isinstance(error, PreconditionError) and _is_absent(store, key)):
+                stay[key] = error
+    return stay
+
+
+def _is_absent(store: ObjectStore, key: str) -> bool:
+    try:
+        store.head(key)
+    except ObjectNotFoundError:
+        return True
+    return False

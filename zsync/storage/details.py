@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
 from zsync.storage.base import Headers
-from zsync.storage.opening import connect, open_s3fs, pace_of
-from zsync.storage.retrying import retry
+from zsync.storage.calls import call_again
+from zsync.storage.opening import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def keeps_classes(spec: StoreSpec, key: str, storage_class: str) -> bool:
 def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     after: dict[str, str] = {}
     while True:
-        page = _page(spec, prefix, after)
+        page = call_again(spec, "list_objects_v2", prefix, Prefix=prefix, **after)
         for found in page.get("Contents", []):
             yield Details(
                 found["Key"],
@@ -84,19 +84,6 @@ def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
         if not page.get("IsTruncated"):
             return
         after = {"ContinuationToken": page["NextContinuationToken"]}
-
-
-def _page(spec: StoreSpec, prefix: str, after: dict[str, str]) -> dict[str, Any]:
-    from zsync.storage.fsspec_transport import translated
-
-    def ask() -> dict[str, Any]:
-        with pace_of(spec).slot(), translated(spec.location.child(prefix).url if prefix else spec.location.url):
-            answer: dict[str, Any] = open_s3fs(spec).call_s3(
-                "list_objects_v2", Bucket=spec.location.bucket, Prefix=prefix, **after
-            )
-            return answer
-
-    return retry(ask)
 
 
 def _found(spec: StoreSpec, prefix: str) -> Iterator[Details]:

@@ -14,7 +14,7 @@ from zsync.storage.answers import error_of_system
 from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, refuse_unless_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from zsync.config import Location
 
@@ -57,7 +57,7 @@ class FileTransport(ObjectStore):
         with _translated(self.url(key)), open(_path(key), "rb") as file:
             # Before it is read: if somebody writes into it meanwhile, it is not as it is on record.
             token = _token(os.fstat(file.fileno()))
-            return Fetched(file.read(), token)
+            return Fetched(file.read(), token, modified_s=os.fstat(file.fileno()).st_mtime)
 
     def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of a file, as it was seen; there are no versions."""
@@ -116,15 +116,23 @@ class FileTransport(ObjectStore):
             with _translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 _remove(_path(key))
 
-    def discard(self, key: str, over: Over) -> None:
-        """Delete a file that must be as it was seen, and keep it."""
-        with _translated(self.url(key)):
-            self._keep(key, over)
-            _remove(_path(key))
+    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+        """Delete files that must be as they were seen, and keep those that are to be kept."""
+        stay: dict[str, TargetError] = {}
+        for key, over in items:
+            try:
+                with _translated(self.url(key)):
+                    self._keep(key, over, is_to_go=True)
+                    _remove(_path(key))
+            except TargetError as error:
+                if os.path.lexists(_path(key)):
+                    stay[key] = error
+        return stay
 
-    def _keep(self, key: str, over: Over) -> None:
+    def _keep(self, key: str, over: Over, *, is_to_go: bool = False) -> None:
         """Keep what is about to be replaced, as the file that it is: who is writing into it now writes into that."""
-        refuse_unless_seen(self, key, over)
+        if not is_to_go or over.seen is not None:
+            refuse_unless_seen(self, key, over)
         if over.keep is None:
             return
         path, kept = _path(key), _path(over.keep)

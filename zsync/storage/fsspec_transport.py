@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,14 +27,19 @@ from zsync.storage.base import (
     Over,
     Page,
     Stored,
+    bare_etag,
     keep_replaced,
+    remove_one_by_one,
 )
+from zsync.storage.conditional import believed, condition_of, on_condition
+from zsync.storage.multipart import put_in_parts, s3_headers
+from zsync.storage.removal import remove_seen
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from zsync.config import Location
+    from zsync.storage.spec import StoreSpec
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
 _WRITTEN_IN_PLACE = {"sftp", "ssh", "ftp", "smb", "hdfs"}
@@ -56,8 +60,10 @@ _NOT_RENEWED = {
 class FsspecTransport(ObjectStore):
     """One bucket, or one file system, through fsspec."""
 
-    def __init__(self, fs: Any, root: Location) -> None:
+    def __init__(self, fs: Any, spec: StoreSpec) -> None:
+        root = spec.location
         self._fs = fs
+        self._spec = spec
         self._root = root
         self._base = root.bucket if root.bucket else ""
         self._renames = root.scheme in _WRITTEN_IN_PLACE
@@ -118,7 +124,7 @@ class FsspecTransport(ObjectStore):
             except PermissionDeniedError:
                 self._fs.ls(self._base)  # a HEAD has no error document; a listing says what is wrong with credentials
                 raise
-            return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
+            return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version, stored.modified_s)
 
     def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: there is no condition on reads here, so it is looked at after."""
@@ -144,21 +150,27 @@ class FsspecTransport(ObjectStore):
                 return self._put_renamed(key, lambda path: self._fs.pipe_file(path, data), over)
             if over is not None:
                 keep_replaced(self, key, over)
-            answer = self._fs.pipe_file(self._path(key), data, **self._options(headers))
+            if not self._capabilities.conditional_put:
+                return self._put(key, data, headers, None)
+        return on_condition(self, key, over, lambda condition: self._put(key, data, headers, condition))
+
+    def _put(self, key: str, data: bytes, headers: Headers, over: Over | None) -> Stored:
+        with translated(self.url(key)):
+            answer = self._fs.pipe_file(self._path(key), data, **self._options(headers), **condition_of(over))
             stored = _stored(answer) if isinstance(answer, dict) else self.head(key)
-            if self._capabilities.etag_is_md5 and stored.etag != hashlib.md5(data, usedforsecurity=False).hexdigest():
-                raise TransientError("the object did not arrive as it was sent", self.url(key), "try again")
-            return stored
+        return believed(self, key, data, stored)
 
     def put_parts(
         self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
+        if self._root.scheme == "s3":
+            return put_in_parts(self._spec, self, key, parts, headers, over)
         if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
             return self.put(key, b"".join(parts), headers, over=over)
 
-        def write(path: str, **options: Any) -> None:
-            file = self._fs.open(path, "wb", block_size=part_size, **options)
+        def write(path: str) -> None:
+            file = self._fs.open(path, "wb", block_size=part_size)
             try:
                 for part in parts:
                     file.write(part)
@@ -177,7 +189,7 @@ class FsspecTransport(ObjectStore):
                 return self._put_renamed(key, write, over)
             if over is not None:
                 keep_replaced(self, key, over)
-            write(self._path(key), **self._options(headers))
+            write(self._path(key))
             return self.head(key)
 
     def _put_renamed(self, key: str, write: Callable[[str], None], over: Over | None = None) -> Stored:
@@ -187,7 +199,7 @@ class FsspecTransport(ObjectStore):
         self._fs.makedirs(directory, exist_ok=True)
         try:
             write(beside)
-            if over is not None:
+            if over is not None and over.keep is not None:
                 keep_replaced(self, key, over)
             self._fs.mv(beside, path)
         except BaseException:
@@ -200,10 +212,7 @@ class FsspecTransport(ObjectStore):
         """Write an object only if it is absent, or still has `etag`."""
         if not self._capabilities.conditional_put:
             raise TargetError("this target has no conditional writes", self.url(key))
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
-        with translated(self.url(key)):
-            answer = self._fs.pipe_file(self._path(key), data, **self._options(headers), **condition)
-            return _stored(answer) if isinstance(answer, dict) else self.head(key)
+        return on_condition(self, key, Over(etag), lambda condition: self._put(key, data, headers, condition))
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the store."""
@@ -219,29 +228,23 @@ class FsspecTransport(ObjectStore):
             with translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(key))
 
-    def discard(self, key: str, over: Over) -> None:
-        """Delete an object that must be as it was seen, and keep it."""
-        with translated(self.url(key)):
-            keep_replaced(self, key, over)
-            self._fs.rm_file(self._path(key))
+    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+        """Delete objects that must be as they were seen."""
+        if self._root.scheme == "s3":
+            return remove_seen(self._spec, self, items)
+        return remove_one_by_one(self, items)
 
     def _options(self, headers: Headers) -> dict[str, Any]:
-        if not self._capabilities.headers:
-            return {}
-        from urllib.parse import urlencode
-
-        named = {
-            "ContentType": headers.content_type,
-            "CacheControl": headers.cache_control,
-            "StorageClass": headers.storage_class,
-            "Tagging": urlencode(headers.tags) or None,
-            "Metadata": dict(headers.metadata) or None,
-        }
-        return {name: value for name, value in named.items() if value is not None} | {"chunksize": PART_SIZE}
+        return s3_headers(headers) | {"chunksize": PART_SIZE} if self._capabilities.headers else {}
 
 
 def _stored(info: dict[str, Any]) -> Stored:
-    return Stored(_token(info), info.get("VersionId") or None)
+    return Stored(_token(info), info.get("VersionId") or None, _modified_s(info))
+
+
+def _modified_s(info: dict[str, Any]) -> float | None:
+    moment = next((info[name] for name in ("LastModified", "mtime", "modified", "created") if info.get(name)), None)
+    return moment.timestamp() if isinstance(moment, dt.datetime) else moment
 
 
 def _token(info: dict[str, Any]) -> str | None:
@@ -251,7 +254,7 @@ def _token(info: dict[str, Any]) -> str | None:
     """
     for name in ("ETag", "etag", "md5Hash", "generation"):
         if info.get(name):
-            return str(info[name]).strip('"')
+            return bare_etag(str(info[name]))
     moments = [_stamp(info[name]) for name in ("mtime", "ino", "modified", "created") if info.get(name) is not None]
     return "-".join([*moments, str(info["size"])]) if moments else None
 

@@ -14,12 +14,16 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
 from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, keep_replaced
+from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, bare_etag, keep_replaced
+from zsync.storage.conditional import believed, on_condition
+from zsync.storage.removal import remove_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from obstore.store import S3Store
+
+    from zsync.storage.spec import StoreSpec
 
 _LARGE = 2**20  # bytes; a body that may take long to send
 
@@ -29,17 +33,20 @@ class ObstoreTransport(ObjectStore):
 
     Parameters
     ----------
+    spec
+        How it is reached: some requests go another way.
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
     """
 
     def __init__(
-        self, store: S3Store, base_url: str, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
+        self, store: S3Store, spec: StoreSpec, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
     ) -> None:
         self._store = store
+        self._spec = spec
         self._open_patient = open_patient
-        self._base_url = base_url.rstrip("/")
+        self._base_url = spec.location.url.rstrip("/")
         self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
 
     @property
@@ -72,7 +79,8 @@ class ObstoreTransport(ObjectStore):
         """Read an object whole."""
         with translated(self.url(key)):
             answer = obstore.get(self._store, key)
-            return Fetched(bytes(answer.bytes()), _unquoted(answer.meta["e_tag"]), answer.meta.get("version"))
+            seen = _stored(answer.meta)
+            return Fetched(bytes(answer.bytes()), seen.etag, seen.version, seen.modified_s)
 
     def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen."""
@@ -94,29 +102,26 @@ class ObstoreTransport(ObjectStore):
         """Write an object in one part."""
         if over is not None:
             keep_replaced(self, key, over)
+        return on_condition(self, key, over, lambda condition: self._put(key, data, headers, condition))
+
+    def _put(self, key: str, data: bytes, headers: Headers, over: Over | None) -> Stored:
         store = self._patient if len(data) > _LARGE else self._store
         with translated(self.url(key)):
-            return _stored(obstore.put(store, key, data, use_multipart=False, **_options(headers)))
+            answer = obstore.put(store, key, data, use_multipart=False, mode=_mode(over), **_options(headers))
+        return believed(self, key, data, _stored(answer))
 
     def put_parts(
         self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
-        if over is not None:
-            keep_replaced(self, key, over)
-        with translated(self.url(key)):
-            return _stored(
-                obstore.put(
-                    self._patient, key, iter(parts), use_multipart=True, chunk_size=part_size, max_concurrency=4,
-                    **_options(headers),
-                )
-            )  # fmt: skip
+        from zsync.storage.multipart import put_in_parts
+
+        del part_size  # the parts come as large as they are to be
+        return put_in_parts(self._spec, self, key, parts, headers, over)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
-        mode: Any = "create" if etag is None else {"e_tag": f'"{etag}"'}
-        with translated(self.url(key)):
-            return _stored(obstore.put(self._store, key, data, mode=mode, **_options(headers)))
+        return on_condition(self, key, Over(etag), lambda condition: self._put(key, data, headers, condition))
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the bucket, on the server."""
@@ -125,16 +130,19 @@ class ObstoreTransport(ObjectStore):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, a thousand a request."""
+        if len(keys) == 1:  # which asks less of a service
+            with translated(self.url(keys[0])):
+                obstore.delete(self._store, keys[0])
+            return
         with translated(self.url(keys[0] if keys else "")):
             try:
                 obstore.delete(self._store, list(keys))
             except BaseError as error:
                 raise (_refused_key(str(error), self.url) or error) from error
 
-    def discard(self, key: str, over: Over) -> None:
-        """Delete an object that must be as it was seen, and keep a copy."""
-        keep_replaced(self, key, over)
-        self.delete([key])
+    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+        """Delete objects that must be as they were seen."""
+        return remove_seen(self._spec, self, items)
 
 
 def _whole(data: bytes, length: int, url: str) -> bytes:
@@ -157,15 +165,18 @@ def _options(headers: Headers) -> dict[str, Any]:
 
 
 def _stored(answer: Any) -> Stored:
-    return Stored(_unquoted(answer.get("e_tag")), answer.get("version"))
+    modified = answer.get("last_modified")  # not told by the answer to a write
+    return Stored(bare_etag(answer.get("e_tag")), answer.get("version"), modified and modified.timestamp())
 
 
-def _unquoted(etag: str | None) -> str | None:
-    return None if etag is None else etag.strip('"')
+def _mode(over: Over | None) -> Any:
+    if over is None:
+        return "overwrite"
+    return "create" if over.seen is None else {"e_tag": f'"{over.seen}"'}
 
 
 def _page(listed: Any) -> Page:
-    etags = [_unquoted(etag) for etag in listed["e_tag"].to_pylist()]
+    etags = [bare_etag(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
 
 
@@ -192,7 +203,7 @@ def translate(error: Exception, url: str) -> ZsyncError:
     code = _first(r"<Code>(\w+)</Code>", head)
     status = int(_first(r"status code: (\d{3})", head) or 0)
     if isinstance(error, AlreadyExistsError | ObstorePreconditionError):
-        status = 412
+        status = status or 412
     elif isinstance(error, FileNotFoundError):
         status = status or 404
     if status or code:  # S3 may answer 200 to a copy, or to the end of an upload, and then tell of an error

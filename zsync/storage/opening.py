@@ -137,7 +137,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
 
     return ObstoreTransport(
         open_store(read_timeout=f"{READ_TIMEOUT_S}s"),
-        spec.location.url,
+        spec,
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
     )
@@ -169,8 +169,8 @@ def _open_fsspec(spec: StoreSpec) -> ObjectStore:
             fs = fsspec.filesystem(spec.location.scheme)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"no transport for {spec.location.scheme}://", spec.location.url, str(error)) from error
-        return FsspecTransport(fs, spec.location)
-    return FsspecTransport(open_s3fs(spec), spec.location)
+        return FsspecTransport(fs, spec)
+    return FsspecTransport(open_s3fs(spec), spec)
 
 
 def open_s3fs(spec: StoreSpec) -> Any:

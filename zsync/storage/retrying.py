@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from zsync.errors import NetworkError, ThrottledError, TransientError
+from zsync.errors import NetworkError, PreconditionError, TargetError, ThrottledError, TransientError
+from zsync.storage.conditional import landed
 from zsync.storage.pacing import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
 
@@ -134,17 +135,22 @@ class Retrying:
     def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object: the same bytes to the same key, so that doing it twice does no harm.
 
-        With `over` the second time may find what the first one wrote, and raises `PreconditionError`: who has to keep
-        what was there looks again.
+        With `over` a second attempt may meet what the first one wrote, of which the answer was lost: that is no
+        conflict.
         """
-        return self._again(functools.partial(self._store.put, key, data, headers, over=over))
+        try:
+            return self._again(functools.partial(self._store.put, key, data, headers, over=over))
+        except PreconditionError:
+            found = self._again(functools.partial(landed, self._store, key, data))
+            if found is None:
+                raise
+            return found
 
     def put_parts(
         self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
-        """Write an object in parts; the caller, who owns the stream, tries again."""
-        with self._pace.slot():
-            return self._store.put_parts(key, parts, headers, part_size, over=over)
+        """Write an object in parts, of which each is paced; the caller, who owns the stream, tries again."""
+        return self._store.put_parts(key, parts, headers, part_size, over=over)
 
     def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
@@ -159,9 +165,9 @@ class Retrying:
         """Delete objects."""
         self._again(functools.partial(self._store.delete, keys))
 
-    def discard(self, key: str, over: Over) -> None:
-        """Delete an object, and keep it elsewhere."""
-        self._again(functools.partial(self._store.discard, key, over))
+    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+        """Delete objects that must be as they were seen."""
+        return self._again(functools.partial(self._store.remove, items))
 
     def _again(self, action: Callable[[], T]) -> T:
         def paced() -> T:

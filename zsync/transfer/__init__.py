@@ -2,7 +2,7 @@
 
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.transfer.destination import Destination
-from zsync.transfer.engine import carry_out
+from zsync.transfer.engine import carry_out, retire
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
 from zsync.transfer.headers import HeaderPolicy
 
@@ -20,4 +20,5 @@ __all__ = [
     "Threads",
     "carry_out",
     "executor_for",
+    "retire",
 ]

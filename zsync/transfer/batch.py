@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
+    from zsync.publication.claims import Claim
     from zsync.storage import Headers, Over, StoreSpec
 
 BATCH_OBJECTS = 64
@@ -31,7 +32,7 @@ class Send:
     digest
         What the plan knows of the content; None for an object that is hashed while it is sent.
     over
-        What it takes the place of, where that is kept.
+        What it takes the place of; None where that is not known.
     is_alone
         Nothing else depends on it: if its file moves meanwhile, it is left out, and the others go on.
     """
@@ -54,26 +55,30 @@ class Retire:
 
     Attributes
     ----------
-    trash
-        The whole key that it is copied to first; None for a plain delete.
     over
-        Given instead where it must be as it was seen.
+        What it must be, and the whole key that it is copied to first.
     """
 
     product: str
     key: str
     target: str
     size: int
-    trash: str | None
-    over: Over | None = None
+    over: Over
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one worker does at a time, in one bucket."""
+    """What one worker does at a time, in one bucket.
+
+    Attributes
+    ----------
+    claim
+        What the worker asks for, before each object, whether it still may.
+    """
 
     store: StoreSpec
     items: tuple[Send, ...] | tuple[Retire, ...]
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,9 @@ class Outcome:
     left: tuple[tuple[str, str], ...] = ()  # product and key of files that moved
 
 
-def cut(store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: int) -> Iterator[Batch]:
+def cut(
+    store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: int, claim: Claim | None = None
+) -> Iterator[Batch]:
     """Cut objects into batches, small enough that every worker has several.
 
     Parameters
@@ -121,15 +128,17 @@ def cut(store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: i
         Batches that run side by side.
     count
         Number of objects.
+    claim
+        What their worker asks for whether it still may.
     """
     limit = max(1, min(BATCH_OBJECTS, count // (workers * 4)))
     batch: list[Send | Retire] = []
     size = 0
     for item in items:
         if batch and (len(batch) >= limit or size + item.size > BATCH_BYTES):
-            yield Batch(store, tuple(batch))  # type: ignore[arg-type]
+            yield Batch(store, tuple(batch), claim)  # type: ignore[arg-type]
             batch, size = [], 0
         batch.append(item)
         size += item.size
     if batch:
-        yield Batch(store, tuple(batch))  # type: ignore[arg-type]
+        yield Batch(store, tuple(batch), claim)  # type: ignore[arg-type]

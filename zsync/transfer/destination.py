@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zsync.inventory import Origin
     from zsync.publication import StateKeys
+    from zsync.publication.claims import Claim
     from zsync.storage import StoreSpec
     from zsync.transfer.headers import HeaderPolicy
 
@@ -27,8 +28,7 @@ class Destination:
     trashes
         Retired objects go to the trash; else they are deleted.
     keeps
-        Keys, each with what is below it, of which what is replaced goes to the trash too, and only if it is as it was
-        when stock was taken.
+        Keys, each with what is below it, of which what is replaced goes to the trash too.
     leaves_moving
         A file outside stores that changes meanwhile is left out; else it ends the work, as one in a store does.
     """
@@ -42,3 +42,8 @@ class Destination:
     trashes: bool
     keeps: frozenset[str] = frozenset()
     leaves_moving: bool = False
+
+    @property
+    def claim(self) -> Claim:
+        """What a worker asks for whether it still may."""
+        return self.publication, self.state.prefix

@@ -7,10 +7,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ZsyncError
+import pyarrow as pa
+
+from zsync.errors import ConflictError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
-from zsync.storage import pace_of
-from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
+from zsync.planning import Wave
+from zsync.storage import Over, pace_of
+from zsync.tables import column
+from zsync.transfer.batch import Failure, Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
 from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Reason, Stage
@@ -18,9 +22,10 @@ from zsync.words import Reason, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from zsync.planning import Plan, Wave
+    from zsync.planning import Plan
     from zsync.report.progress import Progress
     from zsync.storage import Pace
+    from zsync.transfer.batch import Batch
     from zsync.transfer.destination import Destination
     from zsync.transfer.executor import Executor
 
@@ -31,10 +36,12 @@ _RETIRES = (Stage.WITHDRAW, Stage.RETIRE)
 
 @dataclass(slots=True)
 class _Collector:
-    """Takes outcomes as they come, and stops the wave at the first failure."""
+    """Takes outcomes as they come, and stops the wave at the first failure; or, if it is patient, gathers them all."""
 
     progress: Progress
     pace: Pace
+    is_patient: bool = False
+    failures: list[Failure] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
 
@@ -48,9 +55,10 @@ class _Collector:
         self.left += outcome.left
         self.progress.advance(outcome.objects, outcome.bytes)
         self._tell_pace()
-        if outcome.failures:
-            failure = outcome.failures[0]
-            raise failure.error.at(f"{failure.product}/{failure.key}")
+        for failure in outcome.failures:
+            if not self.is_patient or isinstance(failure.error, ConflictError):
+                raise failure.error.at(f"{failure.product}/{failure.key}")
+            self.failures.append(failure)
 
 
 def carry_out(
@@ -62,7 +70,7 @@ def carry_out(
     *,
     before_wave: Callable[[Wave], None] = lambda _wave: None,
 ) -> set[tuple[str, str]]:
-    """Carry out a plan.
+    """Carry out a plan, but for what retires: that comes once all this is on record (`retire`).
 
     A wave begins only when the one before it has succeeded whole, for all products; hence no ``root`` stage begins
     before every product's ``data``, ``array`` and ``group`` are in place (promises P2 and P4), and nothing is retired
@@ -96,7 +104,8 @@ def carry_out(
     """
     left: set[tuple[str, str]] = set()
     keeping = Keeping(plan, destinations)
-    for stage, group in itertools.groupby(plan.waves(), key=lambda wave: wave.stage):
+    publishes = (wave for wave in plan.waves() if wave.stage != Stage.RETIRE)
+    for stage, group in itertools.groupby(publishes, key=lambda wave: wave.stage):
         waves = list(group)
         progress.begin(str(stage), sum(len(wave.table) for wave in waves), _size(waves))
         try:
@@ -106,6 +115,71 @@ def carry_out(
         finally:
             progress.end()
     return left
+
+
+def retire(
+    plan: Plan,
+    destinations: Mapping[str, Destination],
+    executor: Executor,
+    progress: Progress,
+    *,
+    before_wave: Callable[[Wave], None] = lambda _wave: None,
+) -> list[Failure]:
+    """Retire what a plan retires; what a service refuses to delete stops nothing but what it names.
+
+    What names others goes before what is named. Where it stays, so does the rest of its store: a reader would find it
+    without its data (promise P2).
+
+    Parameters are those of `carry_out`.
+
+    Returns
+    -------
+    list of Failure
+        The objects that stay, each with the reason.
+
+    Raises
+    ------
+    ConflictError
+        The lease was lost meanwhile.
+    """
+    waves = [wave for wave in plan.waves() if wave.stage == Stage.RETIRE]
+    keeping = Keeping(plan, destinations)
+    stay: list[Failure] = []
+    held_back: set[tuple[str, str | None]] = set()
+    progress.begin(str(Stage.RETIRE), sum(len(wave.table) for wave in waves), _size(waves))
+    try:
+        for whole in waves:
+            wave, left = _split(whole, held_back)
+            stay += left
+            if not len(wave.table):
+                continue
+            before_wave(wave)
+            _tell(wave)
+            collector = _Collector(progress, pace_of(next(iter(destinations.values())).store), is_patient=True)
+            executor.run(retire_batch, _batches(plan, wave, destinations, executor, keeping), collector)
+            stay += collector.failures
+            failed = {(failure.product, failure.key) for failure in collector.failures}
+            held_back |= {(row["product"], row["store"]) for row in _places(wave)
+                          if (row["product"], row["key"]) in failed}  # fmt: skip
+    finally:
+        progress.end()
+    return stay
+
+
+def _places(wave: Wave) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = wave.table.select(["product", "store", "key"]).to_pylist()
+    return rows
+
+
+def _split(wave: Wave, held_back: set[tuple[str, str | None]]) -> tuple[Wave, list[Failure]]:
+    """Return a wave without what is held back, and that."""
+    if not held_back:
+        return wave, []
+    rows = _places(wave)
+    stays = [(row["product"], row["store"]) in held_back for row in rows]
+    why = TargetError("what names it could not be retired")
+    left = [Failure(row["product"], row["key"], why) for row, is_left in zip(rows, stays, strict=True) if is_left]
+    return Wave(wave.stage, wave.rank, wave.table.filter(column([not stay for stay in stays], pa.bool_()))), left
 
 
 def _size(waves: list[Wave]) -> int:
@@ -123,16 +197,7 @@ def _carry_out_wave(
 ) -> set[tuple[str, str]]:
     _tell(wave)
     work = retire_batch if wave.stage in _RETIRES else send_batch
-    batches = [
-        batch
-        for name, rows in _by_product(wave)
-        for batch in cut(
-            destinations[name].store,
-            (_item(row, destinations[name], plan, keeping) for row in rows),
-            executor.workers,
-            len(wave.table),
-        )
-    ]
+    batches = _batches(plan, wave, destinations, executor, keeping)
     collector = _Collector(progress, pace_of(next(iter(destinations.values())).store))
     try:
         executor.run(work, batches, collector)
@@ -145,6 +210,22 @@ def _carry_out_wave(
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - answered} objects of stage {wave.stage} have no receipt")
     return set(collector.left)
+
+
+def _batches(
+    plan: Plan, wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping
+) -> list[Batch]:
+    return [
+        batch
+        for name, rows in _by_product(wave)
+        for batch in cut(
+            destinations[name].store,
+            (_item(row, destinations[name], plan, keeping) for row in rows),
+            executor.workers,
+            len(wave.table),
+            destinations[name].claim,
+        )
+    ]
 
 
 def _tell(wave: Wave) -> None:
@@ -171,12 +252,13 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
 
 def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
     target = to.prefix + row["key"]
-    over = keeping.over(to, row["product"], row["key"])
+    over = keeping.over(to, row)
     if row["stage"] in _RETIRES:
         # What is withdrawn comes back under the same key: nothing is lost with it.
         is_lost = row["reason"] != Reason.WITHDRAWN
         trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None
-        return Retire(row["product"], row["key"], target, row["size"] or 0, trash, over)
+        seen, keep = (over.seen, over.keep) if over is not None else (None, None)
+        return Retire(row["product"], row["key"], target, row["size"] or 0, Over(seen, keep or trash))
     content = _content(row, plan)
     stage = Stage.ROOT if row["stage"] == Stage.FENCE else row["stage"]
     headers = to.headers.headers(row["key"], row["role"], stage)

@@ -1,12 +1,16 @@
-"""What must not be lost though a plan takes its place: it is kept in the trash, and must be as it was planned on."""
+"""What a write takes the place of: what stock was taken of, or what an earlier stage of the same plan left there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.inventory import Selection
 from zsync.storage import Over
-from zsync.words import Stage
+from zsync.tables import column
+from zsync.words import Reason, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,37 +19,51 @@ if TYPE_CHECKING:
     from zsync.transfer.batch import Receipt
     from zsync.transfer.destination import Destination
 
+_OURS = (Stage.FENCE, Stage.WITHDRAW)
+
 
 class Keeping:
-    """Knows, while a plan is carried out, what is in the target wherever that is to be kept.
+    """Knows, while a plan is carried out, what is in the target wherever something is written or deleted (promise P7).
 
     Fences and withdrawals are ours: what is written after them takes the place of what they left.
     """
 
     def __init__(self, plan: Plan, destinations: Mapping[str, Destination]) -> None:
-        self._places = {
+        self._kept = {
             name: Selection(within=destination.keeps) for name, destination in destinations.items() if destination.keeps
         }
-        self._seen: dict[tuple[str, str], str | None] = {}
         self._ours: set[tuple[str, str]] = set()
-        if self._places:
-            rows = zip(*(plan.table[name].to_pylist() for name in ("product", "key", "etag")), strict=True)
-            self._seen = {(product, key): etag for product, key, etag in rows}
+        # Rows of a fence, and of what comes back, do not tell what is there.
+        self._seen: dict[tuple[str, str], Over | None] = {}
+        keys = [*(write.key for write in plan.fence), *(item.key for item in plan.withdrawals)]
+        if keys:
+            rows = plan.table.filter(pc.is_in(plan.table["key"], value_set=column(keys, pa.string())))
+            for row in rows.select(["product", "key", "etag", "reason"]).to_pylist():
+                self._seen[row["product"], row["key"]] = _seen(row)
 
-    def over(self, to: Destination, product: str, key: str) -> Over | None:
-        """Return what a write, or a retirement, takes the place of; None where that is not kept."""
-        places = self._places.get(product)
-        if places is None or not places.mask([key])[0]:
-            return None
-        seen = self._seen.get((product, key))
-        is_kept = seen is not None and (product, key) not in self._ours
-        return Over(seen, to.state.trash(to.publication, key) if is_kept else None)
+    def over(self, to: Destination, row: Mapping[str, Any]) -> Over | None:
+        """Return what a write of a row, or its retirement, takes the place of; None where that is not known."""
+        place = (row["product"], row["key"])
+        seen = self._seen[place] if place in self._seen else _seen(row)
+        if seen is None or seen.seen is None or place in self._ours:
+            return seen
+        places = self._kept.get(row["product"])
+        if places is None or not places.mask([row["key"]])[0]:
+            return seen
+        return Over(seen.seen, to.state.trash(to.publication, row["key"]))
 
     def take_note(self, wave: Wave, receipts: list[Receipt]) -> None:
         """Take note of what a wave left in the target."""
-        if not self._places or wave.stage not in (Stage.FENCE, Stage.WITHDRAW):
+        if wave.stage not in _OURS:
             return
         left = {(receipt.product, receipt.key): receipt.etag for receipt in receipts}
         for place in zip(wave.table["product"].to_pylist(), wave.table["key"].to_pylist(), strict=True):
-            self._seen[place] = left.get(place)
+            self._seen[place] = Over(left.get(place))
             self._ours.add(place)
+
+
+def _seen(row: Mapping[str, Any]) -> Over | None:
+    """Return what a row of a plan says that is there; None where there is something without an ETag."""
+    if row["etag"] is None and row["reason"] != Reason.NEW:
+        return None
+    return Over(row["etag"])

@@ -6,7 +6,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from zsync.errors import SourceChangedError, ZsyncError
+from zsync.errors import ConflictError, PreconditionError, SourceChangedError, ZsyncError
+from zsync.publication.claims import refuse_unless_held
 from zsync.storage import PARTS_MAX, connect, connected_once, retry
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from zsync.storage import ObjectStore, Stored
 
 IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
-_DELETE_LIMIT = 1000  # keys a DeleteObjects request
 
 
 class ByteBudget:
@@ -53,6 +53,8 @@ def send_batch(batch: Batch) -> Outcome:
     store = connect(batch.store)
     for item in cast("tuple[Send, ...]", batch.items):
         try:
+            # By the clock, each time: whoever slept past the end of its lease sends nothing more.
+            refuse_unless_held(batch.claim)
             receipts.append(send(store, item))
         except ZsyncError as error:
             if item.is_alone and isinstance(error, SourceChangedError):
@@ -68,24 +70,18 @@ def _outcome(receipts: list[Receipt], left: list[tuple[str, str]], failure: Fail
     return Outcome(tuple(receipts), failures, len(receipts), size, tuple(left))
 
 
+@connected_once()
 def retire_batch(batch: Batch) -> Outcome:
-    """Retire the objects of a batch: copy to the trash where that is wanted, then delete."""
+    """Retire the objects of a batch: copy to the trash where that is wanted, then delete; each that stays is named."""
     items = cast("tuple[Retire, ...]", batch.items)
-    store = connect(batch.store)
-    at = items[0]
     try:
-        for at in items:
-            if at.over is not None:
-                store.discard(at.target, at.over)
-            elif at.trash is not None:
-                store.copy(at.target, at.trash)
-        left = [item for item in items if item.over is None]
-        for start in range(0, len(left), _DELETE_LIMIT):
-            at = left[start]
-            store.delete([item.target for item in left[start : start + _DELETE_LIMIT]])
+        refuse_unless_held(batch.claim)
+        stay = connect(batch.store).remove([(item.target, item.over) for item in items])
     except ZsyncError as error:
-        return Outcome((), (Failure(at.product, at.key, error),), 0, 0)
-    return Outcome((), (), len(items), sum(item.size for item in items))
+        return Outcome((), tuple(Failure(item.product, item.key, error) for item in items), 0, 0)
+    failures = tuple(Failure(item.product, item.key, stay[item.target]) for item in items if item.target in stay)
+    gone = [item for item in items if item.target not in stay]
+    return Outcome((), failures, len(gone), sum(item.size for item in gone))
 
 
 def send(store: ObjectStore, item: Send) -> Receipt:
@@ -95,12 +91,19 @@ def send(store: ObjectStore, item: Send) -> Receipt:
     ------
     SourceChangedError
         The file is not the one that was planned.
+    ConflictError
+        What it was to take the place of is not what stock was taken of.
     """
-    if item.size > PART_SIZE:
-        digest, stored = _send_in_parts(store, item)
-    else:
-        with _budget.hold(item.size):
-            digest, stored = _send_whole(store, item)
+    try:
+        if item.size > PART_SIZE:
+            digest, stored = _send_in_parts(store, item)
+        else:
+            with _budget.hold(item.size):
+                digest, stored = _send_whole(store, item)
+    except PreconditionError as error:
+        raise ConflictError(
+            "somebody else wrote this object meanwhile", store.url(item.target), "run it again"
+        ) from error
     return Receipt(item.product, item.key, item.size, digest, stored.etag, stored.version)
 
 
@@ -136,9 +139,10 @@ def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
 
 
 def _blocks(item: Send, block: int) -> Iterator[bytes]:
-    if item.source is None:
-        raise TypeError(f"{item.key} has neither content nor a source")
-    return item.source.blocks(block)
+    if item.source is not None:
+        return item.source.blocks(block)
+    content = memoryview(item.content or b"")
+    return (bytes(content[start : start + block]) for start in range(0, len(content), block))
 
 
 def _check(item: Send, digest: str) -> None:

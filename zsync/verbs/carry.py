@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.errors import SourceChangedError, TargetError
+from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
 from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
-from zsync.storage import abort_uploads, connect, unfinished_uploads
-from zsync.transfer import Destination, carry_out, executor_for
+from zsync.storage import connect
+from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.verbs.directories import prune
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import refuse_if_changed
 from zsync.verbs.survey import remember_receipts
-from zsync.words import PART_SIZE, Action, Finding, Role, Stage
+from zsync.verbs.sweep import sweep
+from zsync.words import Action, Finding, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
     from zsync.planning import Plan, Wave
     from zsync.publication import Part
     from zsync.report.progress import Progress
-    from zsync.transfer import Receipt
+    from zsync.transfer import Failure, Receipt
     from zsync.verbs.survey import Surveyed
 
 log = logging.getLogger(__name__)
 
-_AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT, Stage.RETIRE)
+_AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
+_AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +49,25 @@ class Carried:
         What was noticed on the way.
     plan
         The plan, without files that were left out because they moved.
+    stay
+        What was to be retired and could not be: by product, how many objects.
     """
 
     publication: str
     findings: tuple[Finding, ...]
     plan: Plan
+    stay: Mapping[str, int]
 
 
 def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Progress) -> Carried:
-    """Claim the leases, carry out the plan, put it on record, and give the leases back.
+    """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
+
+    What retires comes after the record: what a service refuses to delete never keeps a publication from being one.
 
     Raises
     ------
     ConflictError
-        Somebody else is at work, or took a lease away.
+        Somebody else is at work, took a lease away, or wrote an object meanwhile.
     SourceChangedError
         The source changed since it was looked at; no metadata was written.
     ZsyncError
@@ -67,40 +75,88 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
     """
     publication = new_publication_id()
     receipts: list[Receipt] = []
-    reached: list[Stage] = []
     destinations = {item.name: _destination(item, plan, publication) for item in items}
     executor = executor_for(config.publish.scheduler, config.publish.workers)
     leases = Leases(
-        [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__
-    )
+        [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
+        finishes=True,
+    )  # fmt: skip
     with leases:
-        swept = _sweep(items, plan, took_over=leases.took_over)
-
-        def before_wave(wave: Wave) -> None:
-            leases.check()
-            if wave.stage in reached:
-                return
-            leases.prove()
-            if wave.stage in _AFTER_DATA and not any(stage in _AFTER_DATA for stage in reached):
-                refuse_if_changed(items)
-            reached.append(wave.stage)
-
+        swept = sweep(items, plan, took_over=leases.took_over)
+        gate = _Gate(leases, items)
         try:
-            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=before_wave)
-            _take_away_empty(items, plan)
-            leases.prove()
+            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate)
+            gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
                 plan = replace(plan, table=without_moving(plan.table, left, recorded))
+            gate.prove()
             _commit(items, plan, publication, receipts, config.team.member)
+            gate.is_on_record = True
+            stay = retire(plan, destinations, executor, progress, before_wave=gate)
+            _take_away_empty(items, plan)
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
-            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", _what_readers_see(plan, reached))
+            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate)
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", seen)
             raise
         finally:
             _remember(items, receipts)
-    return Carried(publication, (*swept, *_shortcomings(plan, leases.ignored)), plan)
+    findings = (*swept, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
+    return Carried(publication, findings, plan, Counter(failure.product for failure in stay))
+
+
+class _Gate:
+    """What every wave goes through: the leases are ours, and the source is as it was when metadata begins to go out.
+
+    Where the services honour conditions, whoever lost a lease cannot change anything: then only the clock is asked, but
+    for once, before the first wave.
+    """
+
+    def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
+        self._leases = leases
+        self._items = items
+        self._is_checked = False
+        self.reached: list[Stage] = []
+        self.is_on_record = False
+
+    def __call__(self, wave: Wave) -> None:
+        self._leases.check()
+        if wave.stage in self.reached:
+            return
+        self.prove()
+        self.refuse_if_changed(wave.stage in _AFTER_DATA)
+        self.reached.append(wave.stage)
+
+    def prove(self) -> None:
+        """Look at the leases, wherever that is not proved by every write."""
+        self._leases.check()
+        if not self.reached or not self._leases.are_fenced:
+            self._leases.prove()
+
+    def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
+        """Look at the sources again, once."""
+        if is_due and not self._is_checked:
+            refuse_if_changed(self._items)
+            self._is_checked = True
+
+
+def _not_retired(stay: Sequence[Failure]) -> list[Finding]:
+    """Name what was to be retired and could not be, by product and reason."""
+    groups: dict[tuple[str, str], list[Failure]] = {}
+    for failure in stay:
+        groups.setdefault((failure.product, failure.error.message), []).append(failure)
+    found = []
+    for (product, why), failures in groups.items():
+        first = failures[0]
+        message = (
+            f"{len(failures)} objects that are gone from the source could not be retired ({why}): they stay, and the"
+            " next publish tries again"
+        )
+        advice = f"; {first.error.advice}" if first.error.advice else ""
+        found.append(Finding("warning", "not-retired", product, first.key, message + advice))
+    return found
 
 
 def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
@@ -109,45 +165,6 @@ def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
         location = item.stock.product.location
         if location.scheme == "file":
             prune(f"/{location.path}", plan.rows(Action.RETIRE, item.name)["key"].to_pylist())
-
-
-def _sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:
-    """Abort multipart uploads that earlier runs left unfinished: they cost money, and no listing shows them.
-
-    Nobody else publishes while we hold the lease; only objects that are ours to send in parts are touched. What is
-    unfinished on a file system was seen before the lease was taken, when nobody held it.
-    """
-    findings = []
-    for item in items:
-        prefix = f"{item.stock.product.location.path}/"
-        connect(item.stock.spec).delete([prefix + key for key in item.stock.unfinished])
-        large, to_send = _large(plan, item.name)
-        if not large or not (took_over or to_send):
-            continue
-        path = item.stock.product.location.path
-        base = f"{path}/" if path else ""
-        try:
-            unfinished = unfinished_uploads(item.stock.spec, base)
-            left = [upload for upload in unfinished if upload.key.removeprefix(base) in large]
-            abort_uploads(item.stock.spec, left)
-        except TargetError as error:  # whether there are any is not what a publish depends on
-            message = f"multipart uploads that earlier runs left unfinished could not be looked for: {error}"
-            findings.append(Finding("info", "unfinished-uploads", item.name, "", message))
-            continue
-        if left:
-            message = f"aborted {len(left)} multipart uploads that earlier runs left unfinished"
-            findings.append(Finding("info", "unfinished-uploads", item.name, left[0].key.removeprefix(base), message))
-    return findings
-
-
-def _large(plan: Plan, product: str) -> tuple[set[str], set[str]]:
-    """Return the keys of the source's objects that go up in parts: all of them, and those that are to be sent."""
-    large: dict[Action, set[str]] = {}
-    for action in (Action.SEND, Action.UNCHANGED):
-        rows = plan.rows(action, product)
-        sizes = zip(rows["key"].to_pylist(), rows["size"].to_pylist(), strict=True)
-        large[action] = {key for key, size in sizes if size > PART_SIZE}
-    return large[Action.SEND] | large[Action.UNCHANGED], large[Action.SEND]
 
 
 def _shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
@@ -160,10 +177,11 @@ def _shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
     return [Finding("warning", "conditions-ignored", product.name, "", message) for product in plan.products[:1]]
 
 
-def _what_readers_see(plan: Plan, reached: Sequence[Stage]) -> str:
+def _what_readers_see(plan: Plan, gate: _Gate) -> str:
     """Say what readers see after a publish that stopped in the last of the stages that it reached."""
-    if Stage.RETIRE in reached:
-        return "readers see the new state, whole; publish again to finish and to put it on record"
+    reached = gate.reached
+    if gate.is_on_record:
+        return "what was published is on record, whole; what is gone from the source is retired by the next publish"
     if Stage.WITHDRAW in reached and plan.withdrawals:
         stores = sorted({"/".join(filter(None, (item.product, item.store))) for item in plan.withdrawals})
         return f"readers do not find {', '.join(stores)}, of which arrays are being replaced; publish again to finish"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import RunConfig
 from zsync.errors import ConfigError
@@ -131,7 +131,9 @@ def publish_stock(
     from zsync.verbs.carry import carry
 
     carried = carry(config, items, plan, watcher)
-    return result_of("published", carried.publication, carried.plan, started, (*carried.findings, *left_out))
+    status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
+    findings = (*carried.findings, *left_out)
+    return result_of(status, carried.publication, carried.plan, started, findings, carried.stay)
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:

@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from zsync.errors import ExitStatus
 from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zsync.planning import Plan
 
-Status = Literal["published", "unchanged", "planned"]
+Status = Literal["published", "unretired", "unchanged", "planned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class PublishResult:
     Attributes
     ----------
     status
-        ``published``; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
+        ``published``; ``unretired``: published and on record, but some of what is gone from the source could not be
+        retired; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
     publication
         Id of the publication that readers now see; None if the products were never published.
     products
@@ -74,6 +78,24 @@ class PublishResult:
     seconds: float
     plan: Plan | None
     note: str | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is a new publication."""
+        return self.status in ("published", "unretired")
+
+    @property
+    def event(self) -> Literal["published"] | None:
+        """What is told of it to those who asked; None if nothing was done."""
+        return "published" if self.is_published else None
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """The exit status of the command that it comes to."""
+        if self.status == "unretired":
+            return ExitStatus.UNRETIRED
+        is_unfit = self.status == "planned" and any(finding.level == "error" for finding in self.findings)
+        return ExitStatus.SOURCE if is_unfit else ExitStatus.DONE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON; after a dry run with the plan."""
@@ -102,23 +124,37 @@ class PublishResult:
         return result_html(self)
 
 
-def product_result(plan: Plan, name: str, url: str) -> ProductResult:
-    """Return one product's share in the result of a plan."""
+def product_result(plan: Plan, name: str, url: str, stay: int = 0) -> ProductResult:
+    """Return one product's share in the result of a plan, of which so many objects could not be retired."""
     return ProductResult(
         name=name,
         url=url,
         sent=plan.count(Action.SEND, name),
         unchanged=plan.count(Action.UNCHANGED, name),
-        retired=plan.count(Action.RETIRE, name),
+        retired=plan.count(Action.RETIRE, name) - stay,
         bytes=plan.bytes(Action.SEND, name),
     )
 
 
 def result_of(
-    status: Status, publication: str | None, plan: Plan, started: float, findings: tuple[Finding, ...] = ()
-) -> PublishResult:
-    """Return the result of a plan; `started` is the reading of the monotonic clock when the work began, in seconds."""
-    products = tuple(product_result(plan, product.name, product.url) for product in plan.products)
+    status: Status, publication: str | None, plan: Plan, started: float, findings: tuple[Finding, ...] = (),
+    stay: Mapping[str, int] | None = None,
+) -> PublishResult:  # fmt: skip
+    """Return the result of a plan.
+
+    Parameters
+    ----------
+    started
+        The reading of the monotonic clock when the work began, in seconds.
+    findings
+        What was noticed beside what the plan says.
+    stay
+        By product, how many objects could not be retired.
+    """
+    stay = stay or {}
+    products = tuple(
+        product_result(plan, product.name, product.url, stay.get(product.name, 0)) for product in plan.products
+    )
     kept = None if status == "unchanged" else plan
     return PublishResult(status, publication, products, (*plan.findings, *findings), time.monotonic() - started, kept)
 

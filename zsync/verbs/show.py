@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SAYS = {
     "published": "Published",
+    "unretired": "Published, but not all that is gone from the source could be retired",
     "unchanged": "Nothing to do: every object is published already",
     "planned": "Planned, nothing written",
 }
@@ -38,8 +39,8 @@ def result_text(result: PublishResult) -> str:
         ]
         for product in result.products
     ]
-    lines = [columns(rows), f"published {result.publication} in {result.seconds:.1f} s"]
-    return "\n".join(lines)
+    but = "" if result.status != "unretired" else "; not all that is gone from the source could be retired"
+    return f"{columns(rows)}\npublished {result.publication} in {result.seconds:.1f} s{but}"
 
 
 def pull_text(result: PullResult) -> str:
@@ -56,7 +57,12 @@ def pull_text(result: PullResult) -> str:
         ]
         for item in result.products
     ]
-    said = {"pulled": "pulled", "unchanged": "nothing to do", "planned": "planned, nothing written"}[result.status]
+    said = {
+        "pulled": "pulled",
+        "unretired": "pulled, but some files that are not published any more could not be removed",
+        "unchanged": "nothing to do",
+        "planned": "planned, nothing written",
+    }[result.status]
     return f"{columns(rows)}\n{said} ({result.seconds:.1f} s)" if rows else said
 
 

@@ -129,7 +129,8 @@ def _ask(
     lease = read_lease(store, state)
     if publishes:
         refuse_if_held(store, state, lease)
-    if config.publish.trust == "manifest":
+    # What a run that did not come to its end left in the target is in no manifest.
+    if config.publish.trust == "manifest" and not lease.is_unfinished:
         return spec, state, lease, read_head(store, state), None
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)

@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ExitStatus, ZsyncError
 from zsync.notices import Event, tell
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from zsync.verbs.team.synced import SyncResult
 
 log = logging.getLogger(__name__)
-
-_KINDS: dict[str, Literal["published", "pulled", "synced"]] = {
-    "published": "published",
-    "pulled": "pulled",
-    "synced": "synced",
-}
 
 Result = TypeVar("Result", bound="PublishResult | PullResult | SyncResult")
 
@@ -55,7 +49,7 @@ def and_tell(config: RunConfig, work: Callable[[], Result], *, site: str | None 
         for finding in tell(config, _failure(config, error, time.monotonic() - started, site)):
             log.warning("%s: %s", finding.key, finding.message)
         raise
-    if result.status not in ("published", "pulled", "synced"):
+    if result.event is None:
         return result
     return replace(result, findings=(*result.findings, *tell(config, _success(result, site))))
 
@@ -64,7 +58,7 @@ def _success(result: PublishResult | PullResult | SyncResult, site: str | None) 
     plan = getattr(result, "plan", None)  # a synchronization has as many as it made publications
     products = tuple(_with_changes(product.to_dict(), plan) for product in result.products)
     return Event(
-        kind=_KINDS[result.status],
+        kind=result.event or "published",
         publication=getattr(result, "publication", None) or _common([item.get("publication") for item in products]),
         products=products,
         findings=result.findings,

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, Publish, ResolvedProduct, RunConfig
 from zsync.errors import ConfigError
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
-    from zsync.verbs.pulling.pulled import PullResult
+    from zsync.verbs.pulling.pulled import PullResult, Status
+    from zsync.words import Finding
 
 log = logging.getLogger(__name__)
 
@@ -204,21 +205,23 @@ def _carry_out(
     plan = decide(local, items)
     products = tuple(pulled_product(plan, item, found) for item, (_, found) in zip(items, stock, strict=True))
 
-    def result(status: Literal["pulled", "unchanged", "planned"]) -> PullResult:
-        return PullResult(status, products, plan.findings, time.monotonic() - started, plan)
+    def result(status: Status, findings: tuple[Finding, ...] = ()) -> PullResult:
+        return PullResult(status, products, (*plan.findings, *findings), time.monotonic() - started, plan)
 
     if dry_run:
         return result("planned")
     refuse_errors(plan)
     _check_room(plan, wanted)
-    is_done = plan.is_empty and is_on_record(plan, items)
-    if not is_done:
+    if plan.is_empty and is_on_record(plan, items):
         for item in items:
-            note(item, plan)
-        carry(local, items, plan, watcher)
+            forget(item)
+        return result("unchanged")
+    for item in items:
+        note(item, plan)
+    carried = carry(local, items, plan, watcher)
     for item in items:
         forget(item)
-    return result("unchanged" if is_done else "pulled")
+    return result("unretired" if carried.stay else "pulled", carried.findings)
 
 
 def _tell(wanted: Sequence[Wanted], *, exclude_downloads: bool, force_overwrite: bool) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from zsync.errors import ExitStatus
 from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.verbs.survey import Surveyed
+
+
+Status = Literal["pulled", "unretired", "unchanged", "planned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class PullResult:
     Attributes
     ----------
     status
-        ``pulled``; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
+        ``pulled``; ``unretired``: pulled, but some files that are not published any more could not be removed;
+        ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
     products
         What was done with each product.
     findings
@@ -61,11 +66,21 @@ class PullResult:
         What was planned.
     """
 
-    status: Literal["pulled", "unchanged", "planned"]
+    status: Status
     products: tuple[PulledProduct, ...]
     findings: tuple[Finding, ...]
     seconds: float
     plan: Plan
+
+    @property
+    def event(self) -> Literal["pulled"] | None:
+        """What is told of it to those who asked; None if nothing was done."""
+        return "pulled" if self.status in ("pulled", "unretired") else None
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """The exit status of the command that it comes to."""
+        return ExitStatus.UNRETIRED if self.status == "unretired" else ExitStatus.DONE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON."""

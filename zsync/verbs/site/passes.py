@@ -165,18 +165,17 @@ class SitePasses:
             self._uncompared = left if self._uncompared is None else self._uncompared & left
         self._is_looked_since = False
         heads = [item.head for item in stock]
-        if result.status == "published":
+        if result.is_published:
             log.info("published %s", _summary(result), extra={"publication": result.publication})
             result = and_tell(self._config, lambda: result, site=self._name)
             self._warn(result)
             heads = [read_head(connect(item.spec), item.state) for item in stock]
             self._prune_now_and_then(stock)
-        is_published = result.status == "published"
         return replace(
             self._looked(),
-            is_published=is_published,
+            is_published=result.is_published,
             is_complete=True,
-            bytes_sent=sum(product.bytes for product in result.products) if is_published else 0,
+            bytes_sent=sum(product.bytes for product in result.products) if result.is_published else 0,
             publication=result.publication,
             objects=sum(part.objects for head in heads for part in head.parts),
             bytes=sum(part.bytes for head in heads for part in head.parts),

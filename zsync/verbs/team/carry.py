@@ -140,13 +140,14 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     if plan.is_empty:
         return Moved(dict(there), findings=plan.findings)
     _announce(plan, task.announce)
-    publication = carry(policy, [item], plan, progress).publication
+    carried = carry(policy, [item], plan, progress)
+    publication = carried.publication
     arrived = _on_record(folder.local, state, publication)
     contents = {
         key: replace(content, digest=arrived[key].digest if key in arrived else content.digest)
         for key, content in there.items()
     }
-    return Moved(contents, publication, plan.count(Action.SEND), plan.findings)
+    return Moved(contents, publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
 
 
 def without(seen: Look, keys: Collection[str]) -> Look:

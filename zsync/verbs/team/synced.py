@@ -163,6 +163,11 @@ class SyncResult:
     findings: tuple[Finding, ...]
     seconds: float
 
+    @property
+    def event(self) -> Literal["synced"] | None:
+        """What is told of it to those who asked; None if nothing was done."""
+        return "synced" if self.status == "synced" else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON."""
         return {

@@ -1,0 +1,112 @@
+"""Uploads in parts whose end has a condition: several parts on their way at once, visible whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from zsync.errors import ObjectNotFoundError, PreconditionError
+from zsync.storage.base import Stored, bare_etag, keep_replaced
+from zsync.storage.calls import call, call_again
+from zsync.storage.conditional import condition_of, on_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zsync.storage.base import Headers, ObjectStore, Over
+    from zsync.storage.spec import StoreSpec
+
+PARTS_IN_FLIGHT = 4
+
+
+def put_in_parts(
+    spec: StoreSpec, store: ObjectStore, key: str, parts: Iterable[bytes], headers: Headers, over: Over | None
+) -> Stored:
+    """Write an object of S3 in parts; see `ObjectStore.put_parts`.
+
+    Parameters
+    ----------
+    parts
+        Each as large as a part is to be.
+    over
+        What is there must be this, when the upload ends.
+
+    Raises
+    ------
+    PreconditionError
+        It is not, and what is there is not what was sent either.
+    """
+    if over is not None:
+        keep_replaced(store, key, over)
+    begun = call_again(spec, "create_multipart_upload", key, Key=key, **s3_headers(headers))
+    upload = {"Key": key, "UploadId": begun["UploadId"]}
+    try:
+        sent = _send(spec, key, upload, parts)
+        return _end(spec, store, key, upload, sent, over)
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            call(spec, "abort_multipart_upload", key, **upload)
+        raise
+
+
+def s3_headers(headers: Headers) -> dict[str, Any]:
+    """Return headers as S3's requests name them."""
+    named = {
+        "ContentType": headers.content_type,
+        "CacheControl": headers.cache_control,
+        "StorageClass": headers.storage_class,
+        "Tagging": urlencode(headers.tags) or None,
+        "Metadata": dict(headers.metadata) or None,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _send(spec: StoreSpec, key: str, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Send the parts, a few at a time; what the iterable raises comes through when those under way have ended."""
+
+    def one(number: int, part: bytes) -> dict[str, Any]:
+        answer = call_again(spec, "upload_part", key, **upload, PartNumber=number, Body=part)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    sent: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(PARTS_IN_FLIGHT, thread_name_prefix="zsync-parts") as pool:
+        flying: deque[Any] = deque()
+        for number, part in enumerate(parts, 1):
+            if len(flying) == PARTS_IN_FLIGHT:
+                sent.append(flying.popleft().result())
+            flying.append(pool.submit(one, number, part))
+        sent += [one.result() for one in flying]
+    return sent
+
+
+def _end(
+    spec: StoreSpec, store: ObjectStore, key: str, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
+) -> Stored:
+    def complete(condition: Over | None) -> Stored:
+        answer = call_again(
+            spec, "complete_multipart_upload", key, **upload, **condition_of(condition), MultipartUpload={"Parts": sent}
+        )
+        return Stored(bare_etag(answer.get("ETag")), answer.get("VersionId") or None)
+
+    try:
+        return on_condition(store, key, over, complete)
+    except (PreconditionError, ObjectNotFoundError):  # no such upload any more: its answer may have been lost
+        found = _landed(store, key, sent)
+        if found is None:
+            raise
+        return found
+
+
+def _landed(store: ObjectStore, key: str, sent: list[dict[str, Any]]) -> Stored | None:
+    """Return what there is, if its ETag says that it is of just these parts."""
+    try:
+        found = store.head(key)
+        digests = b"".join(bytes.fromhex(str(bare_etag(part["ETag"]))) for part in sent)
+    except (ObjectNotFoundError, ValueError):  # ETags that are no MD5s
+        return None
+    expected = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(sent)}"
+    return found if found.etag == expected else None
