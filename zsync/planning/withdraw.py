@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 _DOCUMENTS = (Role.METADATA, Role.CONSOLIDATED)
 _ATTRIBUTES = ".zattrs"  # by themselves they make nothing visible
-# What names others goes before what is named, stale chunks last.
-_ROOT_RANK, _GROUP_RANK, _ARRAY_RANK, _CHUNK_RANK = range(4)
+# What names others goes before what is named, stale chunks last. What names all goes alone: if it is not as it was
+# seen, nothing else is on its way.
+_CONSOLIDATED_RANK, _ROOT_RANK, _GROUP_RANK, _ARRAY_RANK, _CHUNK_RANK = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class _Rules:
         directory = row["key"].rpartition("/")[0]
         store = self.directories[directory]
         if directory == store:
-            return _ROOT_RANK
+            return _CONSOLIDATED_RANK if row["role"] == Role.CONSOLIDATED else _ROOT_RANK
         return _ARRAY_RANK if row["array"] is not None else _GROUP_RANK
 
     def _is_stale(self, row: dict[str, Any]) -> bool:

@@ -270,12 +270,13 @@ def remove_one_by_one(store: ObjectStore, items: Sequence[tuple[str, Over]]) -> 
         except (TransientError, NetworkError):
             raise
         except TargetError as error:
-            if not (isinstance(error, PreconditionError) and _is_absent(store, key)):
+            if not (isinstance(error, PreconditionError) and is_absent(store, key)):
                 stay[key] = error
     return stay
 
 
-def _is_absent(store: ObjectStore, key: str) -> bool:
+def is_absent(store: ObjectStore, key: str) -> bool:
+    """Return whether there is no such object."""
     try:
         store.head(key)
     except ObjectNotFoundError:

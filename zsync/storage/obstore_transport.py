@@ -12,11 +12,11 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
-from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
+from zsync.errors import CredentialsError, NetworkError, NotSupportedError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
 from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, bare_etag, keep_replaced
 from zsync.storage.conditional import believed, on_condition
-from zsync.storage.removal import remove_seen
+from zsync.storage.removal import delete_one, remove_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -129,11 +129,14 @@ class ObstoreTransport(ObjectStore):
             obstore.copy(self._store, source, target)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, a thousand a request."""
-        if len(keys) == 1:  # which asks less of a service
-            with translated(self.url(keys[0])):
-                obstore.delete(self._store, keys[0])
-            return
+        """Delete objects, a thousand a request; or one, where the service deletes no more at once."""
+        try:
+            self._delete(keys)
+        except NotSupportedError:
+            for key in keys:
+                delete_one(self._spec, key)
+
+    def _delete(self, keys: Sequence[str]) -> None:
         with translated(self.url(keys[0] if keys else "")):
             try:
                 obstore.delete(self._store, list(keys))

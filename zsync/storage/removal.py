@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from zsync.errors import NetworkError, ObjectNotFoundError, TargetError, TransientError
+from zsync.errors import (
+    NetworkError,
+    NotSupportedError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    TargetError,
+    TransientError,
+)
 from zsync.storage.answers import error_for
-from zsync.storage.base import Over, remove_one_by_one
+from zsync.storage.base import Over, is_absent, remove_one_by_one
 from zsync.storage.calls import call
 
 if TYPE_CHECKING:
@@ -52,15 +61,45 @@ def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over
         answer = call(spec, "delete_objects", items[0][0], Delete={"Objects": objects, "Quiet": True})
     except (TransientError, NetworkError):
         raise
-    except TargetError:  # the service has no such request, does not know a part of it, or may not be asked at all
-        return remove_one_by_one(store, [(key, Over(over.seen)) for key, over in items])
-    errors = {
-        entry["Key"]: error_for(412 if entry.get("Code") == "PreconditionFailed" else 200, entry.get("Code"),
-                                store.url(entry["Key"]))
-        for entry in answer.get("Errors", [])
-        if entry.get("Code") not in _GONE
-    }  # fmt: skip
-    for error in errors.values():
-        if isinstance(error, TransientError):
-            raise error
-    return dict(errors)
+    except PermissionDeniedError as error:
+        return {key: error for key, _ in items}
+    except TargetError:  # the service has no such request, or does not know a part of it
+        return _delete_one_by_one(spec, store, items)
+    stay: dict[str, TargetError] = {}
+    for entry in answer.get("Errors", []):
+        key, code = entry["Key"], entry.get("Code")
+        if code not in _GONE:
+            stay[key] = error_for(412 if code == "PreconditionFailed" else 200, code, store.url(key))
+    for refused in stay.values():
+        if isinstance(refused, TransientError):
+            raise refused
+    return stay
+
+
+def _delete_one_by_one(
+    spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over]]
+) -> dict[str, TargetError]:
+    stay: dict[str, TargetError] = {}
+    for key, over in items:
+        try:
+            delete_one(spec, key, over.seen)
+        except (TransientError, NetworkError):
+            raise
+        except NotSupportedError:  # of conditions
+            stay |= remove_one_by_one(store, [(key, Over(over.seen))])
+        except TargetError as error:
+            if not (isinstance(error, PreconditionError) and is_absent(store, key)):
+                stay[key] = error
+    return stay
+
+
+def delete_one(spec: StoreSpec, key: str, etag: str | None = None) -> None:
+    """Delete one object by a request of its own, on condition of its ETag if that is given.
+
+    Raises
+    ------
+    TargetError
+        The service refuses, or cannot be reached.
+    """
+    with contextlib.suppress(ObjectNotFoundError):
+        call(spec, "delete_object", key, Key=key, **({"IfMatch": f'"{etag}"'} if etag else {}))
