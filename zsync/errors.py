@@ -6,6 +6,7 @@
     ├── ConfigError            2  bad usage or configuration
     ├── SourceError            3  the source is missing or unfit to publish
     │   ├── SourceChangedError 3  a source file changed while it was being published
+    │   ├── UnfitKeyError      3  a key leads elsewhere, or is none
     │   └── GuardError         3  more would be retired than the guard allows
     ├── ConflictError          4  someone else holds the lease, or the head moved
     ├── VerifyError            5  what is published differs from its manifest
@@ -17,6 +18,7 @@
         ├── TransientError        the service asks to be tried again (5xx)
         │   └── ThrottledError    the service asks to slow down (503, 429)
         ├── ObjectNotFoundError   there is no such object
+        ├── MalformedKeyError     the bucket holds a key that the transport cannot show
         └── PreconditionError     a conditional write lost
 
 Every error is one line: what is wrong, where, and what to do. Every error survives `pickle`, because workers in other
@@ -92,6 +94,10 @@ class SourceChangedError(SourceError):
     """A source file changed while it was being published (promise P6)."""
 
 
+class UnfitKeyError(SourceError):
+    """A key leads elsewhere, or is none: nothing may be written, deleted or opened by it."""
+
+
 class GuardError(SourceError):
     """More would be retired than the guard allows (promise P8)."""
 
@@ -134,6 +140,10 @@ class TransientError(TargetError):
 
 class ThrottledError(TransientError):
     """The service asks to slow down: 503, 429, and whatever else it calls that."""
+
+
+class MalformedKeyError(TargetError):
+    """A listing holds a key that the transport cannot show."""
 
 
 class ObjectNotFoundError(TargetError):

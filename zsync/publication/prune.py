@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from zsync.keys import Key
     from zsync.publication.state import StateKeys
     from zsync.storage import ObjectStore
 
@@ -129,6 +130,6 @@ def _references(store: ObjectStore, keys: StateKeys, publications: Sequence[str]
     return {publication: parts for publication, parts in found.items() if parts is not None}
 
 
-def _delete(store: ObjectStore, keys: Sequence[str]) -> None:
+def _delete(store: ObjectStore, keys: Sequence[Key]) -> None:
     for start in range(0, len(keys), _DELETE_LIMIT):
         store.delete(keys[start : start + _DELETE_LIMIT])

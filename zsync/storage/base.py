@@ -17,6 +17,8 @@ from zsync.errors import ObjectNotFoundError, PreconditionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from zsync.keys import Key
+
 PARTS_MAX = 10_000  # S3's limit of parts an object
 
 
@@ -89,7 +91,7 @@ class Over:
     """
 
     seen: str | None
-    keep: str | None
+    keep: Key | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,10 @@ class ObjectStore(Protocol):
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key) -> Fetched:
         """Read an object whole."""
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: with this ETag, or in this version.
 
         Raises
@@ -136,10 +138,10 @@ class ObjectStore(Protocol):
             It has another ETag now.
         """
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part, replacing what is there.
 
         Parameters
@@ -155,14 +157,14 @@ class ObjectStore(Protocol):
         """
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts of `part_size` bytes; `over` as for `put`.
 
         Nothing becomes visible, and nothing stays behind, if the iterable raises: the error comes through as it is.
         """
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it still has `etag`, or, with None, only if it is absent.
 
         Raises
@@ -171,13 +173,13 @@ class ObjectStore(Protocol):
             It is not so. After a lost response this may be our own write: compare a write id in the object.
         """
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the store."""
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects; one that is absent already is no error."""
 
-    def discard(self, key: str, over: Over) -> None:
+    def discard(self, key: Key, over: Over) -> None:
         """Delete an object that must be as it was seen, and keep it under another key.
 
         Raises
@@ -187,7 +189,7 @@ class ObjectStore(Protocol):
         """
 
 
-def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
+def refuse_unless_seen(store: ObjectStore, key: Key, over: Over) -> None:
     """Raise unless an object is as it was seen.
 
     Raises
@@ -203,7 +205,7 @@ def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
         raise PreconditionError("this changed since it was looked at", store.url(key), "look again")
 
 
-def keep_replaced(store: ObjectStore, key: str, over: Over) -> None:
+def keep_replaced(store: ObjectStore, key: Key, over: Over) -> None:
     """Copy what is about to be replaced or deleted to where it is kept; see `ObjectStore.put`."""
     refuse_unless_seen(store, key, over)
     if over.keep is not None:

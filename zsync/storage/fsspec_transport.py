@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zsync.config import Location
+    from zsync.keys import Key
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
 _WRITTEN_IN_PLACE = {"sftp", "ssh", "ftp", "smb", "hdfs"}
@@ -103,13 +104,15 @@ class FsspecTransport(ObjectStore):
         return Page(*([list(column) for column in zip(*rows, strict=True)] or ([], [], [])))
 
     def _key(self, name: str) -> str:
+        if self._root.scheme == "s3":  # there a key may begin with a slash of its own
+            return str(name).removeprefix(f"{self._base}/")
         return str(name).removeprefix(self._base).lstrip("/")
 
     def _check_bucket(self) -> None:
         if self._base and not self._fs.exists(self._base):
             raise NoBucketError("the bucket does not exist", self.url(""), "create it, or correct `target`")
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             try:
@@ -120,7 +123,7 @@ class FsspecTransport(ObjectStore):
                 raise
             return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version)
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: there is no condition on reads here, so it is looked at after."""
         which = {"version_id": version} if version is not None else {}
         with translated(self.url(key)):
@@ -131,13 +134,13 @@ class FsspecTransport(ObjectStore):
             raise TransientError("only a part of an object came", self.url(key), "try again")
         return data
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag (or what stands for it) and version."""
         with translated(self.url(key)):
             self._fs.invalidate_cache(self._path(key))
             return _stored(self._fs.info(self._path(key)))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
         with translated(self.url(key)):
             if self._renames:
@@ -151,7 +154,7 @@ class FsspecTransport(ObjectStore):
             return stored
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
         if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
@@ -180,7 +183,7 @@ class FsspecTransport(ObjectStore):
             write(self._path(key), **self._options(headers))
             return self.head(key)
 
-    def _put_renamed(self, key: str, write: Callable[[str], None], over: Over | None = None) -> Stored:
+    def _put_renamed(self, key: Key, write: Callable[[str], None], over: Over | None = None) -> Stored:
         path = self._path(key)
         directory = path.rpartition("/")[0]
         beside = f"{directory}/.{uuid.uuid4().hex}.partial"  # not longer for a name that is as long as may be
@@ -196,7 +199,7 @@ class FsspecTransport(ObjectStore):
             raise
         return self.head(key)
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
         if not self._capabilities.conditional_put:
             raise TargetError("this target has no conditional writes", self.url(key))
@@ -205,7 +208,7 @@ class FsspecTransport(ObjectStore):
             answer = self._fs.pipe_file(self._path(key), data, **self._options(headers), **condition)
             return _stored(answer) if isinstance(answer, dict) else self.head(key)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the store."""
         with translated(self.url(source)):
             if self._renames:
@@ -213,13 +216,13 @@ class FsspecTransport(ObjectStore):
             else:
                 self._fs.cp_file(self._path(source), self._path(target))
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""
         for key in keys:
             with translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(key))
 
-    def discard(self, key: str, over: Over) -> None:
+    def discard(self, key: Key, over: Over) -> None:
         """Delete an object that must be as it was seen, and keep it."""
         with translated(self.url(key)):
             keep_replaced(self, key, over)

@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
-from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
+from zsync.errors import CredentialsError, MalformedKeyError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
 from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, keep_replaced
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from obstore.store import S3Store
+
+    from zsync.keys import Key
 
 _LARGE = 2**20  # bytes; a body that may take long to send
 
@@ -32,12 +34,21 @@ class ObstoreTransport(ObjectStore):
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
+    list_raw
+        Lists below a prefix, with a delimiter, where the bucket holds keys that obstore will not show.
     """
 
     def __init__(
-        self, store: S3Store, base_url: str, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
+        self,
+        store: S3Store,
+        base_url: str,
+        *,
+        etag_is_md5: bool,
+        open_patient: Callable[[], S3Store],
+        list_raw: Callable[[str, str], Iterator[tuple[Page, tuple[str, ...]]]],
     ) -> None:
         self._store = store
+        self._list_raw = list_raw
         self._open_patient = open_patient
         self._base_url = base_url.rstrip("/")
         self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
@@ -57,24 +68,31 @@ class ObstoreTransport(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
-        with translated(self.url(prefix)):
-            # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
-            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000):
-                yield _page(batch)
+        try:
+            with translated(self.url(prefix)), _shown(self.url(prefix)):
+                # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
+                found = obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000)
+                pages = [_page(batch) for batch in found]
+        except MalformedKeyError:
+            pages = [page for page, _ in self._list_raw(prefix, "")]
+        yield from pages
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
-        with translated(self.url(prefix)):
-            level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+        try:
+            with translated(self.url(prefix)), _shown(self.url(prefix)):
+                level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+        except MalformedKeyError:
+            return _joined(self._list_raw(prefix, "/"))
         return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             answer = obstore.get(self._store, key)
             return Fetched(bytes(answer.bytes()), _unquoted(answer.meta["e_tag"]), answer.meta.get("version"))
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen."""
         options: dict[str, Any] = {"range": (start, start + length)}
         if version is not None:
@@ -85,12 +103,12 @@ class ObstoreTransport(ObjectStore):
             data = bytes(obstore.get(self._store, key, options=options).bytes())  # type: ignore[arg-type]
         return _whole(data, length, self.url(key))
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
         with translated(self.url(key)):
             return _stored(obstore.head(self._store, key))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
         if over is not None:
             keep_replaced(self, key, over)
@@ -99,7 +117,7 @@ class ObstoreTransport(ObjectStore):
             return _stored(obstore.put(store, key, data, use_multipart=False, **_options(headers)))
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
         if over is not None:
@@ -112,18 +130,18 @@ class ObstoreTransport(ObjectStore):
                 )
             )  # fmt: skip
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
         mode: Any = "create" if etag is None else {"e_tag": f'"{etag}"'}
         with translated(self.url(key)):
             return _stored(obstore.put(self._store, key, data, mode=mode, **_options(headers)))
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the bucket, on the server."""
         with translated(self.url(source)):
             obstore.copy(self._store, source, target)
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects, a thousand a request."""
         with translated(self.url(keys[0] if keys else "")):
             try:
@@ -131,10 +149,17 @@ class ObstoreTransport(ObjectStore):
             except BaseError as error:
                 raise (_refused_key(str(error), self.url) or error) from error
 
-    def discard(self, key: str, over: Over) -> None:
+    def discard(self, key: Key, over: Over) -> None:
         """Delete an object that must be as it was seen, and keep a copy."""
         keep_replaced(self, key, over)
         self.delete([key])
+
+
+def _joined(pages: Iterable[tuple[Page, tuple[str, ...]]]) -> tuple[Page, Sequence[str]]:
+    """Return one level of a listing that came in pages."""
+    found = list(pages)
+    columns = ([value for page, _ in found for value in getattr(page, name)] for name in ("keys", "sizes", "etags"))
+    return Page(*columns), [name for _, prefixes in found for name in prefixes]
 
 
 def _whole(data: bytes, length: int, url: str) -> bytes:
@@ -167,6 +192,15 @@ def _unquoted(etag: str | None) -> str | None:
 def _page(listed: Any) -> Page:
     etags = [_unquoted(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
+
+
+@contextmanager
+def _shown(url: str) -> Iterator[None]:
+    """Raise `MalformedKeyError` for a prefix that obstore does not take, as for a key that it does not show."""
+    try:
+        yield
+    except ValueError as error:
+        raise MalformedKeyError("this is no prefix that can be listed", url) from error
 
 
 @contextmanager
@@ -217,7 +251,7 @@ def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
 def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
-        return TargetError(message, url, "rename it; transport: fsspec tells every one")
+        return MalformedKeyError(message, url, "rename it")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text:
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

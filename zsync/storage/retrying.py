@@ -16,6 +16,7 @@ from zsync.storage.pacing import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from zsync.keys import Key
     from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
 
 log = logging.getLogger(__name__)
@@ -119,19 +120,19 @@ class Retrying:
         """List one level."""
         return self._again(functools.partial(self._store.list_level, prefix))
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key) -> Fetched:
         """Read an object."""
         return self._again(functools.partial(self._store.get, key))
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object."""
         return self._again(functools.partial(self._store.fetch, key, start, length, etag=etag, version=version))
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object."""
         return self._again(functools.partial(self._store.head, key))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object: the same bytes to the same key, so that doing it twice does no harm.
 
         With `over` the second time may find what the first one wrote, and raises `PreconditionError`: who has to keep
@@ -140,26 +141,26 @@ class Retrying:
         return self._again(functools.partial(self._store.put, key, data, headers, over=over))
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts; the caller, who owns the stream, tries again."""
         with self._pace.slot():
             return self._store.put_parts(key, parts, headers, part_size, over=over)
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
         with self._pace.slot():
             return self._store.put_if(key, data, headers, etag)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object."""
         self._again(functools.partial(self._store.copy, source, target))
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""
         self._again(functools.partial(self._store.delete, keys))
 
-    def discard(self, key: str, over: Over) -> None:
+    def discard(self, key: Key, over: Over) -> None:
         """Delete an object, and keep it elsewhere."""
         self._again(functools.partial(self._store.discard, key, over))
 

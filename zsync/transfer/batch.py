@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
+    from zsync.keys import Key
     from zsync.storage import Headers, Over, StoreSpec
 
 BATCH_OBJECTS = 64
@@ -38,7 +39,7 @@ class Send:
 
     product: str
     key: str
-    target: str
+    target: Key
     size: int
     headers: Headers
     source: Reader | None = None
@@ -62,9 +63,9 @@ class Retire:
 
     product: str
     key: str
-    target: str
+    target: Key
     size: int
-    trash: str | None
+    trash: Key | None
     over: Over | None = None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ZsyncError
 from zsync.inventory.digest import Signature
+from zsync.keys import under
 from zsync.storage import pace_of
 from zsync.transfer.batch import Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
@@ -170,7 +171,7 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
 
 
 def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
-    target = to.prefix + row["key"]
+    target = under(to.prefix, row["key"])
     over = keeping.over(to, row["product"], row["key"])
     if row["stage"] in _RETIRES:
         # What is withdrawn comes back under the same key: nothing is lost with it.

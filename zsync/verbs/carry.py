@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zsync import __version__
 from zsync.errors import SourceChangedError, TargetError
 from zsync.inventory import cache_directory
+from zsync.keys import under
 from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import abort_uploads, connect, unfinished_uploads
@@ -120,7 +121,7 @@ def _sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Fi
     findings = []
     for item in items:
         prefix = f"{item.stock.product.location.path}/"
-        connect(item.stock.spec).delete([prefix + key for key in item.stock.unfinished])
+        connect(item.stock.spec).delete([under(prefix, key) for key in item.stock.unfinished])
         large, to_send = _large(plan, item.name)
         if not large or not (took_over or to_send):
             continue

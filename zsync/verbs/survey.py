@@ -15,6 +15,7 @@ from blake3 import blake3
 from zsync.errors import TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted
+from zsync.keys import under
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -88,12 +89,15 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     manifest, findings = _manifest(stock)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
     related, kept = _relate(config, stock, local, target, manifest, headers)
+    skipped = (
+        stock.listing.skipped(stock.product.name, local.selection) if stock.listing and stock.origin.is_local else ()
+    )
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *findings, *kept, *_shortcomings(stock)),
+        (*local.findings, *findings, *kept, *skipped, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
     )
@@ -197,7 +201,7 @@ def _kept_documents(
     store = connect(spec)
     base = f"{product.location.path}/" if product.location.path else ""
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-kept") as pool:
-        bodies = list(pool.map(lambda row: store.get(base + row["key"]).data, documents))
+        bodies = list(pool.map(lambda row: store.get(under(base, row["key"])).data, documents))
     extra: dict[str, dict[str, Any]] = {}
     for row, body in zip(documents, bodies, strict=True):
         inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.errors import ConfigError, TargetError
 from zsync.inventory import Selection, directory_markers, list_target
+from zsync.keys import under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.verbs.places import Place, places_of
@@ -192,7 +193,7 @@ def _restore(place: Place, item: Discarded) -> Discarded:
     missing = [key for key in item.keys if key not in there]
     with _claimed(place):
         for key in _in_order(place, item.publication, missing):
-            place.store.copy(place.state.trash(item.publication, key), place.base + key)
+            place.store.copy(place.state.trash(item.publication, key), under(place.base, key))
     return _told(item, len(missing))
 
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError, TargetError
-from zsync.inventory import Objects, Scan, cache_directory, list_target
+from zsync.errors import ConfigError, TargetError, UnfitKeyError
+from zsync.inventory import Objects, Scan, cache_directory, directory_markers, list_target
+from zsync.keys import shown, sort
 from zsync.publication import ManifestLostError, manifest, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zsync.inventory import Listing, Selection
     from zsync.publication import Part
     from zsync.verbs.places import Place
+    from zsync.words import Finding
 
 _MOST_BYTES = 2**60
 _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
-def published(place: Place, name: str, at: str | None, *, as_listed: bool = False) -> tuple[Objects, str | None]:
+def published(
+    place: Place, name: str, at: str | None, selection: Selection, *, as_listed: bool = False
+) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
     Parameters
@@ -30,6 +35,8 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
         The product's name.
     at
         Id of a publication; None: the current one.
+    selection
+        What is wanted of it.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
 
@@ -37,22 +44,34 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
     ------
     ConfigError
         There is nothing, or no such publication.
+    SourceError
+        A manifest names what cannot be a file here.
     """
+    findings: tuple[Finding, ...] = ()
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
-        listing = list_target(place.store, place.location.path)
+        listing = _listed(place)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
+        findings = listing.skipped(name, selection)
         rows: list[_Row] = [
             (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
         ]
     else:
         rows = _manifest_rows(place, parts, is_current=at is None)
     rows.sort()
-    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], ())
+    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], findings)
     tags = {key: (etag, version) for key, _, etag, version, _ in rows}
     digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def _listed(place: Place) -> Listing:
+    """Return what is there of which files can be made."""
+    listing = list_target(place.store, place.location.path, here=True).without_markers()
+    # A client that shows `a/` as `a` leaves open which of the two there is.
+    empty = [key for key, size in zip(listing.keys, listing.sizes, strict=True) if not size]
+    return listing.without(directory_markers(place.store, place.base, empty)).without_clashes()
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
@@ -80,6 +99,17 @@ def _check_rows(place: Place, rows: Sequence[tuple[Any, ...]]) -> None:
     sound = None not in keys and len(keys) == len(rows) and None not in sizes
     if not sound or any(size < 0 for size in sizes) or sum(sizes) > _MOST_BYTES:
         raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
+    texts = (text for row in rows for text in row[2:5] if text is not None)
+    if not all(text.isascii() and text.isprintable() for text in texts):
+        raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
+    unfit = sort(keys, here=True).unfit
+    if unfit:
+        first = min(unfit)
+        raise UnfitKeyError(
+            f"a manifest names what cannot be a file here: {unfit[first]}",
+            f"{place.url}: {shown(first)}",
+            "nothing of it is pulled",
+        )
 
 
 def _signature(row: _Row) -> tuple[int, int, int, int]:

@@ -11,15 +11,15 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import Location, Publish, ResolvedProduct, RunConfig
 from zsync.errors import ConfigError
-from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_target
+from zsync.inventory import Objects, Selection, is_leftover, is_unfinished_transfer, list_target
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
+from zsync.storage.answers import error_of_system
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
@@ -177,9 +177,13 @@ def _part_of(
         raise ConfigError("what a part comes to is not known before it is read", "dry_run", "leave out select")
     if not isinstance(stock.origin, Objects):
         raise TypeError(f"{stock.origin.name} is not far away")
-    aside = Path("/", stock.state.parts)
-    origin = parts.enter_context(written_part(stock.origin, stock.product.name, aside, select, variables))
-    return replace(stock, origin=origin, scan=origin.look())
+    root, aside = f"/{stock.product.location.parent.path}", stock.state.parts
+    try:
+        origin = parts.enter_context(written_part(stock.origin, stock.product.name, root, aside, select, variables))
+    except OSError as error:
+        raise error_of_system(error, f"{root}/{aside}") from error
+    seen = origin.look()
+    return replace(stock, origin=origin, scan=replace(seen, findings=(*stock.scan.findings, *seen.findings)))
 
 
 def _carry_out(
@@ -259,7 +263,8 @@ def _take(
     """Take stock of one product: what is published, and what is here."""
     from zsync.verbs.pulling.pending import recognised
 
-    origin, publication = published(wanted.place, wanted.name, at, as_listed=as_listed)
+    selection = Selection(tuple(patterns[0]), tuple(patterns[1]))
+    origin, publication = published(wanted.place, wanted.name, at, selection, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)

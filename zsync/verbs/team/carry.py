@@ -199,7 +199,8 @@ def _product(folder: Folder, root: str, keys: Iterable[str]) -> ResolvedProduct:
 
 def _knowing(item: Surveyed, seen: Look, listing: Listing) -> Surveyed:
     """Return the survey of a pull with what is known of the files here, so that none that is right is fetched."""
-    tokens = dict(zip(listing.keys, listing.etags, strict=True))
+    tokens: dict[str, str | None] = {}
+    tokens.update(zip(listing.keys, listing.etags, strict=True))
     known = {key: content for key, content in sorted(seen.states.here.items()) if key in tokens}
     # What is removed goes in this order, also where nothing comes that tells its stores.
     stages = place(Layout(Kind.ZARR, table_of([], OBJECTS), {}, ()), list(known))["stage"].to_pylist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
+from zsync.keys import Key, sort, under
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import connect
 from zsync.verbs.team.sync import folder_of, team_config
@@ -130,8 +131,10 @@ def _local(folder: Folder, *, removes_trash: bool) -> tuple[list[Path], Path]:
     return [path for path in files if removes_trash or path.relative_to(directory).parts[0] != _TRASH], directory
 
 
-def _remote(store: ObjectStore, prefix: str) -> list[str]:
-    return [key for page in store.list(f"{prefix}/") for key in page.keys]
+def _remote(store: ObjectStore, prefix: str) -> list[Key]:
+    base = f"{prefix}/"
+    inside = [key.removeprefix(base) for page in store.list(base) for key in page.keys]
+    return [under(base, key) for key in sort(inside).fit]
 
 
 def _forget(folder: Folder, *, removes_trash: bool) -> None:
