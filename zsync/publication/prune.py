@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from zsync.errors import ObjectNotFoundError
 from zsync.publication.holding import Leases
 from zsync.publication.lease import read_lease, refuse_if_held
-from zsync.publication.record import read_head
+from zsync.publication.record import MOST_BYTES, read_head
 from zsync.publication.state import new_publication_id
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def _references(store: ObjectStore, keys: StateKeys, publications: Sequence[str]
 
     def read(publication: str) -> set[str] | None:
         try:
-            document = json.loads(store.get(keys.publication(publication)).data)
+            document = json.loads(store.get(keys.publication(publication), most=MOST_BYTES).data)
             mine = next(item for item in document["products"] if item["name"] == document["product"])
             return {str(part["digest"]) for part in mine["manifest"]}
-        except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration):
+        except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return None
 
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-prune") as pool:

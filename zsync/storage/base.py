@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from zsync.errors import ObjectNotFoundError, PreconditionError
+from zsync.errors import ObjectNotFoundError, PreconditionError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -126,8 +126,14 @@ class ObjectStore(Protocol):
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
 
-    def get(self, key: Key) -> Fetched:
-        """Read an object whole."""
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
+        """Read an object whole.
+
+        Parameters
+        ----------
+        most
+            Bytes that it may have; what is larger is refused before it is read.
+        """
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: with this ETag, or in this version.
@@ -187,6 +193,18 @@ class ObjectStore(Protocol):
         PreconditionError
             It is not as it was seen.
         """
+
+
+def refuse_larger(size: int, most: int | None, url: str) -> None:
+    """Raise if an object is larger than it may be.
+
+    Raises
+    ------
+    TooLargeError
+        It is.
+    """
+    if most is not None and size > most:
+        raise TooLargeError(f"this is larger than it can be ({size:,} bytes)", url, "see who wrote it")
 
 
 def refuse_unless_seen(store: ObjectStore, key: Key, over: Over) -> None:

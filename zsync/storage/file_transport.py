@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from contextlib import contextmanager
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, BinaryIO
 from zsync.errors import PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
 from zsync.keys import checked, of_state, shown
 from zsync.storage.answers import error_of_system
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, refuse_unless_seen
+from zsync.storage.base import (
+    Capabilities,
+    Fetched,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    refuse_larger,
+    refuse_unless_seen,
+)
 from zsync.storage.handles import directory, open_plain, place, write_new
 from zsync.words import STATE
 
@@ -23,6 +34,8 @@ if TYPE_CHECKING:
     from zsync.keys import Key
 
 _BLOCK = 2**20  # bytes; what is copied at a time
+_PATH_MAX = 4096  # bytes of a path, with what ends it
+_LONG = _PATH_MAX // 4  # characters
 _Row = tuple[str, int, str]  # key, size, token
 
 
@@ -65,11 +78,13 @@ class FileTransport(ObjectStore):
             files, directories = _level(_path(prefix))
             return _page(files), sorted(f"{path[1:]}/" for path in directories)
 
-    def get(self, key: Key) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read a file whole."""
         with _translated(self.url(key)), self._opened(key) as file:
             # Before it is read: if somebody writes into it meanwhile, it is not as it is on record.
-            token = _token(os.fstat(file.fileno()))
+            status = os.fstat(file.fileno())
+            refuse_larger(status.st_size, most, self.url(key))
+            token = _token(status)
             return Fetched(file.read(), token)
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
@@ -183,6 +198,8 @@ class FileTransport(ObjectStore):
         return f"/{self._below}", checked(key[len(base) :])
 
     def _place(self, key: Key, *, make: bool = False) -> AbstractContextManager[tuple[int, str]]:
+        if len(key) > _LONG and len(os.fsencode(key)) > _PATH_MAX - 2:  # by a handle it could be made, and never opened
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         return place(*self._split(key), make=make)
 
     @contextmanager

@@ -29,6 +29,7 @@ from zsync.storage.base import (
     Page,
     Stored,
     keep_replaced,
+    refuse_larger,
 )
 from zsync.words import PART_SIZE
 
@@ -112,12 +113,14 @@ class FsspecTransport(ObjectStore):
         if self._base and not self._fs.exists(self._base):
             raise NoBucketError("the bucket does not exist", self.url(""), "create it, or correct `target`")
 
-    def get(self, key: Key) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             try:
                 # First: if the object is replaced between the two, the condition of a write that follows fails.
                 stored = self.head(key)
+                if most is not None:
+                    refuse_larger(self._fs.info(self._path(key))["size"], most, self.url(key))
             except PermissionDeniedError:
                 self._fs.ls(self._base)  # a HEAD has no error document; a listing says what is wrong with credentials
                 raise

@@ -140,6 +140,15 @@ def write_new(handle: int, name: str, blocks: Iterable[bytes], mode: int = 0o666
         os.fsync(file.fileno())
 
 
+def exists(handle: int, name: str) -> bool:
+    """Return whether there is something of this name, be it a link that leads nowhere."""
+    try:
+        os.lstat(name, dir_fd=handle)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def names(handle: int) -> list[str]:
     """Return what is in a directory."""
     readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)

@@ -14,7 +14,17 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
 from zsync.errors import CredentialsError, MalformedKeyError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, keep_replaced
+from zsync.storage.base import (
+    Capabilities,
+    Fetched,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    keep_replaced,
+    refuse_larger,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -86,10 +96,11 @@ class ObstoreTransport(ObjectStore):
             return _joined(self._list_raw(prefix, "/"))
         return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
 
-    def get(self, key: Key) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             answer = obstore.get(self._store, key)
+            refuse_larger(answer.meta["size"], most, self.url(key))
             return Fetched(bytes(answer.bytes()), _unquoted(answer.meta["e_tag"]), answer.meta.get("version"))
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:

@@ -120,9 +120,9 @@ class Retrying:
         """List one level."""
         return self._again(functools.partial(self._store.list_level, prefix))
 
-    def get(self, key: Key) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object."""
-        return self._again(functools.partial(self._store.get, key))
+        return self._again(functools.partial(self._store.get, key, most=most))
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
 from zsync.inventory import Objects, Scan, cache_directory, directory_markers, list_target
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from zsync.verbs.places import Place
     from zsync.words import Finding
 
-_MOST_BYTES = 2**60
 _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
@@ -83,7 +82,7 @@ def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> 
         raise TargetError(
             f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
         ) from error
-    _check_rows(place, rows)
+    _refuse_unfit(place, [row[0] for row in rows])
     # The current publication is read without versions: whoever may read a bucket may not always read its versions.
     return [
         (key, size, etag, None if is_current or version == "null" else version, digest)
@@ -92,24 +91,11 @@ def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> 
     ]
 
 
-def _check_rows(place: Place, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Refuse what no publication comes to: a manifest is only what somebody wrote."""
-    keys = {row[0] for row in rows}
-    sizes = [row[1] for row in rows]
-    sound = None not in keys and len(keys) == len(rows) and None not in sizes
-    if not sound or any(size < 0 for size in sizes) or sum(sizes) > _MOST_BYTES:
-        raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
-    texts = (text for row in rows for text in row[2:5] if text is not None)
-    if not all(text.isascii() and text.isprintable() for text in texts):
-        raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
-    unfit = sort(keys, here=True).unfit
-    if unfit:
+def _refuse_unfit(place: Place, keys: Sequence[str]) -> None:
+    """Refuse a manifest of which no files can be made here; that its keys are keys is known."""
+    if unfit := sort(keys, here=True).unfit:
         first = min(unfit)
-        raise UnfitKeyError(
-            f"a manifest names what cannot be a file here: {unfit[first]}",
-            f"{place.url}: {shown(first)}",
-            "nothing of it is pulled",
-        )
+        raise UnfitKeyError(f"a published key cannot be a file here: {unfit[first]}", f"{place.url}: {shown(first)}")
 
 
 def _signature(row: _Row) -> tuple[int, int, int, int]:
