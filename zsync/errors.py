@@ -18,6 +18,7 @@
         ├── TransientError        the service asks to be tried again (5xx)
         │   └── ThrottledError    the service asks to slow down (503, 429)
         ├── ObjectNotFoundError   there is no such object
+        ├── LinkError             a symbolic link is in the way
         ├── TooLargeError         an object is larger than it can be
         ├── MalformedKeyError     the bucket holds a key that the transport cannot show
         └── PreconditionError     a conditional write lost
@@ -141,6 +142,10 @@ class TransientError(TargetError):
 
 class ThrottledError(TransientError):
     """The service asks to slow down: 503, 429, and whatever else it calls that."""
+
+
+class LinkError(TargetError):
+    """A symbolic link is in the way, and is not followed."""
 
 
 class TooLargeError(TargetError):

@@ -22,6 +22,7 @@ _STATE = f"{STATE}/"
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
+_FEW = 32  # keys that are sooner asked for one by one than listed again
 _MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
 _EXAMPLES = 5
 _SHOWN = 200  # characters of a key
@@ -162,31 +163,39 @@ def directories_of(keys: Iterable[str]) -> set[str]:
     return found
 
 
-def directory_markers(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
-    """Return which keys are none: a listing shows them for what stands for a directory there.
+def as_they_are(store: ObjectStore, prefix: str, listing: Listing, doubtful: Sequence[Key]) -> Listing:
+    """Return a listing without keys that are none: the client shows them for others.
 
-    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions. A listing shows them
-    without the slash, under a key that does not exist.
+    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions; other tools write
+    something into them. obstore shows them without the slash, under a key that does not exist.
 
     Parameters
     ----------
-    base
-        The prefix of the keys, empty or ending in ``/``.
-    keys
-        Keys of empty objects, relative to it.
+    prefix
+        What was listed, without a trailing ``/``.
+    doubtful
+        The keys that are not known to be there.
     """
-    if not keys:
-        return []
+    if store.capabilities.shows_keys or not doubtful:
+        return listing
+    base = f"{prefix}/" if prefix else ""
 
-    def is_marker(key: str) -> bool:
+    def is_absent(key: Key) -> bool:
         try:
             store.head(under(base, key))
         except ObjectNotFoundError:
             return True
         return False
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
-        return [key for key, found in zip(keys, pool.map(is_marker, keys), strict=True) if found]
+    if len(doubtful) > _FEW:
+        there = {key[len(base) :] for page in store.list_exactly(base) for key in page.keys}
+        absent = {key for key in doubtful if key not in there}
+    else:
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
+            absent = {key for key, is_none in zip(doubtful, pool.map(is_absent, doubtful), strict=True) if is_none}
+    sizes = zip(listing.keys, listing.sizes, strict=True)
+    found = {f"{key}/": "it has an empty part" for key, size in sizes if key in absent and size > _MARKER_BYTES}
+    return replace(listing.without(absent), unfit={**listing.unfit, **found})
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

@@ -36,12 +36,15 @@ class Capabilities:
         Content type, cache control, storage class and tags are stored with an object.
     etag_is_md5
         The ETag of an object that went up in one part may be compared with an MD5 (S3 without KMS).
+    shows_keys
+        Listings show every key as it is; else ``a/`` may show as ``a``.
     """
 
     transport: str
     conditional_put: bool
     headers: bool
     etag_is_md5: bool
+    shows_keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ class ObjectStore(Protocol):
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
+
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`, with keys as they are, if more slowly than `list`."""
 
     def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object whole.

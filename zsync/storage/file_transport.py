@@ -71,6 +71,10 @@ class FileTransport(ObjectStore):
             self._refuse_linked_state(prefix)
             yield _page(_below(_path(prefix), ()))
 
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`: keys are always shown as they are."""
+        return self.list(prefix)
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the files and the directories directly below `prefix`."""
         with _translated(self.url(prefix)):

@@ -87,6 +87,10 @@ class FsspecTransport(ObjectStore):
                 self._check_bucket()
         yield self._page([info for info in found.values() if info["type"] == "file"], prefix)
 
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`: keys are always shown as they are."""
+        return self.list(prefix)
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
         with translated(self.url(prefix)):

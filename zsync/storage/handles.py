@@ -13,7 +13,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zsync.errors import TargetError
+from zsync.errors import LinkError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ def directory(root: str, inside: str, *, make: bool = False) -> Iterator[int]:
 
     Raises
     ------
-    TargetError
+    LinkError
         A link is in the way.
     OSError
         It is not there, or cannot be opened.
@@ -80,12 +80,12 @@ def refuse_link(handle: int, name: str, path: str) -> None:
 
     Raises
     ------
-    TargetError
+    LinkError
         It is.
     """
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISLNK(os.lstat(name, dir_fd=handle).st_mode):
-            raise TargetError(
+            raise LinkError(
                 "a symbolic link is in the way, and is not followed", path, "put what it leads to in its place"
             )
 
@@ -127,7 +127,7 @@ def open_plain(handle: int, name: str, path: str, *, follow: bool = False) -> in
     return file
 
 
-def write_new(handle: int, name: str, blocks: Iterable[bytes], mode: int = 0o666) -> None:
+def write_new(handle: int, name: str, blocks: Iterable[bytes | memoryview], mode: int = 0o666) -> None:
     """Write a file that must not be there yet, and see that it is on disk.
 
     After a power cut there is no name without its bytes.

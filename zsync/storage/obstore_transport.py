@@ -61,7 +61,9 @@ class ObstoreTransport(ObjectStore):
         self._list_raw = list_raw
         self._open_patient = open_patient
         self._base_url = base_url.rstrip("/")
-        self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
+        self._capabilities = Capabilities(
+            "obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5, shows_keys=False
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -86,6 +88,10 @@ class ObstoreTransport(ObjectStore):
         except MalformedKeyError:
             pages = [page for page, _ in self._list_raw(prefix, "")]
         yield from pages
+
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`, with keys as they are."""
+        return (page for page, _ in self._list_raw(prefix, ""))
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""

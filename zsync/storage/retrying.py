@@ -116,6 +116,10 @@ class Retrying:
         """List all below a prefix; a listing that breaks is begun anew, so that no page is lost or seen twice."""
         return iter(self._again(lambda: [*self._store.list(prefix)]))
 
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """List all below a prefix, with keys as they are."""
+        return iter(self._again(lambda: [*self._store.list_exactly(prefix)]))
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """List one level."""
         return self._again(functools.partial(self._store.list_level, prefix))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync import __version__
-from zsync.errors import ConfigError, ObjectNotFoundError, TargetError
-from zsync.inventory import Selection, directory_markers, list_target
+from zsync.errors import ConfigError, LinkError, ObjectNotFoundError, TargetError
+from zsync.inventory import Selection, as_they_are, list_target
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
@@ -122,7 +122,7 @@ def restore_trash(
     ConflictError
         Somebody is publishing the product.
     ConfigError
-        A key leads out of the directory.
+        A link leads out of the directory.
     """
     done = []
     for place in places_of(where, **overrides):
@@ -183,11 +183,11 @@ def _claimed(place: Place) -> Leases:
 def _look(place: Place, publication: str | None, include: Sequence[str]) -> list[Discarded]:
     listing = list_target(place.store, place.state.trashes)
     empty = [key for key, size in zip(listing.keys, listing.sizes, strict=True) if not size]
-    markers = set(directory_markers(place.store, f"{place.state.trashes}/", empty))
+    listing = as_they_are(place.store, place.state.trashes, listing, empty)
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for key, size in _selected(listing, include):
         number, _, inside = key.partition("/")
-        if key not in markers and publication in (None, number):
+        if publication in (None, number):
             groups[number].append((inside, size))
     return [
         Discarded(place.url, number, tuple(key for key, _ in rows), sum(size for _, size in rows))
@@ -242,6 +242,9 @@ def _written(place: Place, publication: str, key: str, root: str) -> bool:
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(beside, dir_fd=handle)
+    except LinkError as error:
+        advice = "put what it leads to in its place, or leave it out with include"
+        raise ConfigError("a symbolic link leads out of the directory", error.where, advice) from error
     except OSError as error:
         raise ConfigError(f"cannot be written ({error.strerror})", f"{root}/{key}", "check the directory") from error
     return False

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
-from zsync.inventory import Objects, Scan, cache_directory, directory_markers, list_target
+from zsync.inventory import Objects, Scan, as_they_are, cache_directory, list_target
 from zsync.keys import shown, sort
 from zsync.publication import ManifestLostError, manifest, read_parts
 
@@ -67,10 +67,9 @@ def published(
 
 def _listed(place: Place) -> Listing:
     """Return what is there of which files can be made."""
-    listing = list_target(place.store, place.location.path, here=True).without_markers()
-    # A client that shows `a/` as `a` leaves open which of the two there is.
-    empty = [key for key, size in zip(listing.keys, listing.sizes, strict=True) if not size]
-    return listing.without(directory_markers(place.store, place.base, empty)).without_clashes()
+    path = place.location.path
+    listing = list_target(place.store, path, here=True).without_markers()
+    return as_they_are(place.store, path, listing, listing.keys).without_clashes()
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:

@@ -20,6 +20,7 @@ from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.storage.answers import error_of_system
+from zsync.storage.handles import is_plain
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
@@ -276,10 +277,12 @@ def _take(
     # What a scan would not see is not there, unless it is what is published.
     leftovers = {key for key in listing.keys if is_leftover(key)}.difference(origin.seen.keys)
     head, listing = read_head(store, state), listing.without(leftovers)
+    root = wanted.directory
+    unfinished = tuple(key for key in leftovers if is_unfinished_transfer(key) and is_plain(root, key))
     found = Stock(
         product, spec, state, lease, head, listing, origin, origin.seen,
-        only_ours=True, unfinished=tuple(filter(is_unfinished_transfer, leftovers)),
-        recognised=recognised(store, state, head, listing, wanted.directory),
+        only_ours=True, unfinished=unfinished,
+        recognised=recognised(store, state, head, listing, root),
     )  # fmt: skip
     return found, publication
 

@@ -9,17 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import (
     DigestCache,
     Listing,
     Scan,
     Selection,
+    as_they_are,
     cache_directory,
     digest_source,
-    directory_markers,
     list_target,
 )
 from zsync.inventory.digest import Signature, Wanted
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
-_EMPTY = blake3(b"").hexdigest()
 _ANY_MD5 = "0" * 32  # asks for the MD5 of the bytes, whatever it is
 
 
@@ -140,7 +137,7 @@ def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Co
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(place.store, place.state)
     head = read_head(place.store, place.state)
-    listing = list_target(place.store, place.location.path)
+    listing = list_target(place.store, place.location.path, here=True)
     try:
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
@@ -170,10 +167,13 @@ def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
 def _without_markers(place: Place, listing: Listing, recorded: Mapping[str, Content]) -> Listing:
     """Return a listing without what stands for directories: it shows under the name that a file of ours may have."""
     rows = list(zip(listing.keys, listing.sizes, listing.etags, strict=True))
-    suspects = [key for key, size, etag in rows if not size and recorded.get(key) != Content(0, _EMPTY, etag)]
-    markers = set(directory_markers(place.store, place.base, suspects))
-    kept = [row for row in rows if row[0] not in markers]
-    return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
+    doubtful = [key for key, size, etag in rows if not _is_as_recorded(recorded.get(key), size, etag)]
+    listing = listing.without_markers(recorded)
+    return as_they_are(place.store, place.location.path, listing, doubtful)
+
+
+def _is_as_recorded(known: Content | None, size: int, etag: str | None) -> bool:
+    return known is not None and (known.size, known.etag) == (size, etag)
 
 
 def contents_of(table: pa.Table) -> dict[str, Content]:
