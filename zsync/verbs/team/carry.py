@@ -113,6 +113,7 @@ def bring(task: Task, changes: Sequence[Change]) -> Moved:
     if in_the_way:
         _bring_keys(task, frozenset(in_the_way), {})
         task = replace(task, seen=without(seen, in_the_way))
+    check_links(root, list(there))
     clear_way(root, there)
     return _bring_keys(task, frozenset(change.unit for change in changes), there)
 

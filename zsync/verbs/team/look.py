@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zsync.verbs.places import Place
     from zsync.verbs.team.base import Base
     from zsync.verbs.team.folder import Folder
+    from zsync.words import Finding
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Look:
         Keys that the current publication tells of.
     states
         What both sides hold.
+    findings
+        What in the target is left out.
     """
 
     scan: Scan
@@ -68,6 +71,7 @@ class Look:
     listing: Listing
     recorded: frozenset[str]
     states: States
+    findings: tuple[Finding, ...] = ()
 
     def mtime_ns(self, keys: tuple[str, ...]) -> int:
         """Return when any of some files here was written last, in nanoseconds since the epoch; 0 for none."""
@@ -124,7 +128,8 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         yielding_there=base.yielding_there,
         unrecorded=known if head.publication is not None else frozenset(),
     )
-    return Look(here, table, lease, head, listing, frozenset(recorded), states)
+    findings = listing.skipped(folder.product.name, taking)
+    return Look(here, table, lease, head, listing, frozenset(recorded), states, findings)
 
 
 def _taken(selection: Selection, contents: Side) -> Side:
