@@ -6,6 +6,7 @@
     ├── ConfigError            2  bad usage or configuration
     ├── SourceError            3  the source is missing or unfit to publish
     │   ├── SourceChangedError 3  a source file changed while it was being published
+    │   ├── UnfitKeyError      3  a key leads elsewhere, or is none
     │   └── GuardError         3  more would be retired than the guard allows
     ├── ConflictError          4  someone else holds the lease, or the head moved
     ├── VerifyError            5  what is published differs from its manifest
@@ -18,6 +19,9 @@
         │   └── ThrottledError    the service asks to slow down (503, 429)
         ├── ObjectNotFoundError   there is no such object
         ├── NotSupportedError     the service does not know such a request
+        ├── LinkError             a symbolic link is in the way
+        ├── TooLargeError         an object is larger than it can be
+        ├── MalformedKeyError     the bucket holds a key that the transport cannot show
         └── PreconditionError     a conditional write lost
 
 Every error is one line: what is wrong, where, and what to do. Every error survives `pickle`, because workers in other
@@ -94,6 +98,10 @@ class SourceChangedError(SourceError):
     """A source file changed while it was being published (promise P6)."""
 
 
+class UnfitKeyError(SourceError):
+    """A key leads elsewhere, or is none: nothing may be written, deleted or opened by it."""
+
+
 class GuardError(SourceError):
     """More would be retired than the guard allows (promise P8)."""
 
@@ -136,6 +144,18 @@ class TransientError(TargetError):
 
 class ThrottledError(TransientError):
     """The service asks to slow down: 503, 429, and whatever else it calls that."""
+
+
+class LinkError(TargetError):
+    """A symbolic link is in the way, and is not followed."""
+
+
+class TooLargeError(TargetError):
+    """An object is larger than it can be: somebody else wrote it."""
+
+
+class MalformedKeyError(TargetError):
+    """A listing holds a key that the transport cannot show."""
 
 
 class ObjectNotFoundError(TargetError):

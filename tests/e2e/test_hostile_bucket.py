@@ -75,22 +75,26 @@ UNFIT = {
 }
 
 
+def unfit_of(result):
+    return [finding for finding in result.findings if finding.code == "unfit-key"]
+
+
 @pytest.mark.parametrize("transport", ["obstore", "fsspec"])
 @pytest.mark.parametrize("keys", UNFIT.values(), ids=UNFIT.keys())
-def test_keys_that_cannot_be_files_are_refused_in_one_line(hostile, tmp_path, here, keys, transport):
+def test_keys_that_cannot_be_files_are_left_out_and_told_in_one_line(hostile, tmp_path, here, keys, transport):
     hostile.put("data/ok", *(f"data/{key}" for key in keys))
-    with pytest.raises((SourceError, TargetError)) as raised:
-        hostile.pull(here, transport=transport)
-    assert is_one_clear_line(raised.value)
-    assert "this key cannot be a file here" in str(raised.value) or "malformed key" in str(raised.value)
-    assert not evil_files(tmp_path)
+    result = hostile.pull(here, transport=transport)
+    (finding,) = unfit_of(result)
+    assert is_one_clear_line(finding.message)
+    assert finding.message.startswith("left out: 1 objects of others")
+    assert {path.relative_to(here / "data").as_posix() for path in evil_files(tmp_path)} <= {"ok", "a/b/c/d"}
+    assert (here / "data" / "ok").exists()
 
 
-def test_what_is_unfit_can_be_left_out_as_the_message_says(hostile, here):
-    hostile.put("data/ok", "data/bad/evil\x01")
-    with pytest.raises(SourceError, match="exclude it"):
-        hostile.pull(here, transport="fsspec")
-    hostile.pull(here, transport="fsspec", exclude=["bad"])
+@pytest.mark.parametrize("transport", ["obstore", "fsspec"])
+def test_what_is_unfit_and_excluded_is_not_worth_a_word(hostile, here, transport):
+    hostile.put("data/ok", "data/bad/evil\x01", "data/bad//evil")
+    assert unfit_of(hostile.pull(here, transport=transport, exclude=["bad"])) == []
     assert read_tree(here / "data") == {"ok": EVIL}
 
 

@@ -4,7 +4,7 @@ from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, is_leftover, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
-from zsync.inventory.remote import Listing, directory_markers, list_target
+from zsync.inventory.remote import Listing, as_they_are, list_target
 from zsync.inventory.selection import Selection
 
 __all__ = [
@@ -16,9 +16,9 @@ __all__ = [
     "Reader",
     "Scan",
     "Selection",
+    "as_they_are",
     "cache_directory",
     "digest_source",
-    "directory_markers",
     "is_leftover",
     "is_unfinished_transfer",
     "list_target",

@@ -6,6 +6,8 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from zsync.layout.codecs import unsafe_codec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,7 @@ def same_cells(
     Returns
     -------
     bool
-        False also where a version cannot be decoded.
+        False also where a version cannot be decoded, or must not be.
 
     Notes
     -----
@@ -39,6 +41,8 @@ def same_cells(
     """
     import numpy as np
 
+    if unsafe_codec(document) is not None:
+        return False
     try:
         before, after = (_decode(array, document, body, cells) for body in (old, new))
     except Exception:  # noqa: BLE001 - codecs raise what they like; what cannot be decoded is not known to be the same

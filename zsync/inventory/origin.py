@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
 from zsync.inventory.digest import BLOCK, Signature, read_blocks
 from zsync.inventory.local import Scan, scan
+from zsync.keys import Key, under
 from zsync.storage import connect
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class ObjectReader:
     """
 
     store: StoreSpec
-    path: str
+    path: Key
     size: int
     etag: str | None
     version: str | None = None
@@ -208,9 +209,9 @@ class Objects:
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects."""
         etag, version = self.tags[key]
-        return ObjectReader(self.store, self.base + key, signature.size, etag, version, self.digests.get(key))
+        return ObjectReader(self.store, under(self.base, key), signature.size, etag, version, self.digests.get(key))
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""
         etag, version = self.tags[key]
-        return ObjectReader(self.store, self.base + key, start + length, etag, version).part(start, length)
+        return ObjectReader(self.store, under(self.base, key), start + length, etag, version).part(start, length)

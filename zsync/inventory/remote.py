@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ObjectNotFoundError
-from zsync.words import STATE
+from zsync.errors import ObjectNotFoundError, TargetError
+from zsync.keys import Key, shown, sort, under
+from zsync.words import STATE, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
+    from zsync.inventory.selection import Selection
     from zsync.storage import ObjectStore, Page
 
 _STATE = f"{STATE}/"
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
+_FEW = 32  # keys that are sooner asked for one by one than listed again
+_MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
+_EXAMPLES = 5
+_SHOWN = 200  # characters of a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +40,59 @@ class Listing:
         In bytes.
     etags
         Without quotes; None where the service has none.
+    unfit
+        What else is there, and why its key cannot be one; nothing is done with it.
     """
 
-    keys: list[str]
+    keys: list[Key]
     sizes: list[int]
     etags: list[str | None]
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, keys: Collection[str]) -> Listing:
         """Return the listing without some keys."""
         rows = zip(self.keys, self.sizes, self.etags, strict=True)
         kept = [row for row in rows if row[0] not in keys]
-        return Listing(*(list(values) for values in zip(*kept, strict=True))) if kept else Listing([], [], [])
+        return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept], self.unfit)
+
+    def without_markers(self, recorded: Container[str] = ()) -> Listing:
+        """Return the listing without empty objects that stand for a directory: they have its name.
+
+        Parameters
+        ----------
+        recorded
+            Keys of objects that are known to be what they seem.
+        """
+        small = [key for key, size in zip(self.keys, self.sizes, strict=True) if size <= _MARKER_BYTES]
+        markers = directories_of(self.keys).intersection(small) if small else set()
+        return self.without({key for key in markers if key not in recorded}) if markers else self
+
+    def without_clashes(self) -> Listing:
+        """Return the listing without objects that cannot be files, as others need a directory of that name."""
+        clashes = directories_of(self.keys).intersection(self.keys)
+        if not clashes:
+            return self
+        found = dict.fromkeys(clashes, "it is a file, and other keys need a directory of that name")
+        return replace(self.without(clashes), unfit={**self.unfit, **found})
+
+    def skipped(self, product: str, selection: Selection) -> tuple[Finding, ...]:
+        """Say what was left out because of its key; what is excluded anyway is not worth a word.
+
+        Parameters
+        ----------
+        product
+            The product's name.
+        selection
+            What takes part.
+        """
+        names = sorted(self.unfit)
+        named = [name for name, takes_part in zip(names, selection.mask(names), strict=True) if takes_part]
+        if not named:
+            return ()
+        examples = "; ".join(f"{shown(name)[:_SHOWN]} ({self.unfit[name]})" for name in named[:_EXAMPLES])
+        more = f"; and {len(named) - _EXAMPLES:,} more" if len(named) > _EXAMPLES else ""
+        message = f"left out: {len(named):,} objects of others whose keys are unfit: {examples}{more}"
+        return (Finding("warning", "unfit-key", product, shown(named[0]), message),)
 
     def table(self) -> pa.Table:
         """Return the listing as `zsync.tables.TARGET`."""
@@ -58,7 +106,7 @@ class Listing:
         )
 
 
-def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listing:
+def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, here: bool = False) -> Listing:
     """Return every object below a prefix.
 
     The order of a listing is never relied on, and no key is assumed: prefixes come from the service, level by level,
@@ -72,51 +120,82 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listin
         The product's prefix, without a trailing ``/``; empty for the whole bucket.
     workers
         Listings under way at once.
+    here
+        The objects are to become files of this machine.
 
     Raises
     ------
     NoBucketError
         The bucket does not exist.
+    TargetError
+        The service tells what cannot be.
     """
     base = f"{prefix}/" if prefix else ""
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
         pages = list(_pages(store, base, pool))
-    rows = sorted(
-        (key[len(base) :], size, etag)
-        for page in pages
-        for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True)
-    )
+    found: dict[str, tuple[int, str | None]] = {}
+    elsewhere = {}
+    for page in pages:
+        for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True):
+            if not key.startswith(base):
+                elsewhere[key] = "it lies elsewhere"
+            elif not (key.endswith("/") and size <= _MARKER_BYTES):
+                found[key[len(base) :]] = size, etag
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
-    rows = [row for row in rows if not (row[0].startswith(_STATE) or f"/{_STATE}" in row[0])]
-    keys, sizes, etags = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [])
-    return Listing(keys, sizes, etags)
+    keys = sort([key for key in found if not (key.startswith(_STATE) or f"/{_STATE}" in key)], here=here)
+    fit = sorted(keys.fit)
+    told = [found[key] for key in fit]
+    if any(size < 0 or (etag is not None and not etag.isprintable()) for size, etag in told):
+        raise TargetError(
+            "the service lists what cannot be: a size or an ETag", store.url(prefix), "see to the service"
+        )
+    return Listing(fit, [size for size, _ in told], [etag for _, etag in told], {**elsewhere, **keys.unfit})
 
 
-def directory_markers(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
-    """Return which keys are none: a listing shows them for what stands for a directory there.
+def directories_of(keys: Iterable[str]) -> set[str]:
+    """Return the names of all directories that keys need."""
+    found: set[str] = set()
+    for key in keys:
+        above = key.rpartition("/")[0]
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return found
 
-    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions. A listing shows them
-    without the slash, under a key that does not exist.
+
+def as_they_are(store: ObjectStore, prefix: str, listing: Listing, doubtful: Sequence[Key]) -> Listing:
+    """Return a listing without keys that are none: the client shows them for others.
+
+    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions; other tools write
+    something into them. obstore shows them without the slash, under a key that does not exist.
 
     Parameters
     ----------
-    base
-        The prefix of the keys, empty or ending in ``/``.
-    keys
-        Keys of empty objects, relative to it.
+    prefix
+        What was listed, without a trailing ``/``.
+    doubtful
+        The keys that are not known to be there.
     """
-    if not keys:
-        return []
+    if store.capabilities.shows_keys or not doubtful:
+        return listing
+    base = f"{prefix}/" if prefix else ""
 
-    def is_marker(key: str) -> bool:
+    def is_absent(key: Key) -> bool:
         try:
-            store.head(base + key)
+            store.head(under(base, key))
         except ObjectNotFoundError:
             return True
         return False
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
-        return [key for key, found in zip(keys, pool.map(is_marker, keys), strict=True) if found]
+    if len(doubtful) > _FEW:
+        there = {key[len(base) :] for page in store.list_exactly(base) for key in page.keys}
+        absent = {key for key in doubtful if key not in there}
+    else:
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
+            absent = {key for key, is_none in zip(doubtful, pool.map(is_absent, doubtful), strict=True) if is_none}
+    sizes = zip(listing.keys, listing.sizes, strict=True)
+    found = {f"{key}/": "it has an empty part" for key, size in sizes if key in absent and size > _MARKER_BYTES}
+    return replace(listing.without(absent), unfit={**listing.unfit, **found})
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

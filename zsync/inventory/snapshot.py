@@ -6,9 +6,14 @@ Source: zarr-python's `zarr.abc.store.Store`.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
+
+from zsync.errors import SourceError, TargetError
+from zsync.keys import shown
+from zsync.layout.codecs import unsafe_codec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -17,6 +22,9 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
     from zsync.inventory.origin import Objects
+
+_DOCUMENTS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
+_MOST_BYTES = 2**30
 
 
 class Snapshot(Store):
@@ -51,8 +59,28 @@ class Snapshot(Store):
         if key not in self._sizes:
             return None
         start, end = _span(byte_range, self._sizes[key])
+        if key.rpartition("/")[2] in _DOCUMENTS and end - start > _MOST_BYTES:
+            raise TargetError("metadata is larger than it can be", self._where(key))
         data = await asyncio.to_thread(self._origin.part, self._base + key, start, end - start)
+        if key.rpartition("/")[2] in _DOCUMENTS:
+            self._refuse_unsafe(key, data)
         return prototype.buffer.from_bytes(data)
+
+    def _where(self, key: str) -> str:
+        return f"{self._origin.name}/{shown(self._base + key)}"
+
+    def _refuse_unsafe(self, key: str, data: bytes) -> None:
+        """Refuse an array before anything of it is decoded, if a codec of its would run what it holds."""
+        try:
+            codec = unsafe_codec(json.loads(data))
+        except (ValueError, RecursionError):  # zarr says what is wrong with it
+            return
+        if codec is not None:
+            raise SourceError(
+                f"a codec would run what the bucket holds: {shown(codec)}",
+                self._where(key),
+                "leave this array out, or pull the store whole, of which nothing is decoded",
+            )
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

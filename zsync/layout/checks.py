@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from zsync.words import STATE, Finding
+from zsync.keys import MAX_KEY_BYTES, unfit_here
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Amazon S3 User Guide, "Naming Amazon S3 objects".
-MAX_KEY_BYTES = 1024
 MAX_EXAMPLES = 5
-MAX_NAME_BYTES = 255  # of a name in a directory, on the usual file systems
 
-_NO_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
 _LEVELS = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -81,7 +77,7 @@ def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
 
 def unfit_name(name: str) -> str | None:
     """Return why a product's name cannot be that of a directory here; None if it can."""
-    return "it has a slash" if "/" in name else _unfit(name)
+    return "it has a slash" if "/" in name else unfit_here(name)
 
 
 def look_alikes(keys: Iterable[str], *, fold_case: bool, normalise: bool) -> list[tuple[str, ...]]:
@@ -107,7 +103,7 @@ def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
     """
     names = set(keys)
     needed = {above for key in names for above in _directories(key)}
-    found = [(key, reason) for key in sorted(names) if (reason := _unfit(key)) is not None]
+    found = [(key, reason) for key in sorted(names) if (reason := unfit_here(key)) is not None]
     found += [(key, "it is a file, and other keys need a directory of that name") for key in sorted(names & needed)]
     return [
         Finding("error", "unfit-key", product, repr(key)[1:-1], f"this key cannot be a file here: {reason}; exclude it")
@@ -118,20 +114,3 @@ def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
 def _directories(key: str) -> list[str]:
     parts = key.split("/")
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
-
-
-def _unfit(key: str) -> str | None:
-    parts = key.split("/")
-    if any(part in (".", "..") for part in parts):
-        return "it has a part that leads elsewhere"
-    if key.startswith("/") or not all(parts):
-        return "it has an empty part"
-    if STATE in (part.casefold() for part in parts):
-        return "it lies where zsync keeps its records"
-    if _NO_NAME.search(key):
-        return "it holds a control character or a backslash"
-    try:
-        longest = max(len(part.encode()) for part in parts)
-    except UnicodeEncodeError:
-        return "it is not UTF-8"
-    return f"a part has more than {MAX_NAME_BYTES} bytes" if longest > MAX_NAME_BYTES else None

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from zsync.keys import under
 from zsync.storage import Headers
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def service_now_s(store: ObjectStore, keys: StateKeys) -> float | None:
 
     An object is written for it beside the product, and deleted again.
     """
-    key = f"{keys.prefix}/clock-{secrets.token_hex(6)}.json"
+    key = under(keys.prefix, f"clock-{secrets.token_hex(6)}.json")
     store.put(key, b"{}", Headers(content_type="application/json"))
     try:
         return store.head(key).modified_s

@@ -9,12 +9,13 @@ from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, T
 from zsync.storage import Headers, RetryPolicy, Stored, retry
 
 if TYPE_CHECKING:
+    from zsync.keys import Key
     from zsync.storage import ObjectStore
 
 STATE_HEADERS = Headers(content_type="application/json", cache_control="no-cache")
 
 
-def write_document(store: ObjectStore, key: str, document: dict[str, Any], etag: str | None) -> Stored:
+def write_document(store: ObjectStore, key: Key, document: dict[str, Any], etag: str | None) -> Stored:
     """Write a JSON document only if the object still has `etag`, or, with None, only if it is absent.
 
     A response can be lost after the service acted: the retry then fails against our own write. The document's
@@ -44,7 +45,7 @@ def write_document(store: ObjectStore, key: str, document: dict[str, Any], etag:
     return retry(attempt, RetryPolicy())
 
 
-def ignored_conditions(store: ObjectStore, key: str, data: bytes) -> tuple[str, ...]:
+def ignored_conditions(store: ObjectStore, key: Key, data: bytes) -> tuple[str, ...]:
     """Return which conditions of a write a service ignores.
 
     Parameters
@@ -73,7 +74,7 @@ def ignored_conditions(store: ObjectStore, key: str, data: bytes) -> tuple[str, 
     return tuple(ignored)
 
 
-def _is_ours(store: ObjectStore, key: str, write_id: str) -> Stored | None:
+def _is_ours(store: ObjectStore, key: Key, write_id: str) -> Stored | None:
     try:
         found = store.get(key)
         document = json.loads(found.data)

@@ -15,7 +15,7 @@ import datetime as dt
 import json
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import (
@@ -24,6 +24,7 @@ from zsync.errors import (
     PreconditionError,
     TargetError,
 )
+from zsync.keys import shown
 from zsync.publication.clock import service_now_s
 from zsync.publication.conditional import STATE_HEADERS, write_document
 from zsync.publication.process import is_dead, is_this, this_process
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 SKEW_S = 10.0  # seconds that clocks of two machines may differ
 FORMAT = 1
 _DAY_S = 86_400.0
+_MOST_BYTES = 2**20
+_LONGEST = 100  # characters of a name, in messages
 
 at_work: set[str] = set()  # the publications that this process is at work on
 
@@ -87,8 +90,8 @@ class LeaseState:
     @property
     def holder(self) -> str:
         """Who holds it and since when, for messages."""
-        who = f"{self.by.get('user', '?')}@{self.by.get('host', '?')} (process {self.by.get('pid', '?')})"
-        return f"{who} since {self.since}"
+        user, host, pid = (shown(self.by.get(name, "?"))[:_LONGEST] for name in ("user", "host", "pid"))
+        return f"{user}@{host} (process {pid}) since {shown(self.since)[:_LONGEST]}"
 
     def to_dict(self, now: dt.datetime) -> dict[str, Any]:
         """Return the lease as JSON, as it stands at `now`."""
@@ -112,24 +115,34 @@ def read_lease(store: ObjectStore, keys: StateKeys) -> LeaseState:
         The bucket does not exist.
     """
     try:
-        found = store.get(keys.lease)
+        found = store.get(keys.lease, most=_MOST_BYTES)
     except ObjectNotFoundError:
         return LeaseState()
     try:
         document = json.loads(found.data)
         is_newer = document["format"] > FORMAT
         by = {str(name): str(value) for name, value in document["by"].items()}
+        since, expires, publication = (_text(document[name]) for name in ("since", "expires", "publication"))
+        state = LeaseState(found.etag, by, since, expires, publication)
         if by:
-            _ = now() < dt.datetime.fromisoformat(document["expires"])  # a TypeError if it has no time zone
-        state = LeaseState(
-            found.etag, by, document["since"], document["expires"], str(document["publication"]),
-            _seconds(document.get("ttl_s")), found.modified_s, bool(by) or bool(document.get("is_unfinished")),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            state.is_held(now())  # a TypeError if there is no time zone, an OverflowError if there is no such time
+        state = replace(
+            state,
+            ttl_s=_seconds(document.get("ttl_s")),
+            modified_s=found.modified_s,
+            is_unfinished=bool(by) or bool(document.get("is_unfinished")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise TargetError("the lease cannot be read", store.url(keys.lease), "delete it if nobody publishes") from error
     if is_newer:
         raise TargetError("the lease was written by a newer zsync", store.url(keys.lease), "upgrade zsync")
     return state
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("this is no text")
+    return value
 
 
 def refuse_if_held(store: ObjectStore, keys: StateKeys, state: LeaseState) -> None:

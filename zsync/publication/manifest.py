@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ObjectNotFoundError
+from zsync.errors import ObjectNotFoundError, TargetError, TooLargeError, UnfitKeyError
+from zsync.keys import SUSPECT, shown, unfit
 from zsync.storage import Headers
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 # request an array.
 PART_OBJECTS = 512
 _HEADERS = Headers(content_type="application/vnd.apache.parquet")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ROW_BYTES = 4096  # unpacked: two keys of a kilobyte, and what is known of the object
+_MOST_MEBIBYTES = 2**40  # of a product
+_ANEW = "have it published anew"
 
 
 class ManifestLostError(Exception):
@@ -50,8 +56,18 @@ class Part:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Part:
-        """Read a part from JSON."""
-        return cls(str(document["digest"]), int(document["objects"]), int(document["bytes"]))
+        """Read a part from JSON.
+
+        Raises
+        ------
+        ValueError
+            It is none: its digest becomes a key and the name of a file.
+        """
+        part = cls(document["digest"], document["objects"], document["bytes"])
+        numbers = (part.objects, part.bytes)
+        if _DIGEST.fullmatch(part.digest) is None or any(type(n) is not int or not 0 <= n < 2**63 for n in numbers):
+            raise ValueError("this is no part of a manifest")
+        return part
 
 
 def split(table: pa.Table) -> list[pa.Table]:
@@ -147,16 +163,73 @@ def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> 
     data = _recall(cache, part.digest)
     if data is None:
         try:
-            data = store.get(keys.manifest(part.digest)).data
+            data = store.get(keys.manifest(part.digest), most=_most_bytes(part)).data
         except ObjectNotFoundError as error:
             raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} is missing") from error
+        except TooLargeError as error:
+            raise ManifestLostError(str(error)) from error
         if blake3(data).hexdigest() != part.digest:
             raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} is damaged")
         _remember(cache, part.digest, data)
+    url = store.url(keys.manifest(part.digest))
     try:
-        return _completed(pq.ParquetFile(pa.BufferReader(data)).read()).select(MANIFEST.names).cast(MANIFEST)
+        file = pq.ParquetFile(pa.BufferReader(data))
+        _refuse_too_much(part, len(data), file.metadata, url)
+        table = _completed(file.read()).select(MANIFEST.names).cast(MANIFEST)
+        table.validate(full=True)
     except (pa.ArrowException, KeyError, OSError) as error:  # an OSError: pages that cannot be decompressed
-        raise ManifestLostError(f"{store.url(keys.manifest(part.digest))} cannot be read ({error})") from error
+        raise ManifestLostError(f"{url} cannot be read ({error})") from error
+    _refuse_unsound(table, url)
+    return table
+
+
+def _most_bytes(part: Part) -> int:
+    """Return how large a part may be: what is larger was not made by zsync."""
+    return 2**18 + _ROW_BYTES * part.objects
+
+
+def _refuse_too_much(part: Part, size: int, metadata: Any, url: str) -> None:
+    """Refuse a part before it is unpacked that holds other than it says, or far more than its bytes can.
+
+    Raises
+    ------
+    ManifestLostError
+        So it is.
+    """
+    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    rows: int = metadata.num_rows
+    if rows != part.objects or rows > 4 * size + 10_000 or not 0 <= unpacked <= _most_bytes(part):
+        raise ManifestLostError(f"{url} does not hold what it says")
+
+
+def _refuse_unsound(table: pa.Table, url: str) -> None:
+    """Refuse what no publication comes to: a manifest is only what somebody wrote.
+
+    Raises
+    ------
+    UnfitKeyError
+        A key leads elsewhere, or is none.
+    TargetError
+        A size, an ETag or a digest is none.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from zsync.tables import scalar
+
+    sizes = pc.min(table["size"]).as_py() if len(table) else 0
+    is_sound = not table["key"].null_count and not table["size"].null_count and sizes >= 0
+    is_sound = is_sound and pc.count_distinct(table["key"]).as_py() == len(table)
+    mebibytes = pc.sum(pc.shift_right(table["size"], scalar(20, pa.int64()))).as_py() or 0
+    is_sound = is_sound and mebibytes <= _MOST_MEBIBYTES
+    texts = {"etag": r"[^\x20-\x7e]", "version": r"[^\x20-\x7e]", "digest": r"[^0-9a-f]"}
+    if not is_sound or any(pc.any(pc.match_substring_regex(table[name], bad)).as_py() for name, bad in texts.items()):
+        raise TargetError("the manifest of what is published makes no sense", url, _ANEW)
+    for name in ("key", "source_key"):
+        suspects = table[name].filter(pc.fill_null(pc.match_substring_regex(table[name], SUSPECT), scalar(False)))
+        for key in suspects.to_pylist():
+            if (reason := unfit(key)) is not None:
+                raise UnfitKeyError(f"the manifest names what is no key: {reason}", f"{url}: {shown(key)}", _ANEW)
 
 
 def _completed(table: pa.Table) -> pa.Table:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 from pathlib import Path
+
+_PID = re.compile(r"[0-9]{1,10}")  # not `isdigit`, to which a superscript is a digit as well
 
 
 def this_process(version: str) -> dict[str, str]:
@@ -40,7 +43,7 @@ def is_dead(process: dict[str, str]) -> bool:
     """Return whether a process is known to run no more: one of this machine only; of others nothing is known."""
     machine = _machine()
     pid = process.get("pid", "")
-    if not machine or process.get("machine") != machine or not pid.isdigit():
+    if not machine or process.get("machine") != machine or _PID.fullmatch(pid) is None:
         return False
     return _started(int(pid)) != process.get("started")
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from zsync.errors import ObjectNotFoundError
 from zsync.publication.holding import Leases
 from zsync.publication.lease import read_lease, refuse_if_held
-from zsync.publication.record import read_head
+from zsync.publication.record import MOST_BYTES, read_head
 from zsync.publication.state import new_publication_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from zsync.keys import Key
     from zsync.publication.state import StateKeys
     from zsync.storage import ObjectStore
 
@@ -118,10 +119,10 @@ def _references(store: ObjectStore, keys: StateKeys, publications: Sequence[str]
 
     def read(publication: str) -> set[str] | None:
         try:
-            document = json.loads(store.get(keys.publication(publication)).data)
+            document = json.loads(store.get(keys.publication(publication), most=MOST_BYTES).data)
             mine = next(item for item in document["products"] if item["name"] == document["product"])
             return {str(part["digest"]) for part in mine["manifest"]}
-        except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration):
+        except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return None
 
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-prune") as pool:
@@ -129,6 +130,6 @@ def _references(store: ObjectStore, keys: StateKeys, publications: Sequence[str]
     return {publication: parts for publication, parts in found.items() if parts is not None}
 
 
-def _delete(store: ObjectStore, keys: Sequence[str]) -> None:
+def _delete(store: ObjectStore, keys: Sequence[Key]) -> None:
     for start in range(0, len(keys), _DELETE_LIMIT):
         store.delete(keys[start : start + _DELETE_LIMIT])

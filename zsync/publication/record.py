@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from zsync.storage import ObjectStore
 
 FORMAT = 1
+MOST_BYTES = 64 * 2**20  # of a head, or a record
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")  # it becomes a part of keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
         The bucket does not exist.
     """
     try:
-        found = store.get(keys.head)
+        found = store.get(keys.head, most=MOST_BYTES)
     except ObjectNotFoundError:
         return Head()
     try:
@@ -141,13 +144,19 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
         if document["format"] > FORMAT:
             raise TargetError("the product was published by a newer zsync", store.url(keys.head), "upgrade zsync")
         parts = tuple(Part.from_dict(part) for part in document["manifest"])
-        return Head(str(document["publication"]), parts, found.etag, found.version)
+        return Head(_id_of(document["publication"]), parts, found.etag, found.version)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TargetError(
             "the head cannot be read",
             store.url(keys.head),
             "move it away to have the product compared object by object",
         ) from error
+
+
+def _id_of(text: Any) -> str:
+    if not isinstance(text, str) or _ID.fullmatch(text) is None:
+        raise ValueError("this is no id of a publication")
+    return text
 
 
 def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tuple[Part, ...], str | None]:
@@ -167,9 +176,9 @@ def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tup
         head = read_head(store, keys)
         return head.parts, head.publication
     try:
-        document = json.loads(store.get(keys.publication(at)).data)
+        document = json.loads(store.get(keys.publication(at), most=MOST_BYTES).data)
         mine = next(item for item in document["products"] if item["name"] == document["product"])
-        return tuple(Part.from_dict(part) for part in mine["manifest"]), str(document["id"])
+        return tuple(Part.from_dict(part) for part in mine["manifest"]), _id_of(document["id"])
     except ObjectNotFoundError as error:
         raise ConfigError(
             "there is no such publication", f"{at} of {store.url(keys.prefix)}", "see its list"

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zsync.keys import Key, of_state, under
 from zsync.words import STATE
 
 if TYPE_CHECKING:
@@ -33,22 +34,22 @@ class StateKeys:
         return cls(f"{parent}/{STATE}/{kept_free}".lstrip("/"))
 
     @property
-    def head(self) -> str:
+    def head(self) -> Key:
         """The pointer to the current publication."""
-        return f"{self.prefix}/head.json"
+        return under(self.prefix, "head.json")
 
     @property
-    def lease(self) -> str:
+    def lease(self) -> Key:
         """The claim of one publisher."""
-        return f"{self.prefix}/lease.json"
+        return under(self.prefix, "lease.json")
 
-    def publication(self, publication_id: str) -> str:
+    def publication(self, publication_id: str) -> Key:
         """One publication's record."""
-        return f"{self.prefix}/publications/{publication_id}.json"
+        return under(f"{self.prefix}/publications", f"{publication_id}.json")
 
-    def manifest(self, digest: str) -> str:
+    def manifest(self, digest: str) -> Key:
         """One part of a manifest, named by its content."""
-        return f"{self.prefix}/manifests/{digest}.parquet"
+        return under(f"{self.prefix}/manifests", f"{digest}.parquet")
 
     @property
     def pending(self) -> str:
@@ -56,18 +57,18 @@ class StateKeys:
         return f"{self.prefix}/pending"
 
     @property
-    def parts(self) -> str:
-        """Where a pull of a part writes that part before it goes to its place."""
-        return f"{self.prefix}/parts"
+    def parts(self) -> Key:
+        """Where a pull of a part writes that part before it goes to its place, below the directory that holds all."""
+        return of_state(f"{self.prefix.rpartition('/')[2]}/parts")
 
     @property
     def trashes(self) -> str:
         """Where retired objects go, by publication."""
         return f"{self.prefix}/trash"
 
-    def trash(self, publication_id: str, key: str) -> str:
+    def trash(self, publication_id: str, key: str) -> Key:
         """Where an object goes that a publication retires."""
-        return f"{self.trashes}/{publication_id}/{key}"
+        return under(self.trashes, f"{publication_id}/{key}")
 
 
 def new_publication_id(now_s: float | None = None) -> str:

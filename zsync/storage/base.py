@@ -12,10 +12,19 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, TargetError, TransientError
+from zsync.errors import (
+    NetworkError,
+    ObjectNotFoundError,
+    PreconditionError,
+    TargetError,
+    TooLargeError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from zsync.keys import Key
 
 PARTS_MAX = 10_000  # S3's limit of parts an object
 
@@ -53,12 +62,15 @@ class Capabilities:
         The ETag of an object that went up in one part may be compared with an MD5 (S3 without KMS).
     habits
         What is not known beforehand.
+    shows_keys
+        Listings show every key as it is; else ``a/`` may show as ``a``.
     """
 
     transport: str
     conditional_put: bool
     headers: bool
     etag_is_md5: bool
+    shows_keys: bool = True
     habits: Habits = field(default_factory=Habits, compare=False)
 
 
@@ -117,7 +129,7 @@ class Over:
     """
 
     seen: str | None
-    keep: str | None = None
+    keep: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +164,19 @@ class ObjectStore(Protocol):
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
 
-    def get(self, key: str) -> Fetched:
-        """Read an object whole."""
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`, with keys as they are, if more slowly than `list`."""
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
+        """Read an object whole.
+
+        Parameters
+        ----------
+        most
+            Bytes that it may have; what is larger is refused before it is read.
+        """
+
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: with this ETag, or in this version.
 
         Raises
@@ -164,10 +185,10 @@ class ObjectStore(Protocol):
             It has another ETag now.
         """
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part, replacing what is there.
 
         Parameters
@@ -183,14 +204,14 @@ class ObjectStore(Protocol):
         """
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts of `part_size` bytes; `over` as for `put`.
 
         Nothing becomes visible, and nothing stays behind, if the iterable raises: the error comes through as it is.
         """
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it still has `etag`, or, with None, only if it is absent.
 
         Raises
@@ -199,13 +220,13 @@ class ObjectStore(Protocol):
             It is not so. After a lost response this may be our own write: compare a write id in the object.
         """
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the store."""
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects; one that is absent already is no error."""
 
-    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+    def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen, and keep a copy of those that are to be kept.
 
         Where the service has no conditions on deletions, what is kept is copied first, and what is deleted is looked at
@@ -234,7 +255,19 @@ def bare_etag(etag: str | None) -> str | None:
     return None if etag is None else etag.removeprefix("W/").strip('"')
 
 
-def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
+def refuse_larger(size: int, most: int | None, url: str) -> None:
+    """Raise if an object is larger than it may be.
+
+    Raises
+    ------
+    TooLargeError
+        It is.
+    """
+    if most is not None and size > most:
+        raise TooLargeError(f"this is larger than it can be ({size:,} bytes)", url, "see who wrote it")
+
+
+def refuse_unless_seen(store: ObjectStore, key: Key, over: Over) -> None:
     """Raise unless an object is as it was seen.
 
     Raises
@@ -250,14 +283,14 @@ def refuse_unless_seen(store: ObjectStore, key: str, over: Over) -> None:
         raise PreconditionError("this changed since it was looked at", store.url(key), "look again")
 
 
-def keep_replaced(store: ObjectStore, key: str, over: Over) -> None:
+def keep_replaced(store: ObjectStore, key: Key, over: Over) -> None:
     """Copy what is about to be replaced to where it is kept; see `ObjectStore.put`."""
     if over.keep is not None:
         refuse_unless_seen(store, key, over)
         store.copy(key, over.keep)
 
 
-def remove_one_by_one(store: ObjectStore, items: Sequence[tuple[str, Over]]) -> dict[str, TargetError]:
+def remove_one_by_one(store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     """Delete objects as `ObjectStore.remove` does, where there are no conditions: each is looked at, then deleted."""
     stay: dict[str, TargetError] = {}
     for key, over in items:
@@ -275,7 +308,7 @@ def remove_one_by_one(store: ObjectStore, items: Sequence[tuple[str, Over]]) -> 
     return stay
 
 
-def is_absent(store: ObjectStore, key: str) -> bool:
+def is_absent(store: ObjectStore, key: Key) -> bool:
     """Return whether there is no such object."""
     try:
         store.head(key)

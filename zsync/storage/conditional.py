@@ -11,12 +11,13 @@ from zsync.storage.base import Stored, refuse_unless_seen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zsync.keys import Key
     from zsync.storage.base import ObjectStore, Over
 
 T = TypeVar("T")
 
 
-def on_condition(store: ObjectStore, key: str, over: Over | None, write: Callable[[Over | None], T]) -> T:
+def on_condition(store: ObjectStore, key: Key, over: Over | None, write: Callable[[Over | None], T]) -> T:
     """Write on condition that what is there is as it was seen; a service that takes no conditions is asked before.
 
     Parameters
@@ -52,7 +53,7 @@ def condition_of(over: Over | None) -> dict[str, str]:
     return {"IfNoneMatch": "*"} if over.seen is None else {"IfMatch": f'"{over.seen}"'}
 
 
-def believed(store: ObjectStore, key: str, data: bytes, stored: Stored) -> Stored:
+def believed(store: ObjectStore, key: Key, data: bytes, stored: Stored) -> Stored:
     """Return what a service answered to a write, if it fits what was sent.
 
     That the ETags of a bucket are MD5s is seen once one of them is; buckets that encrypt with a key of KMS have others.
@@ -72,7 +73,7 @@ def believed(store: ObjectStore, key: str, data: bytes, stored: Stored) -> Store
     return stored
 
 
-def landed(store: ObjectStore, key: str, data: bytes) -> Stored | None:
+def landed(store: ObjectStore, key: Key, data: bytes) -> Stored | None:
     """Return what there is, if it is just what was to be written: then a write whose answer was lost has arrived."""
     try:
         found = store.head(key)

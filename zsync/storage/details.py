@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
+from zsync.keys import under
 from zsync.storage.base import Headers
 from zsync.storage.calls import call_again
 from zsync.storage.opening import connect
@@ -61,7 +62,8 @@ def keeps_classes(spec: StoreSpec, key: str, storage_class: str) -> bool:
     key
         Whole key of an object that is written for this and deleted again; its name is made unique.
     """
-    store, trial = connect(spec), f"{key}-{secrets.token_hex(4)}"
+    directory, _, name = key.rpartition("/")
+    store, trial = connect(spec), under(directory, f"{name}-{secrets.token_hex(4)}")
     store.put(trial, b"", Headers(storage_class=storage_class))
     try:
         return any(found.storage_class == storage_class for found in list_details(spec, trial))

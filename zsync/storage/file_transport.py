@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from zsync.errors import PreconditionError, TargetError, TransientError, ZsyncError
+from zsync.errors import PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
+from zsync.keys import checked, of_state, shown
 from zsync.storage.answers import error_of_system
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, refuse_unless_seen
+from zsync.storage.base import (
+    Capabilities,
+    Fetched,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    refuse_larger,
+    refuse_unless_seen,
+)
+from zsync.storage.handles import directory, open_plain, place, write_new
+from zsync.words import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from zsync.config import Location
+    from zsync.keys import Key
 
 _BLOCK = 2**20  # bytes; what is copied at a time
+_PATH_MAX = 4096  # bytes of a path, with what ends it
+_LONG = _PATH_MAX // 4  # characters
 _Row = tuple[str, int, str]  # key, size, token
 
 
@@ -26,10 +43,17 @@ class FileTransport(ObjectStore):
     """The file system, from its root: a key is an absolute path without the first ``/``.
 
     What stands for an ETag is what changes when a file does: times, inode and size.
+
+    Parameters
+    ----------
+    below
+        The directory, absolute without the first ``/``, that a product is. Nothing is written or deleted but below it
+        and in its state beside it, and no link there is followed for that. What is read of a product may be linked.
     """
 
-    def __init__(self, root: Location) -> None:
+    def __init__(self, root: Location, below: str) -> None:
         self._root = root
+        self._below = below
         self._capabilities = Capabilities("file", conditional_put=False, headers=False, etag_is_md5=False)
 
     @property
@@ -44,25 +68,33 @@ class FileTransport(ObjectStore):
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
         with _translated(self.url(prefix)):
+            self._refuse_linked_state(prefix)
             yield _page(_below(_path(prefix), ()))
+
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`: keys are always shown as they are."""
+        return self.list(prefix)
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the files and the directories directly below `prefix`."""
         with _translated(self.url(prefix)):
+            self._refuse_linked_state(prefix)
             files, directories = _level(_path(prefix))
             return _page(files), sorted(f"{path[1:]}/" for path in directories)
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read a file whole."""
-        with _translated(self.url(key)), open(_path(key), "rb") as file:
+        with _translated(self.url(key)), self._opened(key) as file:
             # Before it is read: if somebody writes into it meanwhile, it is not as it is on record.
-            token = _token(os.fstat(file.fileno()))
-            return Fetched(file.read(), token, modified_s=os.fstat(file.fileno()).st_mtime)
+            status = os.fstat(file.fileno())
+            refuse_larger(status.st_size, most, self.url(key))
+            token = _token(status)
+            return Fetched(file.read(), token, modified_s=status.st_mtime)
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of a file, as it was seen; there are no versions."""
         del version
-        with _translated(self.url(key)), open(_path(key), "rb") as file:
+        with _translated(self.url(key)), self._opened(key) as file:
             file.seek(start)
             data = file.read(length)
             is_as_seen = etag is None or _token(os.fstat(file.fileno())) == etag
@@ -72,106 +104,139 @@ class FileTransport(ObjectStore):
             raise TransientError("only a part of an object came", self.url(key), "try again")
         return data
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for what stands for a file's ETag."""
         with _translated(self.url(key)):
+            if self._is_state(key):
+                with self._place(key) as (handle, name):
+                    return Stored(_token(os.stat(name, dir_fd=handle, follow_symlinks=False)))
             return Stored(_token(os.stat(_path(key))))  # noqa: PTH116 - a Path costs more than the answer, here and below
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write a file."""
         return self.put_parts(key, (data,), headers, len(data), over=over)
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write a file, block by block."""
         del headers, part_size  # a file has none, and takes blocks of any size
-        path = _path(key)
-        beside = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}.partial"  # a name as long as may be has no longer one
-        with _translated(self.url(key)):
+        beside = f".{uuid.uuid4().hex}.partial"  # a name as long as may be has no longer one
+        with _translated(self.url(key)), self._place(key, make=True) as (handle, name):
             try:
-                _write(beside, parts)
+                write_new(handle, beside, parts)
                 if over is not None:
                     self._keep(key, over)
-                _rename(beside, path)
+                os.replace(beside, name, src_dir_fd=handle, dst_dir_fd=handle)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    _remove(beside)
+                    os.unlink(beside, dir_fd=handle)
                 raise
-            return Stored(_token(os.stat(path)))  # noqa: PTH116 - after the renaming, which is a change of its own
+            # After the renaming, which is a change of its own.
+            return Stored(_token(os.stat(name, dir_fd=handle, follow_symlinks=False)))
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Refuse: a file system has no conditional writes."""
         del data, headers, etag
         raise TargetError("this target has no conditional writes", self.url(key))
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy a file."""
-        with _translated(self.url(source)), open(_path(source), "rb") as file:
+        with _translated(self.url(source)), self._opened(source) as file:
             self.put_parts(target, iter(lambda: file.read(_BLOCK), b""), Headers(), _BLOCK)
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete files."""
         for key in keys:
-            with _translated(self.url(key)), contextlib.suppress(FileNotFoundError):
-                _remove(_path(key))
+            with (
+                _translated(self.url(key)),
+                contextlib.suppress(FileNotFoundError),
+                self._place(key) as (handle, name),
+            ):
+                os.unlink(name, dir_fd=handle)
 
-    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+    def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete files that must be as they were seen, and keep those that are to be kept."""
         stay: dict[str, TargetError] = {}
         for key, over in items:
             try:
                 with _translated(self.url(key)):
                     self._keep(key, over, is_to_go=True)
-                    _remove(_path(key))
+                    with self._place(key) as (handle, name):
+                        os.unlink(name, dir_fd=handle)
             except TargetError as error:
                 if os.path.lexists(_path(key)):
                     stay[key] = error
         return stay
 
-    def _keep(self, key: str, over: Over, *, is_to_go: bool = False) -> None:
+    def _keep(self, key: Key, over: Over, *, is_to_go: bool = False) -> None:
         """Keep what is about to be replaced, as the file that it is: who is writing into it now writes into that."""
         if not is_to_go or over.seen is not None:
             refuse_unless_seen(self, key, over)
         if over.keep is None:
             return
-        path, kept = _path(key), _path(over.keep)
-        os.makedirs(os.path.dirname(kept), exist_ok=True)  # noqa: PTH103
-        try:
-            os.link(path, kept)
-        except FileExistsError:  # it is kept already: the attempt before this one came so far
+        with self._place(key) as (handle, name), self._place(over.keep, make=True) as (keeper, kept):
+            try:
+                os.link(name, kept, src_dir_fd=handle, dst_dir_fd=keeper, follow_symlinks=False)
+            except FileExistsError:  # it is kept already: the attempt before this one came so far
+                return
+            except OSError:  # another file system, or one without hard links
+                with open(open_plain(handle, name, _path(key), follow=True), "rb") as file:
+                    write_new(keeper, kept, iter(lambda: file.read(_BLOCK), b""))
+
+    def _is_state(self, key: str) -> bool:
+        return f"{key}/".startswith(self._state)
+
+    @property
+    def _state(self) -> str:
+        """The prefix of what zsync keeps beside the product."""
+        above = self._below.rpartition("/")[0]
+        return f"{above}/{STATE}/" if above else f"{STATE}/"
+
+    def _split(self, key: str) -> tuple[str, Key]:
+        """Return the user's own directory, and the path below it that a key names.
+
+        Raises
+        ------
+        UnfitKeyError
+            It lies outside, or cannot be a path.
+        """
+        if self._is_state(key):
+            above = self._below.rpartition("/")[0]
+            return f"/{above}", of_state(key[len(self._state) :])
+        base = f"{self._below}/" if self._below else ""
+        if not key.startswith(base):
+            raise UnfitKeyError("this lies outside the directory", shown(_path(key)), "leave it out")
+        return f"/{self._below}", checked(key[len(base) :])
+
+    def _place(self, key: Key, *, make: bool = False) -> AbstractContextManager[tuple[int, str]]:
+        if len(key) > _LONG and len(os.fsencode(key)) > _PATH_MAX - 2:  # by a handle it could be made, and never opened
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        return place(*self._split(key), make=make)
+
+    @contextmanager
+    def _opened(self, key: Key) -> Iterator[BinaryIO]:
+        if self._is_state(key):
+            with self._place(key) as (handle, name), open(open_plain(handle, name, _path(key)), "rb") as file:
+                yield file
             return
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(path, kept)
+        above, _, name = _path(key).rpartition("/")
+        with directory(above or "/", "") as handle:
+            descriptor = open_plain(handle, name, _path(key), follow=True)
+        with open(descriptor, "rb") as file:
+            yield file
+
+    def _refuse_linked_state(self, prefix: str) -> None:
+        """Raise if a link leads to what zsync keeps: that is nobody's but its own."""
+        if self._is_state(prefix.rstrip("/")):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                root, inside = self._split(prefix.rstrip("/"))
+                with directory(root, inside):
+                    pass
 
 
 def _path(key: str) -> str:
     return f"/{key}"
-
-
-def _write(path: str, blocks: Iterable[bytes]) -> None:
-    """Write a new file, and see that it is on disk: after a power cut there is no name without its bytes."""
-    with _new(path) as file:
-        for block in blocks:
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _new(path: str) -> BinaryIO:
-    try:
-        return open(path, "xb")
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
-        return open(path, "xb")
-
-
-def _rename(old: str, new: str) -> None:
-    os.replace(old, new)  # noqa: PTH105
-
-
-def _remove(path: str) -> None:
-    os.unlink(path)  # noqa: PTH108
 
 
 def _below(path: str, above: tuple[tuple[int, int], ...]) -> Iterator[_Row]:
@@ -184,8 +249,8 @@ def _below(path: str, above: tuple[tuple[int, int], ...]) -> Iterator[_Row]:
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
-    for directory in directories:
-        yield from _below(directory, (*above, here))
+    for deeper in directories:
+        yield from _below(deeper, (*above, here))
 
 
 def _level(path: str) -> tuple[list[_Row], list[str]]:

@@ -29,6 +29,7 @@ from zsync.storage.base import (
     Stored,
     bare_etag,
     keep_replaced,
+    refuse_larger,
     remove_one_by_one,
 )
 from zsync.storage.conditional import believed, condition_of, on_condition
@@ -39,6 +40,7 @@ from zsync.words import PART_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from zsync.keys import Key
     from zsync.storage.spec import StoreSpec
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
@@ -91,6 +93,10 @@ class FsspecTransport(ObjectStore):
                 self._check_bucket()
         yield self._page([info for info in found.values() if info["type"] == "file"], prefix)
 
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`: keys are always shown as they are."""
+        return self.list(prefix)
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
         with translated(self.url(prefix)):
@@ -109,24 +115,28 @@ class FsspecTransport(ObjectStore):
         return Page(*([list(column) for column in zip(*rows, strict=True)] or ([], [], [])))
 
     def _key(self, name: str) -> str:
+        if self._root.scheme == "s3":  # there a key may begin with a slash of its own
+            return str(name).removeprefix(f"{self._base}/")
         return str(name).removeprefix(self._base).lstrip("/")
 
     def _check_bucket(self) -> None:
         if self._base and not self._fs.exists(self._base):
             raise NoBucketError("the bucket does not exist", self.url(""), "create it, or correct `target`")
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             try:
                 # First: if the object is replaced between the two, the condition of a write that follows fails.
                 stored = self.head(key)
+                if most is not None:
+                    refuse_larger(self._fs.info(self._path(key))["size"], most, self.url(key))
             except PermissionDeniedError:
                 self._fs.ls(self._base)  # a HEAD has no error document; a listing says what is wrong with credentials
                 raise
             return Fetched(self._fs.cat_file(self._path(key)), stored.etag, stored.version, stored.modified_s)
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: there is no condition on reads here, so it is looked at after."""
         which = {"version_id": version} if version is not None else {}
         with translated(self.url(key)):
@@ -137,13 +147,13 @@ class FsspecTransport(ObjectStore):
             raise TransientError("only a part of an object came", self.url(key), "try again")
         return data
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag (or what stands for it) and version."""
         with translated(self.url(key)):
             self._fs.invalidate_cache(self._path(key))
             return _stored(self._fs.info(self._path(key)))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
         with translated(self.url(key)):
             if self._renames:
@@ -154,14 +164,14 @@ class FsspecTransport(ObjectStore):
                 return self._put(key, data, headers, None)
         return on_condition(self, key, over, lambda condition: self._put(key, data, headers, condition))
 
-    def _put(self, key: str, data: bytes, headers: Headers, over: Over | None) -> Stored:
+    def _put(self, key: Key, data: bytes, headers: Headers, over: Over | None) -> Stored:
         with translated(self.url(key)):
             answer = self._fs.pipe_file(self._path(key), data, **self._options(headers), **condition_of(over))
             stored = _stored(answer) if isinstance(answer, dict) else self.head(key)
         return believed(self, key, data, stored)
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
         if self._root.scheme == "s3":
@@ -192,7 +202,7 @@ class FsspecTransport(ObjectStore):
             write(self._path(key))
             return self.head(key)
 
-    def _put_renamed(self, key: str, write: Callable[[str], None], over: Over | None = None) -> Stored:
+    def _put_renamed(self, key: Key, write: Callable[[str], None], over: Over | None = None) -> Stored:
         path = self._path(key)
         directory = path.rpartition("/")[0]
         beside = f"{directory}/.{uuid.uuid4().hex}.partial"  # not longer for a name that is as long as may be
@@ -208,13 +218,13 @@ class FsspecTransport(ObjectStore):
             raise
         return self.head(key)
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
         if not self._capabilities.conditional_put:
             raise TargetError("this target has no conditional writes", self.url(key))
         return on_condition(self, key, Over(etag), lambda condition: self._put(key, data, headers, condition))
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the store."""
         with translated(self.url(source)):
             if self._renames:
@@ -222,13 +232,13 @@ class FsspecTransport(ObjectStore):
             else:
                 self._fs.cp_file(self._path(source), self._path(target))
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""
         for key in keys:
             with translated(self.url(key)), contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(key))
 
-    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+    def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
         if self._root.scheme == "s3":
             return remove_seen(self._spec, self, items)

@@ -17,6 +17,7 @@ from zsync.storage.conditional import condition_of, on_condition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from zsync.keys import Key
     from zsync.storage.base import Headers, ObjectStore, Over
     from zsync.storage.spec import StoreSpec
 
@@ -24,7 +25,7 @@ PARTS_IN_FLIGHT = 4
 
 
 def put_in_parts(
-    spec: StoreSpec, store: ObjectStore, key: str, parts: Iterable[bytes], headers: Headers, over: Over | None
+    spec: StoreSpec, store: ObjectStore, key: Key, parts: Iterable[bytes], headers: Headers, over: Over | None
 ) -> Stored:
     """Write an object of S3 in parts; see `ObjectStore.put_parts`.
 
@@ -65,7 +66,7 @@ def s3_headers(headers: Headers) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _send(spec: StoreSpec, key: str, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
+def _send(spec: StoreSpec, key: Key, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
     """Send the parts, a few at a time; what the iterable raises comes through when those under way have ended."""
 
     def one(number: int, part: bytes) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _send(spec: StoreSpec, key: str, upload: dict[str, str], parts: Iterable[byt
 
 
 def _end(
-    spec: StoreSpec, store: ObjectStore, key: str, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
+    spec: StoreSpec, store: ObjectStore, key: Key, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
 ) -> Stored:
     def complete(condition: Over | None) -> Stored:
         answer = call_again(
@@ -101,7 +102,7 @@ def _end(
         return found
 
 
-def _landed(store: ObjectStore, key: str, sent: list[dict[str, Any]]) -> Stored | None:
+def _landed(store: ObjectStore, key: Key, sent: list[dict[str, Any]]) -> Stored | None:
     """Return what there is, if its ETag says that it is of just these parts."""
     try:
         found = store.head(key)

@@ -12,9 +12,28 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import PreconditionError as ObstorePreconditionError
 
-from zsync.errors import CredentialsError, NetworkError, NotSupportedError, TargetError, TransientError, ZsyncError
+from zsync.errors import (
+    CredentialsError,
+    MalformedKeyError,
+    NetworkError,
+    NotSupportedError,
+    TargetError,
+    TransientError,
+    ZsyncError,
+)
 from zsync.storage.answers import error_for
-from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, bare_etag, keep_replaced
+from zsync.storage.base import (
+    Capabilities,
+    Fetched,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    bare_etag,
+    keep_replaced,
+    refuse_larger,
+)
 from zsync.storage.conditional import believed, on_condition
 from zsync.storage.removal import delete_one, remove_seen
 
@@ -23,6 +42,7 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
+    from zsync.keys import Key
     from zsync.storage.spec import StoreSpec
 
 _LARGE = 2**20  # bytes; a body that may take long to send
@@ -38,16 +58,27 @@ class ObstoreTransport(ObjectStore):
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
+    list_raw
+        Lists below a prefix, with a delimiter, where the bucket holds keys that obstore will not show.
     """
 
     def __init__(
-        self, store: S3Store, spec: StoreSpec, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
+        self,
+        store: S3Store,
+        spec: StoreSpec,
+        *,
+        etag_is_md5: bool,
+        open_patient: Callable[[], S3Store],
+        list_raw: Callable[[str, str], Iterator[tuple[Page, tuple[str, ...]]]],
     ) -> None:
         self._store = store
         self._spec = spec
+        self._list_raw = list_raw
         self._open_patient = open_patient
         self._base_url = spec.location.url.rstrip("/")
-        self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
+        self._capabilities = Capabilities(
+            "obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5, shows_keys=False
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,25 +95,37 @@ class ObstoreTransport(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
-        with translated(self.url(prefix)):
-            # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
-            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000):
-                yield _page(batch)
+        try:
+            with translated(self.url(prefix)), _shown(self.url(prefix)):
+                # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
+                found = obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000)
+                pages = [_page(batch) for batch in found]
+        except MalformedKeyError:
+            pages = [page for page, _ in self._list_raw(prefix, "")]
+        yield from pages
+
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """Yield everything below `prefix`, with keys as they are."""
+        return (page for page, _ in self._list_raw(prefix, ""))
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
-        with translated(self.url(prefix)):
-            level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+        try:
+            with translated(self.url(prefix)), _shown(self.url(prefix)):
+                level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+        except MalformedKeyError:
+            return _joined(self._list_raw(prefix, "/"))
         return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object whole."""
         with translated(self.url(key)):
             answer = obstore.get(self._store, key)
+            refuse_larger(answer.meta["size"], most, self.url(key))
             seen = _stored(answer.meta)
             return Fetched(bytes(answer.bytes()), seen.etag, seen.version, seen.modified_s)
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen."""
         options: dict[str, Any] = {"range": (start, start + length)}
         if version is not None:
@@ -93,25 +136,25 @@ class ObstoreTransport(ObjectStore):
             data = bytes(obstore.get(self._store, key, options=options).bytes())  # type: ignore[arg-type]
         return _whole(data, length, self.url(key))
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
         with translated(self.url(key)):
             return _stored(obstore.head(self._store, key))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
         if over is not None:
             keep_replaced(self, key, over)
         return on_condition(self, key, over, lambda condition: self._put(key, data, headers, condition))
 
-    def _put(self, key: str, data: bytes, headers: Headers, over: Over | None) -> Stored:
+    def _put(self, key: Key, data: bytes, headers: Headers, over: Over | None) -> Stored:
         store = self._patient if len(data) > _LARGE else self._store
         with translated(self.url(key)):
             answer = obstore.put(store, key, data, use_multipart=False, mode=_mode(over), **_options(headers))
         return believed(self, key, data, _stored(answer))
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
         from zsync.storage.multipart import put_in_parts
@@ -119,16 +162,16 @@ class ObstoreTransport(ObjectStore):
         del part_size  # the parts come as large as they are to be
         return put_in_parts(self._spec, self, key, parts, headers, over)
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
         return on_condition(self, key, Over(etag), lambda condition: self._put(key, data, headers, condition))
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the bucket, on the server."""
         with translated(self.url(source)):
             obstore.copy(self._store, source, target)
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects, a thousand a request; or one, where the service deletes no more at once."""
         try:
             self._delete(keys)
@@ -136,16 +179,23 @@ class ObstoreTransport(ObjectStore):
             for key in keys:
                 delete_one(self._spec, key)
 
-    def _delete(self, keys: Sequence[str]) -> None:
+    def _delete(self, keys: Sequence[Key]) -> None:
         with translated(self.url(keys[0] if keys else "")):
             try:
                 obstore.delete(self._store, list(keys))
             except BaseError as error:
                 raise (_refused_key(str(error), self.url) or error) from error
 
-    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+    def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
         return remove_seen(self._spec, self, items)
+
+
+def _joined(pages: Iterable[tuple[Page, tuple[str, ...]]]) -> tuple[Page, Sequence[str]]:
+    """Return one level of a listing that came in pages."""
+    found = list(pages)
+    columns = ([value for page, _ in found for value in getattr(page, name)] for name in ("keys", "sizes", "etags"))
+    return Page(*columns), [name for _, prefixes in found for name in prefixes]
 
 
 def _whole(data: bytes, length: int, url: str) -> bytes:
@@ -181,6 +231,15 @@ def _mode(over: Over | None) -> Any:
 def _page(listed: Any) -> Page:
     etags = [bare_etag(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
+
+
+@contextmanager
+def _shown(url: str) -> Iterator[None]:
+    """Raise `MalformedKeyError` for a prefix that obstore does not take, as for a key that it does not show."""
+    try:
+        yield
+    except ValueError as error:
+        raise MalformedKeyError("this is no prefix that can be listed", url) from error
 
 
 @contextmanager
@@ -231,7 +290,7 @@ def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
 def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
-        return TargetError(message, url, "rename it; transport: fsspec tells every one")
+        return MalformedKeyError(message, url, "rename it")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text:
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

@@ -73,7 +73,7 @@ def _open(spec: StoreSpec) -> ObjectStore:
 def _open_files(spec: StoreSpec) -> ObjectStore:
     from zsync.storage.file_transport import FileTransport
 
-    return FileTransport(spec.location)
+    return FileTransport(spec.location, spec.below)
 
 
 def pace_of(spec: StoreSpec) -> Pace:
@@ -103,6 +103,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
     from obstore.store import S3Store
 
     from zsync.storage.obstore_transport import ObstoreTransport
+    from zsync.storage.raw import list_raw
 
     place = reach(spec)
     # Whatever is not said here obstore takes from the environment by itself.
@@ -140,6 +141,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
         spec,
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
+        list_raw=functools.partial(list_raw, spec),
     )
 
 

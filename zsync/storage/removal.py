@@ -21,6 +21,7 @@ from zsync.storage.calls import call
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zsync.keys import Key
     from zsync.storage.base import ObjectStore
     from zsync.storage.spec import StoreSpec
 
@@ -28,7 +29,7 @@ _DELETE_LIMIT = 1000  # keys a DeleteObjects request
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 
 
-def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over]]) -> dict[str, TargetError]:
+def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     """Delete objects of S3, many a request, each on condition of its ETag; see `ObjectStore.remove`.
 
     Notes
@@ -38,7 +39,7 @@ def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, 
     if store.capabilities.habits.conditions in ("ignored", "refused"):
         return remove_one_by_one(store, items)
     stay: dict[str, TargetError] = {}
-    copied: list[tuple[str, Over]] = []
+    copied: list[tuple[Key, Over]] = []
     for key, over in items:
         try:
             if over.keep is not None:
@@ -55,7 +56,7 @@ def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, 
     return stay
 
 
-def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over]]) -> dict[str, TargetError]:
+def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     objects = [{"Key": key, **({"ETag": over.seen} if over.seen else {})} for key, over in items]
     try:
         answer = call(spec, "delete_objects", items[0][0], Delete={"Objects": objects, "Quiet": True})
@@ -77,7 +78,7 @@ def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over
 
 
 def _delete_one_by_one(
-    spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[str, Over]]
+    spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]
 ) -> dict[str, TargetError]:
     stay: dict[str, TargetError] = {}
     for key, over in items:
@@ -93,7 +94,7 @@ def _delete_one_by_one(
     return stay
 
 
-def delete_one(spec: StoreSpec, key: str, etag: str | None = None) -> None:
+def delete_one(spec: StoreSpec, key: Key, etag: str | None = None) -> None:
     """Delete one object by a request of its own, on condition of its ETag if that is given.
 
     Raises

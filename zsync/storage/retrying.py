@@ -17,6 +17,7 @@ from zsync.storage.pacing import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from zsync.keys import Key
     from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
 
 log = logging.getLogger(__name__)
@@ -116,23 +117,27 @@ class Retrying:
         """List all below a prefix; a listing that breaks is begun anew, so that no page is lost or seen twice."""
         return iter(self._again(lambda: [*self._store.list(prefix)]))
 
+    def list_exactly(self, prefix: str) -> Iterator[Page]:
+        """List all below a prefix, with keys as they are."""
+        return iter(self._again(lambda: [*self._store.list_exactly(prefix)]))
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """List one level."""
         return self._again(functools.partial(self._store.list_level, prefix))
 
-    def get(self, key: str) -> Fetched:
+    def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object."""
-        return self._again(functools.partial(self._store.get, key))
+        return self._again(functools.partial(self._store.get, key, most=most))
 
-    def fetch(self, key: str, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
+    def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object."""
         return self._again(functools.partial(self._store.fetch, key, start, length, etag=etag, version=version))
 
-    def head(self, key: str) -> Stored:
+    def head(self, key: Key) -> Stored:
         """Ask for an object."""
         return self._again(functools.partial(self._store.head, key))
 
-    def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
+    def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object: the same bytes to the same key, so that doing it twice does no harm.
 
         With `over` a second attempt may meet what the first one wrote, of which the answer was lost: that is no
@@ -147,25 +152,25 @@ class Retrying:
             return found
 
     def put_parts(
-        self, key: str, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts, of which each is paced; the caller, who owns the stream, tries again."""
         return self._store.put_parts(key, parts, headers, part_size, over=over)
 
-    def put_if(self, key: str, data: bytes, headers: Headers, etag: str | None) -> Stored:
+    def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
         with self._pace.slot():
             return self._store.put_if(key, data, headers, etag)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: Key, target: Key) -> None:
         """Copy an object."""
         self._again(functools.partial(self._store.copy, source, target))
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""
         self._again(functools.partial(self._store.delete, keys))
 
-    def remove(self, items: Sequence[tuple[str, Over]]) -> Mapping[str, TargetError]:
+    def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
         return self._again(functools.partial(self._store.remove, items))
 

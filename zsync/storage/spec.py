@@ -24,7 +24,13 @@ _vault: dict[str, dict[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """How to reach one bucket (or file system); holds no secret."""
+    """How to reach one bucket (or file system); holds no secret.
+
+    Attributes
+    ----------
+    below
+        Of files: the directory that the product is. It, and its state beside it, are all that is reached.
+    """
 
     location: Location
     transport: str
@@ -38,6 +44,7 @@ class StoreSpec:
     sse_kms_key_id: str | None = None
     requester_pays: bool = False
     retries: int | None = None
+    below: str = ""
 
     def virtual_hosted(self, endpoint_url: str | None) -> bool:
         """Return whether the bucket is part of the host name: AWS's way; other endpoints are asked by path."""
@@ -69,7 +76,7 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         transport = "file"
     root = replace(location, path="")
     if location.scheme != "s3":
-        return StoreSpec(root, transport)
+        return StoreSpec(root, transport, below=location.path if location.scheme == "file" else "")
     return StoreSpec(
         location=root,
         transport=transport,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
+    from zsync.keys import Key
     from zsync.publication.claims import Claim
     from zsync.storage import Headers, Over, StoreSpec
 
@@ -39,7 +40,7 @@ class Send:
 
     product: str
     key: str
-    target: str
+    target: Key
     size: int
     headers: Headers
     source: Reader | None = None
@@ -61,7 +62,7 @@ class Retire:
 
     product: str
     key: str
-    target: str
+    target: Key
     size: int
     over: Over
 

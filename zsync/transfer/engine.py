@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from zsync.errors import ConflictError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
+from zsync.keys import under
 from zsync.planning import Wave
 from zsync.storage import Over, pace_of
 from zsync.tables import column
@@ -251,7 +252,7 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
 
 
 def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
-    target = to.prefix + row["key"]
+    target = under(to.prefix, row["key"])
     over = keeping.over(to, row)
     if row["stage"] in _RETIRES:
         # What is withdrawn comes back under the same key: nothing is lost with it.

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from zsync.errors import ObjectNotFoundError
 from zsync.inventory.digest import Signature
+from zsync.keys import under
 from zsync.layout import join, members_of
 from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of
 from zsync.storage import connect
@@ -71,7 +72,7 @@ def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
         signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
         new = b"".join(item.stock.origin.reader(chunk.key, signature).blocks())
         try:
-            old = None if chunk.is_new else store.get(base + chunk.key).data
+            old = None if chunk.is_new else store.get(under(base, chunk.key)).data
         except ObjectNotFoundError:
             return False  # somebody else is at work here
         return same_cells(array, document, old, new, chunk.cells)
@@ -127,7 +128,7 @@ def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
 
     def one(key: str) -> tuple[str, Any]:
         try:
-            document = json.loads(store.get(base + key).data)
+            document = json.loads(store.get(under(base, key)).data)
         except (ObjectNotFoundError, ValueError):
             return key, None
         return key, document if isinstance(document, dict) else None

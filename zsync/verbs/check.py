@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
 from zsync.errors import ExitStatus, ObjectNotFoundError, SourceError, TargetError, ZsyncError
+from zsync.keys import under
 from zsync.publication import StateKeys, ignored_conditions
 from zsync.storage import Headers, ObjectStore, connect, spec_for
 
@@ -123,7 +124,7 @@ class _Probe:
     def __init__(self, store: ObjectStore, state: StateKeys, prefix: str) -> None:
         self._store = store
         self._prefix = prefix
-        self._key = f"{state.prefix}/check-{secrets.token_hex(6)}.json"
+        self._key = under(state.prefix, f"check-{secrets.token_hex(6)}.json")
         self._etag: str | None = None
 
     def list(self) -> str:

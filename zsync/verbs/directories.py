@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zsync.errors import TargetError
+from zsync.errors import LinkError, TargetError
+from zsync.inventory.remote import directories_of
+from zsync.keys import checked
+from zsync.storage.handles import directory, names, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def clear_way(root: str, keys: Iterable[str]) -> None:
-    """Remove empty directories that are where files are to come.
+    """Remove empty directories that are where files are to come; through links nothing is removed.
 
     Raises
     ------
     TargetError
         One of them holds something that takes no part.
+    LinkError
+        A link is in the way.
     """
     for key in keys:
-        if os.path.isdir(f"{root}/{key}") and not Path(root, key).is_symlink():
-            for directory, _, _ in os.walk(f"{root}/{key}", topdown=False):
-                try:
-                    Path(directory).rmdir()
-                except OSError as error:
-                    raise TargetError(
-                        "a directory is where a file is to come, and holds what is ignored", directory, "move it away"
-                    ) from error
+        with suppress(FileNotFoundError, NotADirectoryError), place(root, checked(key)) as (handle, name):
+            if stat.S_ISDIR(os.lstat(name, dir_fd=handle).st_mode):
+                _remove_empty(handle, name, f"{root}/{key}")
+
+
+def _remove_empty(handle: int, name: str, path: str) -> None:
+    """Remove a directory that holds nothing but such directories."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        own = os.open(name, flags, dir_fd=handle)
+        try:
+            for below in names(own):
+                _remove_empty(own, below, f"{path}/{below}")
+        finally:
+            os.close(own)
+        os.rmdir(name, dir_fd=handle)
+    except OSError as error:
+        raise TargetError(
+            "a directory is where a file is to come, and holds what is ignored",
+            path.rpartition("/")[0] if isinstance(error, NotADirectoryError) else path,
+            "move it away",
+        ) from error
 
 
 def prune(root: str, keys: Iterable[str]) -> None:
@@ -42,12 +61,7 @@ def prune(root: str, keys: Iterable[str]) -> None:
     keys
         What is gone, relative to it.
     """
-    directories = {directory for key in keys for directory in _above(key)}
-    for directory in sorted(directories, key=len, reverse=True):
-        with suppress(OSError):  # not empty, or not there
-            Path(root, directory).rmdir()
-
-
-def _above(key: str) -> list[str]:
-    parts = key.split("/")[:-1]
-    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    for gone in sorted(directories_of(keys), key=len, reverse=True):
+        above, _, name = gone.rpartition("/")
+        with suppress(OSError, LinkError), directory(root, above) as handle:  # not empty, not there, or not ours
+            os.rmdir(name, dir_fd=handle)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, RunConfig
 from zsync.errors import ConfigError
+from zsync.keys import checked
 from zsync.publication import StateKeys
 from zsync.storage import StoreSpec, connect, spec_for
 
@@ -83,7 +84,8 @@ def _published_at(config: RunConfig, location: Location) -> list[Place]:
     _, products = alone.store.list_level(below)
     states = sorted(prefix.removeprefix(below).rstrip("/") for prefix in products)
     # The name that a state has is that of its product, but for one `@` that keeps `@root` free.
-    return [_place(config, location.child(state.removeprefix("@"))) for state in states if state != _ROOT]
+    names = [checked(state.removeprefix("@")) for state in states if state != _ROOT]
+    return [_place(config, location.child(name)) for name in names]
 
 
 def _place(config: RunConfig, location: Location) -> Place:

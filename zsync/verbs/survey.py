@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from zsync.errors import TargetError
-from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
+from zsync.inventory import DigestCache, Selection, as_they_are, cache_directory, digest_source, list_target
 from zsync.inventory.digest import Signature, Wanted
+from zsync.keys import under
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -86,14 +87,14 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
-    target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
+    target, skipped = _target(stock, manifest, local, lost=bool(findings))
     related, kept = _relate(config, stock, local, target, manifest, headers)
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *findings, *kept, *_shortcomings(stock)),
+        (*local.findings, *findings, *kept, *skipped, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
     )
@@ -123,23 +124,21 @@ def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Tabl
     return pa.concat_tables([others, recognised])
 
 
-def _target(stock: Stock, manifest: pa.Table, *, lost: bool) -> pa.Table:
-    if stock.listing is not None:
-        return stock.listing.table()
-    if lost or stock.head.publication is None:
-        return list_target(connect(stock.spec), stock.product.location.path).table()
-    return manifest.select(["key", "size", "etag"])
-
-
-def _without_markers(stock: Stock, target: pa.Table, local: Inspected) -> pa.Table:
-    """Return the target without what stands for directories there; only keys that the source lacks are looked at."""
-    empty = pc.and_(
-        pc.equal(target["size"], scalar(0, pa.int64())), pc.invert(pc.is_in(target["key"], local.source["key"]))
-    )
-    path = stock.product.location.path
-    suspects = target.filter(empty)["key"].to_pylist()
-    markers = directory_markers(connect(stock.spec), f"{path}/" if path else "", suspects)
-    return target.filter(pc.invert(pc.is_in(target["key"], column(markers, pa.string())))) if markers else target
+def _target(stock: Stock, manifest: pa.Table, local: Inspected, *, lost: bool) -> tuple[pa.Table, tuple[Finding, ...]]:
+    """Return what is in the target, and what was left out because of its key."""
+    store, path, listing = connect(stock.spec), stock.product.location.path, stock.listing
+    if listing is None and (lost or stock.head.publication is None):
+        listing = list_target(store, path)
+    if listing is None:
+        return manifest.select(["key", "size", "etag"]), ()
+    table = listing.table()
+    is_known = pc.or_(pc.is_in(table["key"], local.source["key"]), pc.is_in(table["key"], manifest["key"]))
+    doubtful = table.filter(pc.invert(is_known))["key"].to_pylist()
+    if not doubtful:
+        return table, listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
+    listing = listing.without_markers(set(listing.keys).difference(doubtful))
+    listing = as_they_are(store, path, listing, doubtful)
+    return listing.table(), listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
 
 
 def _relate(
@@ -197,7 +196,7 @@ def _kept_documents(
     store = connect(spec)
     base = f"{product.location.path}/" if product.location.path else ""
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-kept") as pool:
-        bodies = list(pool.map(lambda row: store.get(base + row["key"]).data, documents))
+        bodies = list(pool.map(lambda row: store.get(under(base, row["key"])).data, documents))
     extra: dict[str, dict[str, Any]] = {}
     for row, body in zip(documents, bodies, strict=True):
         inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]

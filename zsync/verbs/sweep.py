@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
+from zsync.keys import under
 from zsync.storage import abort_uploads, connect, unfinished_uploads
 from zsync.words import PART_SIZE, Action, Finding
 
@@ -24,7 +25,7 @@ def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Fin
     findings = []
     for item in items:
         prefix = f"{item.stock.product.location.path}/"
-        connect(item.stock.spec).delete([prefix + key for key in item.stock.unfinished])
+        connect(item.stock.spec).delete([under(prefix, key) for key in item.stock.unfinished])
         large, to_send = _large(plan, item.name)
         if not large or not (took_over or to_send):
             continue

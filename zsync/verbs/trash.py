@@ -5,16 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import secrets
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync import __version__
-from zsync.errors import ConfigError, TargetError
-from zsync.inventory import Selection, directory_markers, list_target
+from zsync.errors import ConfigError, LinkError, ObjectNotFoundError, TargetError
+from zsync.inventory import Selection, as_they_are, list_target
+from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.storage.handles import exists, write_new
+from zsync.storage.handles import place as file_place
 from zsync.verbs.places import Place, places_of
 from zsync.words import STAGES, Kind
 
@@ -117,15 +122,23 @@ def restore_trash(
     ConflictError
         Somebody is publishing the product.
     ConfigError
-        A key leads out of the directory.
+        A link leads out of the directory.
     """
     done = []
     for place in places_of(where, **overrides):
-        # The newest first: an older version of the same key then finds its place taken.
-        for item in sorted(_look(place, publication, include), key=lambda item: item.publication, reverse=True):
-            restored = _restore_here(place, item, Path(to)) if to is not None else _restore(place, item)
-            done.append(restored)
+        if to is not None:
+            done += [_restore_here(place, item, Path(to)) for item in _newest_first(place, publication, include)]
+        elif _look(place, publication, include):
+            # Looked at under the lease: nothing comes or goes meanwhile.
+            with _claimed(place) as leases:
+                for item in _newest_first(place, publication, include):
+                    done.append(_restore(place, item, leases))
     return done
+
+
+def _newest_first(place: Place, publication: str | None, include: Sequence[str]) -> list[Discarded]:
+    """Return what is in the trash; an older version of a key then finds its place taken."""
+    return sorted(_look(place, publication, include), key=lambda item: item.publication, reverse=True)
 
 
 def empty_trash(
@@ -151,7 +164,8 @@ def empty_trash(
         old = [item for item in _look(place, publication, ()) if _time_of(item.publication) <= limit]
         if not old:
             continue
-        with _claimed(place):
+        with _claimed(place) as leases:
+            leases.check()
             keys = [place.state.trash(item.publication, key) for item in old for key in item.keys]
             for start in range(0, len(keys), _DELETE_LIMIT):
                 place.store.delete(keys[start : start + _DELETE_LIMIT])
@@ -169,11 +183,11 @@ def _claimed(place: Place) -> Leases:
 def _look(place: Place, publication: str | None, include: Sequence[str]) -> list[Discarded]:
     listing = list_target(place.store, place.state.trashes)
     empty = [key for key, size in zip(listing.keys, listing.sizes, strict=True) if not size]
-    markers = set(directory_markers(place.store, f"{place.state.trashes}/", empty))
+    listing = as_they_are(place.store, place.state.trashes, listing, empty)
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for key, size in _selected(listing, include):
         number, _, inside = key.partition("/")
-        if key not in markers and publication in (None, number):
+        if publication in (None, number):
             groups[number].append((inside, size))
     return [
         Discarded(place.url, number, tuple(key for key, _ in rows), sum(size for _, size in rows))
@@ -187,34 +201,53 @@ def _selected(listing: Listing, include: Sequence[str]) -> list[tuple[str, int]]
     return [(key, size) for key, size, is_chosen in zip(listing.keys, listing.sizes, chosen, strict=True) if is_chosen]
 
 
-def _restore(place: Place, item: Discarded) -> Discarded:
+def _restore(place: Place, item: Discarded, leases: Leases) -> Discarded:
     there = set(list_target(place.store, place.location.path).keys)
     missing = [key for key in item.keys if key not in there]
-    with _claimed(place):
-        for key in _in_order(place, item.publication, missing):
-            place.store.copy(place.state.trash(item.publication, key), place.base + key)
-    return _told(item, len(missing))
+    count = 0
+    for key in _in_order(place, item.publication, missing):
+        leases.check()
+        if _is_absent(place, key):  # whoever heeds no lease may have written it since
+            place.store.copy(place.state.trash(item.publication, key), under(place.base, key))
+            count += 1
+    return _told(item, count)
+
+
+def _is_absent(place: Place, key: str) -> bool:
+    try:
+        place.store.head(under(place.base, key))
+    except ObjectNotFoundError:
+        return True
+    return False
 
 
 def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
-    root = directory.resolve()
-    count = 0
-    for key in item.keys:
-        path = root / key
-        if not path.resolve().is_relative_to(root) or path.resolve() == root:
-            raise ConfigError("this key leads out of the directory", key, "leave it out with include")
-        if path.exists():
-            continue
-        data = place.store.get(place.state.trash(item.publication, key)).data
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            beside.write_bytes(data)
-            beside.replace(path)
-        except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", str(path), "check the directory") from error
-        count += 1
+    root = str(directory.expanduser().absolute())
+    count = sum(_written(place, item.publication, key, root) for key in item.keys)
     return _told(item, count)
+
+
+def _written(place: Place, publication: str, key: str, root: str) -> bool:
+    """Bring one object back into a directory; what is there stays."""
+    try:
+        with file_place(root, checked(key), make=True) as (handle, name):
+            if exists(handle, name):
+                return False
+            beside = f".{secrets.token_hex(16)}.partial"
+            try:
+                write_new(handle, beside, [place.store.get(place.state.trash(publication, key)).data])
+                with suppress(FileExistsError):
+                    os.link(beside, name, src_dir_fd=handle, dst_dir_fd=handle, follow_symlinks=False)
+                    return True
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(beside, dir_fd=handle)
+    except LinkError as error:
+        advice = "put what it leads to in its place, or leave it out with include"
+        raise ConfigError("a symbolic link leads out of the directory", error.where, advice) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be written ({error.strerror})", f"{root}/{key}", "check the directory") from error
+    return False
 
 
 def _told(item: Discarded, restored: int) -> Discarded:

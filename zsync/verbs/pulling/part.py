@@ -10,7 +10,6 @@ import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import dask.threaded
@@ -20,6 +19,7 @@ import zarr
 from zsync.errors import ConfigError
 from zsync.inventory import Directory, Objects
 from zsync.inventory.snapshot import Snapshot
+from zsync.keys import checked, under
 from zsync.layout import Store, describe
 from zsync.verbs.pulling.scratch import scratch
 from zsync.verbs.source import read_documents
@@ -27,6 +27,8 @@ from zsync.words import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from zsync.keys import Key
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)", re.DOTALL)
 # What of an encoding makes the part look like the whole.
@@ -38,7 +40,7 @@ _ENCODING = (
 
 @contextmanager
 def written_part(
-    origin: Objects, product: str, aside: Path, select: Mapping[str, str], variables: Sequence[str]
+    origin: Objects, product: str, root: str, aside: Key, select: Mapping[str, str], variables: Sequence[str]
 ) -> Iterator[Directory]:
     """Write the part of a product aside, and take it away at the end.
 
@@ -48,8 +50,8 @@ def written_part(
         The whole product.
     product
         Its name.
-    aside
-        The directory below which it is written, on the file system of its place.
+    root, aside
+        A directory of the user's, and the one below it in which the part is written.
     select
         Ranges by dimension: ``2020-01..2020-03``, both ends included, or one label; either end may be left out.
     variables
@@ -65,12 +67,16 @@ def written_part(
     if not stores:
         raise ConfigError("select and variables are for Zarr stores", origin.name, "leave them out")
     found: set[str] = set()
-    with scratch(aside) as directory:
+    with scratch(root, aside) as directory:
         for prefix, store in stores.items():
-            snapshot, path = Snapshot(origin, prefix), Path(directory, prefix)
+            snapshot, path = Snapshot(origin, prefix), str(directory)
+            if prefix:
+                path = under(path, prefix)
             wrote = False
             for group in sorted(store.groups):
                 part = _part(_opened(snapshot, group), select, variables, found)
+                for name in part.variables:
+                    checked(f"{group}/{name}" if group else str(name))
                 if variables and not part.data_vars:
                     continue
                 mode: Literal["a", "w"] = "a" if wrote else "w"
@@ -84,7 +90,7 @@ def written_part(
             if wrote:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-                    zarr.consolidate_metadata(str(path))
+                    zarr.consolidate_metadata(path)
         _check_all_found(found, select, variables, origin.name)
         yield Directory(str(directory), product)
 

@@ -19,6 +19,7 @@ from blake3 import blake3
 
 from zsync.inventory import Objects, cache_directory, digest_source
 from zsync.inventory.digest import Signature, Wanted
+from zsync.keys import Key, sort, under
 from zsync.publication import ManifestLostError, manifest, new_publication_id
 from zsync.storage import Headers
 from zsync.storage import connect as open_store
@@ -53,7 +54,7 @@ def note(item: Surveyed, plan: Plan) -> None:
         return
     buffer = io.BytesIO()
     pq.write_table(table_of(noted, MANIFEST), buffer, compression="zstd")
-    key = f"{item.stock.state.pending}/{new_publication_id()}.parquet"
+    key = under(item.stock.state.pending, f"{new_publication_id()}.parquet")
     open_store(item.stock.spec).put(key, buffer.getvalue(), _HEADERS)
 
 
@@ -130,9 +131,10 @@ def _not_by_times(known: pa.Table, there: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def _notes(store: ObjectStore, state: StateKeys) -> list[str]:
-    page, _ = store.list_level(f"{state.pending}/")
-    return list(page.keys)
+def _notes(store: ObjectStore, state: StateKeys) -> list[Key]:
+    base = f"{state.pending}/"
+    page, _ = store.list_level(base)
+    return [under(base, name) for name in sort(key.removeprefix(base) for key in page.keys).fit]
 
 
 def _signature(path: str) -> Signature | None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from zsync.errors import ConfigError, TargetError
-from zsync.inventory import Objects, Scan, cache_directory, list_target
+from zsync.errors import ConfigError, TargetError, UnfitKeyError
+from zsync.inventory import Objects, Scan, as_they_are, cache_directory, list_target
+from zsync.keys import shown, sort
 from zsync.publication import ManifestLostError, manifest, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zsync.inventory import Listing, Selection
     from zsync.publication import Part
     from zsync.verbs.places import Place
+    from zsync.words import Finding
 
-_MOST_BYTES = 2**60
 _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
-def published(place: Place, name: str, at: str | None, *, as_listed: bool = False) -> tuple[Objects, str | None]:
+def published(
+    place: Place, name: str, at: str | None, selection: Selection, *, as_listed: bool = False
+) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
     Parameters
@@ -30,6 +34,8 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
         The product's name.
     at
         Id of a publication; None: the current one.
+    selection
+        What is wanted of it.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
 
@@ -37,22 +43,33 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
     ------
     ConfigError
         There is nothing, or no such publication.
+    SourceError
+        A manifest names what cannot be a file here.
     """
+    findings: tuple[Finding, ...] = ()
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
-        listing = list_target(place.store, place.location.path)
+        listing = _listed(place)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
+        findings = listing.skipped(name, selection)
         rows: list[_Row] = [
             (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
         ]
     else:
         rows = _manifest_rows(place, parts, is_current=at is None)
     rows.sort()
-    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], ())
+    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], findings)
     tags = {key: (etag, version) for key, _, etag, version, _ in rows}
     digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def _listed(place: Place) -> Listing:
+    """Return what is there of which files can be made."""
+    path = place.location.path
+    listing = list_target(place.store, path, here=True).without_markers()
+    return as_they_are(place.store, path, listing, listing.keys).without_clashes()
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
@@ -64,7 +81,7 @@ def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> 
         raise TargetError(
             f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
         ) from error
-    _check_rows(place, rows)
+    _refuse_unfit(place, [row[0] for row in rows])
     # The current publication is read without versions: whoever may read a bucket may not always read its versions.
     return [
         (key, size, etag, None if is_current or version == "null" else version, digest)
@@ -73,13 +90,11 @@ def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> 
     ]
 
 
-def _check_rows(place: Place, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Refuse what no publication comes to: a manifest is only what somebody wrote."""
-    keys = {row[0] for row in rows}
-    sizes = [row[1] for row in rows]
-    sound = None not in keys and len(keys) == len(rows) and None not in sizes
-    if not sound or any(size < 0 for size in sizes) or sum(sizes) > _MOST_BYTES:
-        raise TargetError("the manifest of what is published makes no sense", place.url, "have it published anew")
+def _refuse_unfit(place: Place, keys: Sequence[str]) -> None:
+    """Refuse a manifest of which no files can be made here; that its keys are keys is known."""
+    if unfit := sort(keys, here=True).unfit:
+        first = min(unfit)
+        raise UnfitKeyError(f"a published key cannot be a file here: {unfit[first]}", f"{place.url}: {shown(first)}")
 
 
 def _signature(row: _Row) -> tuple[int, int, int, int]:

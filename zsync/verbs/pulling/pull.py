@@ -11,15 +11,16 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, Publish, ResolvedProduct, RunConfig
 from zsync.errors import ConfigError
-from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_target
+from zsync.inventory import Objects, Selection, is_leftover, is_unfinished_transfer, list_target
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
+from zsync.storage.answers import error_of_system
+from zsync.storage.handles import is_plain
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
@@ -178,9 +179,13 @@ def _part_of(
         raise ConfigError("what a part comes to is not known before it is read", "dry_run", "leave out select")
     if not isinstance(stock.origin, Objects):
         raise TypeError(f"{stock.origin.name} is not far away")
-    aside = Path("/", stock.state.parts)
-    origin = parts.enter_context(written_part(stock.origin, stock.product.name, aside, select, variables))
-    return replace(stock, origin=origin, scan=origin.look())
+    root, aside = f"/{stock.product.location.parent.path}", stock.state.parts
+    try:
+        origin = parts.enter_context(written_part(stock.origin, stock.product.name, root, aside, select, variables))
+    except OSError as error:
+        raise error_of_system(error, f"{root}/{aside}") from error
+    seen = origin.look()
+    return replace(stock, origin=origin, scan=replace(seen, findings=(*stock.scan.findings, *seen.findings)))
 
 
 def _carry_out(
@@ -262,7 +267,8 @@ def _take(
     """Take stock of one product: what is published, and what is here."""
     from zsync.verbs.pulling.pending import recognised
 
-    origin, publication = published(wanted.place, wanted.name, at, as_listed=as_listed)
+    selection = Selection(tuple(patterns[0]), tuple(patterns[1]))
+    origin, publication = published(wanted.place, wanted.name, at, selection, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)
@@ -274,10 +280,12 @@ def _take(
     # What a scan would not see is not there, unless it is what is published.
     leftovers = {key for key in listing.keys if is_leftover(key)}.difference(origin.seen.keys)
     head, listing = read_head(store, state), listing.without(leftovers)
+    root = wanted.directory
+    unfinished = tuple(key for key in leftovers if is_unfinished_transfer(key) and is_plain(root, key))
     found = Stock(
         product, spec, state, lease, head, listing, origin, origin.seen,
-        only_ours=True, unfinished=tuple(filter(is_unfinished_transfer, leftovers)),
-        recognised=recognised(store, state, head, listing, wanted.directory),
+        only_ours=True, unfinished=unfinished,
+        recognised=recognised(store, state, head, listing, root),
     )  # fmt: skip
     return found, publication
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, SourceError, TargetError
+from zsync.inventory.remote import directories_of
 from zsync.report.format import human_bytes
 
 if TYPE_CHECKING:
@@ -35,22 +36,23 @@ def check_space(directory: str, needed: int) -> None:
 
 
 def check_links(directory: str, keys: Sequence[str]) -> None:
-    """Refuse to write through links that lead out of the directory.
+    """Refuse to write through links; the directory itself may be one.
 
     Raises
     ------
     ConfigError
-        A key lies below such a link.
+        A key lies below a link.
     """
     root = os.path.realpath(directory)
-    for parent in sorted({key.rpartition("/")[0] for key in keys}):
-        real = os.path.realpath(f"{directory}/{parent}") if parent else root
-        if real != root and not real.startswith(f"{root}/"):
-            raise ConfigError(
-                "a symbolic link leads out of the directory",
-                f"{directory}/{parent}",
-                "remove it, or exclude what is below",
+    for parent in sorted(directories_of(keys)):
+        path = f"{directory}/{parent}"
+        if os.path.islink(path):  # noqa: PTH114 - a Path an object costs more
+            leads = (
+                "leads out of the directory"
+                if not f"{os.path.realpath(path)}/".startswith(f"{root}/")
+                else "is in the way"
             )
+            raise ConfigError(f"a symbolic link {leads}", path, "remove it, or exclude what is below")
 
 
 def check_names(directory: str, keys: Sequence[str]) -> None:

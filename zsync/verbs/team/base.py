@@ -7,21 +7,25 @@ truth costs a question too many, one that is newer would cost somebody's edit.
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import logging
 import os
-import tempfile
+import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConflictError, TargetError
 from zsync.planning.merge import Content, Pending, Side, Yielding
+from zsync.storage.handles import directory as handle_of
+from zsync.storage.handles import open_plain, refuse_link, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,11 @@ _LOCK = "sync.lock"
 _META = b"zsync"
 _BASE, _COMING, _GOING = "base", "coming", "going"
 _YIELDING_HERE, _YIELDING_THERE = "yielding here", "yielding there"
+
+
+def _state(directory: Path, *, make: bool = False) -> AbstractContextManager[int]:
+    """Open a folder's state: below the directory that holds the folder no link is followed."""
+    return handle_of(str(directory.parent.parent), f"{directory.parent.name}/{directory.name}", make=make)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,8 @@ def read_base(directory: Path, url: str) -> Base:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(directory / FILE).read()
+        with _state(directory) as handle, open(open_plain(handle, FILE, str(directory / FILE)), "rb") as file:
+            table = pq.ParquetFile(file).read()
         about = json.loads(table.schema.metadata[_META])
         if about["format"] > FORMAT:
             raise TargetError("the folder was synchronized by a newer zsync", str(directory / FILE), "upgrade zsync")
@@ -196,18 +206,17 @@ def write_base(directory: Path, base: Base) -> None:
         rows += [_row(state, key, content) for key, content in sorted(yielding.items())]
     table = table_of(rows, schema).replace_schema_metadata({_META: json.dumps(about).encode()})
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=directory, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(directory / FILE)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        with _state(directory, make=True) as handle:
+            beside = f".{secrets.token_hex(16)}.partial"
+            try:
+                write_new(handle, beside, [buffer.getbuffer()], 0o600)
+                os.replace(beside, FILE, src_dir_fd=handle, dst_dir_fd=handle)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(beside, dir_fd=handle)
+                raise
     except OSError as error:
         raise TargetError(
             f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
@@ -232,8 +241,10 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
         The folder's state cannot be written.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / _LOCK).open("w")
+        with _state(directory, make=True) as handle:
+            refuse_link(handle, _LOCK, str(directory / _LOCK))
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            file = open(os.open(_LOCK, flags, 0o666, dir_fd=handle), "r+b", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise TargetError(
             f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"

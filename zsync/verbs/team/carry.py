@@ -113,6 +113,7 @@ def bring(task: Task, changes: Sequence[Change]) -> Moved:
     if in_the_way:
         _bring_keys(task, frozenset(in_the_way), {})
         task = replace(task, seen=without(seen, in_the_way))
+    check_links(root, list(there))
     clear_way(root, there)
     return _bring_keys(task, frozenset(change.unit for change in changes), there)
 
@@ -200,7 +201,8 @@ def _product(folder: Folder, root: str, keys: Iterable[str]) -> ResolvedProduct:
 
 def _knowing(item: Surveyed, seen: Look, listing: Listing) -> Surveyed:
     """Return the survey of a pull with what is known of the files here, so that none that is right is fetched."""
-    tokens = dict(zip(listing.keys, listing.etags, strict=True))
+    tokens: dict[str, str | None] = {}
+    tokens.update(zip(listing.keys, listing.etags, strict=True))
     known = {key: content for key, content in sorted(seen.states.here.items()) if key in tokens}
     # What is removed goes in this order, also where nothing comes that tells its stores.
     stages = place(Layout(Kind.ZARR, table_of([], OBJECTS), {}, ()), list(known))["stage"].to_pylist()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 from zsync.errors import SourceChangedError, TargetError
+from zsync.keys import checked
+from zsync.storage.handles import exists, place
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +19,14 @@ def move_aside(root: str, unit: str, copy: str) -> None:
     ------
     SourceChangedError
         It is gone, or the name is taken: look again.
+    LinkError
+        A link is in the way.
     """
-    if os.path.lexists(f"{root}/{copy}"):
-        raise SourceChangedError("the name of a conflict copy is taken", f"{root}/{copy}", "synchronize again")
     try:
-        Path(root, unit).rename(Path(root, copy))
+        with place(root, checked(unit)) as (handle, name), place(root, checked(copy)) as (other, new):
+            if exists(other, new):
+                raise SourceChangedError("the name of a conflict copy is taken", f"{root}/{copy}", "synchronize again")
+            os.rename(name, new, src_dir_fd=handle, dst_dir_fd=other)
     except FileNotFoundError as error:
         raise SourceChangedError("a file went away meanwhile", f"{root}/{unit}", "synchronize again") from error
     except OSError as error:

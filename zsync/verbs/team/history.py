@@ -7,9 +7,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ObjectNotFoundError
+from zsync.errors import ObjectNotFoundError, UnfitKeyError
 from zsync.inventory import cache_directory
 from zsync.publication import ManifestLostError, Part, manifest
+from zsync.publication.record import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +28,12 @@ class Author:
 
     by: str = ""
     time: str = ""
+
+
+_UNREADABLE = (
+    ObjectNotFoundError, ManifestLostError, UnfitKeyError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+    RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ def authors(place: Place, head: str | None, since: str | None, units: Mapping[st
             found |= dict.fromkeys(changed - found.keys(), publication.author)
             if len(found) == len(set(units.values())):
                 break
-    except (ObjectNotFoundError, ManifestLostError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         log.debug("the history of %s ends early: %s", place.url, error)
     return found
 
@@ -75,7 +82,7 @@ def _pairs(place: Place, head: str | None, since: str | None) -> Iterator[tuple[
 
 
 def _read(place: Place, publication: str) -> _Publication:
-    document: dict[str, Any] = json.loads(place.store.get(place.state.publication(publication)).data)
+    document: dict[str, Any] = json.loads(place.store.get(place.state.publication(publication), most=MOST_BYTES).data)
     mine = next((item for item in document["products"] if item["name"] == document["product"]), document["products"][0])
     author = Author(name_of(document["by"]), str(document["time"]))
     return _Publication(author, mine["parent"], tuple(Part.from_dict(part) for part in mine["manifest"]))

@@ -9,17 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import (
     DigestCache,
     Listing,
     Scan,
     Selection,
+    as_they_are,
     cache_directory,
     digest_source,
-    directory_markers,
     list_target,
 )
 from zsync.inventory.digest import Signature, Wanted
@@ -38,11 +36,11 @@ if TYPE_CHECKING:
     from zsync.verbs.places import Place
     from zsync.verbs.team.base import Base
     from zsync.verbs.team.folder import Folder
+    from zsync.words import Finding
 
 log = logging.getLogger(__name__)
 
 _MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
-_EMPTY = blake3(b"").hexdigest()
 _ANY_MD5 = "0" * 32  # asks for the MD5 of the bytes, whatever it is
 
 
@@ -62,6 +60,8 @@ class Look:
         Keys that the current publication tells of.
     states
         What both sides hold.
+    findings
+        What in the target is left out.
     """
 
     scan: Scan
@@ -71,6 +71,7 @@ class Look:
     listing: Listing
     recorded: frozenset[str]
     states: States
+    findings: tuple[Finding, ...] = ()
 
     def mtime_ns(self, keys: tuple[str, ...]) -> int:
         """Return when any of some files here was written last, in nanoseconds since the epoch; 0 for none."""
@@ -127,7 +128,8 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         yielding_there=base.yielding_there,
         unrecorded=known if head.publication is not None else frozenset(),
     )
-    return Look(here, table, lease, head, listing, frozenset(recorded), states)
+    findings = listing.skipped(folder.product.name, taking)
+    return Look(here, table, lease, head, listing, frozenset(recorded), states, findings)
 
 
 def _taken(selection: Selection, contents: Side) -> Side:
@@ -140,7 +142,7 @@ def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Co
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(place.store, place.state)
     head = read_head(place.store, place.state)
-    listing = list_target(place.store, place.location.path)
+    listing = list_target(place.store, place.location.path, here=True)
     try:
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
@@ -170,10 +172,13 @@ def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
 def _without_markers(place: Place, listing: Listing, recorded: Mapping[str, Content]) -> Listing:
     """Return a listing without what stands for directories: it shows under the name that a file of ours may have."""
     rows = list(zip(listing.keys, listing.sizes, listing.etags, strict=True))
-    suspects = [key for key, size, etag in rows if not size and recorded.get(key) != Content(0, _EMPTY, etag)]
-    markers = set(directory_markers(place.store, place.base, suspects))
-    kept = [row for row in rows if row[0] not in markers]
-    return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
+    doubtful = [key for key, size, etag in rows if not _is_as_recorded(recorded.get(key), size, etag)]
+    listing = listing.without_markers(recorded)
+    return as_they_are(place.store, place.location.path, listing, doubtful)
+
+
+def _is_as_recorded(known: Content | None, size: int, etag: str | None) -> bool:
+    return known is not None and (known.size, known.etag) == (size, etag)
 
 
 def contents_of(table: pa.Table) -> dict[str, Content]:

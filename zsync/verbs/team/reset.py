@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
+from zsync.keys import Key, sort, under
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import connect
+from zsync.storage.handles import directory
 from zsync.verbs.team.sync import folder_of, team_config
 
 if TYPE_CHECKING:
@@ -113,8 +116,7 @@ def reset(
 
 
 def _found(folder: Folder, *, removes_trash: bool) -> Forgotten:
-    state, _ = _local(folder, removes_trash=False)
-    everything, _ = _local(folder, removes_trash=True)
+    state, everything = _local(folder, removes_trash=False), _local(folder, removes_trash=True)
     place = folder.there
     keys = _remote(place.store, place.state.prefix)
     held = [key for key in keys if key.startswith(f"{place.state.trashes}/")]
@@ -124,14 +126,16 @@ def _found(folder: Folder, *, removes_trash: bool) -> Forgotten:
     )  # fmt: skip
 
 
-def _local(folder: Folder, *, removes_trash: bool) -> tuple[list[Path], Path]:
-    directory = folder.state_directory
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return [path for path in files if removes_trash or path.relative_to(directory).parts[0] != _TRASH], directory
+def _local(folder: Folder, *, removes_trash: bool) -> list[Path]:
+    state = folder.state_directory
+    files = [path for path in state.rglob("*") if path.is_file()]
+    return [path for path in files if removes_trash or path.relative_to(state).parts[0] != _TRASH]
 
 
-def _remote(store: ObjectStore, prefix: str) -> list[str]:
-    return [key for page in store.list(f"{prefix}/") for key in page.keys]
+def _remote(store: ObjectStore, prefix: str) -> list[Key]:
+    base = f"{prefix}/"
+    inside = [key.removeprefix(base) for page in store.list(base) for key in page.keys]
+    return [under(base, key) for key in sort(inside).fit]
 
 
 def _forget(folder: Folder, *, removes_trash: bool) -> None:
@@ -155,18 +159,24 @@ def _forget(folder: Folder, *, removes_trash: bool) -> None:
 
 
 def _forget_here(folder: Folder, *, removes_trash: bool) -> None:
-    files, directory = _local(folder, removes_trash=removes_trash)
+    state = folder.state_directory
+    above, name = f"{state.parent.name}", state.name
     try:
-        for path in files:
-            path.unlink()
-        if removes_trash:
-            shutil.rmtree(directory / _TRASH, ignore_errors=True)
+        with directory(str(state.parent.parent), above) as handle:
+            if removes_trash:
+                shutil.rmtree(name, dir_fd=handle)
+                return
+            for inside, below, files, here in os.fwalk(name, topdown=False, dir_fd=handle):
+                if f"{inside}/".startswith(f"{name}/{_TRASH}/"):
+                    continue
+                for file in files:
+                    os.unlink(file, dir_fd=here)
+                for empty in below:
+                    with suppress(OSError):  # what is in the trash keeps its directories
+                        os.rmdir(empty, dir_fd=here)
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=handle)
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be removed ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be removed ({error.strerror})", str(state), "check its permissions"
         ) from error
-    for path in sorted(directory.rglob("*"), key=lambda path: len(path.parts), reverse=True):
-        with suppress(OSError):  # what is in the trash keeps its directories
-            path.rmdir()
-    with suppress(OSError):
-        directory.rmdir()

@@ -175,6 +175,7 @@ class _Session:
 
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=False)
+        self.findings = list(seen.findings)
         changes = tuple(_synced(item, "") for item in shown)
         return self._product(seen.head.publication, changes, 0, 0)
 
@@ -251,7 +252,7 @@ class _Session:
         decided = self.chooser.decide(self.folder.root, shown, emptied=_emptied(self.folder, seen))
         application = Application(self.config, self.folder, base, seen, self.progress)
         application.apply([item.change for item in shown], decided)
-        self.findings = application.findings
+        self.findings = [*application.findings, *seen.findings]
         changes = tuple(
             _synced(item, application.actions[item.change.unit], application.copies.get(item.change.unit))
             for item in shown
