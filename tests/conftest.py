@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import prepared
 import pytest
 from hypothesis import HealthCheck, settings
 from proxy import Proxy
@@ -17,6 +16,7 @@ from target import Site
 from zsync.devserver import DevServer
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 # On CI every run tries the same examples, and a slow machine is not a failure; at home every run tries others.
@@ -37,7 +37,7 @@ _PIPELINE = {
 }
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)
@@ -147,11 +147,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
-def run_zsync(tmp_path: Path) -> Run:
+def run_zsync(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
     """Run the command in a process of its own.
 
-    ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any.
+    ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any. The process
+    is prepared (`prepared`), but for a sample of the tests and where ``afresh=True`` says so.
     """
+    is_sampled = prepared.is_sampled(request.node.name)
 
     def run(
         *args: str | Path,
@@ -159,16 +161,15 @@ def run_zsync(tmp_path: Path) -> Run:
         check: int | None = 0,
         cwd: Path | None = None,
         timeout: float = 120,
+        afresh: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "zsync", *map(str, args)],
+        done = prepared.run(
+            *args,
+            afresh=afresh or is_sampled,
             env={**os.environ, **(env or {})},
             cwd=cwd or tmp_path,
-            capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
             timeout=timeout,
-            check=False,
         )
         assert check is None or done.returncode == check, (
             f"zsync {' '.join(map(str, args))}: status {done.returncode}, not {check}\n{done.stdout}\n{done.stderr}"

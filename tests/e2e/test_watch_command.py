@@ -11,10 +11,10 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import prepared
 import pytest
 from botocore.exceptions import ClientError
 from servers import s3_client, tool_env
@@ -27,12 +27,11 @@ PATIENCE_S = 30
 class Command:
     """The command in a process of its own; what it logs goes to a file."""
 
-    def __init__(self, tmp_path, s3, *args, env=None):
+    def __init__(self, tmp_path, s3, *args, env=None, afresh=False):
         self.log = tmp_path / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "zsync", "watch", *map(str, args)],
-                env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path,
+            self.process = prepared.command(
+                "watch", *args, env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path, afresh=afresh,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
@@ -69,11 +68,11 @@ def until(condition, command=None):
 
 
 @pytest.fixture
-def start(tmp_path, s3):
+def start(tmp_path, s3, request):
     commands = []
 
     def start(*args, **more):
-        commands.append(Command(tmp_path, s3, *args, **more))
+        commands.append(Command(tmp_path, s3, *args, afresh=prepared.is_sampled(request.node.name), **more))
         return commands[-1]
 
     yield start

@@ -15,11 +15,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import obstore
+import prepared
 import pytest
 from mortal import Fate, Mortal
 from proxy import Fault, Proxy, on
@@ -195,13 +195,13 @@ def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenar
         with Proxy(s3.endpoint_url) as proxy:
             config = tmp_path / "config.json"
             config.write_text(json.dumps(stage.config(place, tmp_path / "after", proxy.endpoint_url)))
-            killed += kill_command(proxy, config, n)
+            killed += kill_command(proxy, config, n, afresh=number % 6 == 0)
         check_after(stage, fate, place)
     assert killed >= KILLS - 3  # a request or two less than were counted, and there is none to kill at
     tally("kills of the command, with kill -9", killed)
 
 
-def kill_command(proxy, config, n):
+def kill_command(proxy, config, n, *, afresh):
     """Run the command, and kill it when its n-th request comes in; return whether that came."""
     process = None
     started, is_dead = threading.Event(), []
@@ -216,8 +216,7 @@ def kill_command(proxy, config, n):
         return Fault.lost() if n % 2 and exchange.arrival + 1 == n else Fault.reset()
 
     proxy.faults.append(rule)
-    command = [sys.executable, "-m", "zsync", "publish", str(config), "-q"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = prepared.command("publish", config, "-q", stderr=subprocess.PIPE, text=True, afresh=afresh)
     started.set()
     _, said = process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGKILL), said
