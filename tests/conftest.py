@@ -107,12 +107,18 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
     return Site(s3, proxy, bucket, tmp_path / "run")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have each of two workers begin with half of the slow tests, so that neither ends long after the other."""
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests of services wait for them, half of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each worker begin with its share of the slow tests, so that none ends long after the others."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     quick = [item for item in items if not item.get_closest_marker("slow")]
-    half = len(quick) // 2
-    items[:] = [*slow[::2], *quick[:half], *slow[1::2], *quick[half:]]
+    shares = [quick[len(quick) * n // workers : len(quick) * (n + 1) // workers] for n in range(workers)]
+    items[:] = [item for n, share in enumerate(shares) for item in (*slow[n::workers], *share)]
 
 
 _TALLY = "tally: "
