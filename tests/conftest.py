@@ -153,13 +153,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
-def run_zsync(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cut off stays cut off: trying again would only take time."""
+    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
+
+
+@pytest.fixture
+def run_zsync(tmp_path: Path) -> Run:
     """Run the command in a process of its own.
 
     ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any. The process
     is prepared (`prepared`), but for a sample of the tests and where ``afresh=True`` says so.
     """
-    is_sampled = prepared.is_sampled(request.node.name)
 
     def run(
         *args: str | Path,
@@ -167,11 +172,11 @@ def run_zsync(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
         check: int | None = 0,
         cwd: Path | None = None,
         timeout: float = 120,
-        afresh: bool = False,
+        afresh: bool | None = None,
     ) -> subprocess.CompletedProcess[str]:
         done = prepared.run(
             *args,
-            afresh=afresh or is_sampled,
+            afresh=afresh,
             env={**os.environ, **(env or {})},
             cwd=cwd or tmp_path,
             text=True,

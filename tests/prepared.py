@@ -36,21 +36,32 @@ _ALSO = ("zarr", "rasterio", "s3fs", "watchfiles", "prometheus_client", "rich.pr
 _NUMBER = struct.Struct("!q")
 
 
-def is_sampled(name: str) -> bool:
+def is_sampled() -> bool:
     """Whether the commands of this test begin afresh: one test in ten, by its name, so always the same ones."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0].rpartition("::")[2]
     return zlib.crc32(name.encode()) % SAMPLE == 0
 
 
-def command(*args: str | os.PathLike[str], afresh: bool = False, **options: Any) -> subprocess.Popen[Any]:
-    """Start the command with these arguments; the options are those of `subprocess.Popen`."""
+def command(*args: str | os.PathLike[str], afresh: bool | None = None, **options: Any) -> subprocess.Popen[Any]:
+    """Start the command with these arguments.
+
+    Parameters
+    ----------
+    args
+        What follows the command's name.
+    afresh
+        Whether it begins as a process of its own; None: as the sample says.
+    options
+        Those of `subprocess.Popen`.
+    """
     words = [*COMMAND, *map(str, args)]
-    if afresh or _server().begins != _begins(options.get("env") or os.environ):
+    if (is_sampled() if afresh is None else afresh) or _server().begins != _begins(options.get("env") or os.environ):
         return subprocess.Popen(words, **options)
     return _Child(words, **options)
 
 
 def run(
-    *args: str | os.PathLike[str], timeout: float, afresh: bool = False, **options: Any
+    *args: str | os.PathLike[str], timeout: float, afresh: bool | None = None, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
     """Run the command to its end, and return what it said."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

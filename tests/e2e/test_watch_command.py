@@ -27,11 +27,11 @@ PATIENCE_S = 30
 class Command:
     """The command in a process of its own; what it logs goes to a file."""
 
-    def __init__(self, tmp_path, s3, *args, env=None, afresh=False):
+    def __init__(self, tmp_path, s3, *args, env=None):
         self.log = tmp_path / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as out:
             self.process = prepared.command(
-                "watch", *args, env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path, afresh=afresh,
+                "watch", *args, env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 
@@ -68,11 +68,11 @@ def until(condition, command=None):
 
 
 @pytest.fixture
-def start(tmp_path, s3, request):
+def start(tmp_path, s3):
     commands = []
 
     def start(*args, **more):
-        commands.append(Command(tmp_path, s3, *args, afresh=prepared.is_sampled(request.node.name), **more))
+        commands.append(Command(tmp_path, s3, *args, **more))
         return commands[-1]
 
     yield start

@@ -31,12 +31,6 @@ import zsync
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    """What is cut off stays cut off: trying again would only take time."""
-    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
-
-
-@pytest.fixture
 def fate(monkeypatch):
     """The fate of all stores that are opened from now on."""
     from zsync.storage import opening

@@ -58,12 +58,6 @@ def mortal_disk(monkeypatch, fate):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    """What is cut off stays cut off: trying again would only take time."""
-    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
-
-
-@pytest.fixture
 def fate(monkeypatch):
     """The fate of all buckets and of the disk, opened from now on."""
     from zsync.storage import opening
@@ -465,7 +459,7 @@ def test_kill_9_of_a_pull_of_a_part_and_the_next_takes_away_what_it_left(s3, buc
         assert same(xr.open_zarr(here / "a.zarr").load(), part)
 
 
-def kill_command(s3, proxy, url, dest, n, *options, afresh=False):
+def kill_command(s3, proxy, url, dest, n, *options, afresh=None):
     """Pull by the command, and kill it when its n-th request comes in; return whether that came."""
     process, started, is_dead = None, threading.Event(), []
 
