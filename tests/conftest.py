@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import prepared
 import pytest
 from hypothesis import HealthCheck, settings
 from proxy import Proxy
@@ -17,6 +16,7 @@ from target import Site
 from zsync.devserver import DevServer
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 # On CI every run tries the same examples, and a slow machine is not a failure; at home every run tries others.
@@ -37,7 +37,7 @@ _PIPELINE = {
 }
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +107,18 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
     return Site(s3, proxy, bucket, tmp_path / "run")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have each of two workers begin with half of the slow tests, so that neither ends long after the other."""
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests of services wait for them, half of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each worker begin with its share of the slow tests, so that none ends long after the others."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     quick = [item for item in items if not item.get_closest_marker("slow")]
-    half = len(quick) // 2
-    items[:] = [*slow[::2], *quick[:half], *slow[1::2], *quick[half:]]
+    shares = [quick[len(quick) * n // workers : len(quick) * (n + 1) // workers] for n in range(workers)]
+    items[:] = [item for n, share in enumerate(shares) for item in (*slow[n::workers], *share)]
 
 
 _TALLY = "tally: "
@@ -147,10 +153,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cut off stays cut off: trying again would only take time."""
+    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
+
+
+@pytest.fixture
 def run_zsync(tmp_path: Path) -> Run:
     """Run the command in a process of its own.
 
-    ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any.
+    ``run_zsync("plan", "run.yaml", env={...}, check=3)`` asserts exit status 3; ``check=None`` takes any. The process
+    is prepared (`prepared`), but for a sample of the tests and where ``afresh=True`` says so.
     """
 
     def run(
@@ -159,16 +172,15 @@ def run_zsync(tmp_path: Path) -> Run:
         check: int | None = 0,
         cwd: Path | None = None,
         timeout: float = 120,
+        afresh: bool | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "zsync", *map(str, args)],
+        done = prepared.run(
+            *args,
+            afresh=afresh,
             env={**os.environ, **(env or {})},
             cwd=cwd or tmp_path,
-            capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
             timeout=timeout,
-            check=False,
         )
         assert check is None or done.returncode == check, (
             f"zsync {' '.join(map(str, args))}: status {done.returncode}, not {check}\n{done.stdout}\n{done.stderr}"

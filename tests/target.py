@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import warnings
 
 import xarray as xr
+import zarr
 from trees import write_store
 from zarr.errors import ZarrUserWarning
 
 import zsync
 
 CHUNKS = {"time": 5, "x": 4}
+BY_URL = 10  # one read in so many goes by URL, through s3fs and dask
 NOT_FOUND = {"FileNotFoundError", "GroupNotFoundError", "KeyError", "NotConsolidated"}
+
+
+def object_store(server, bucket, **more):
+    """Open a bucket with obstore, directly."""
+    from obstore.store import S3Store
+
+    return S3Store(
+        bucket,
+        endpoint=server.endpoint_url,
+        region=server.region,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+        **more,
+    )
+
+
+@functools.lru_cache(100)
+def opened(server, bucket, prefix):
+    """Open what is below a prefix, once: that takes longer than to read one of the stores there."""
+    return object_store(server, bucket, prefix=prefix)
 
 
 class Site:
@@ -22,6 +48,7 @@ class Site:
         self.s3, self.proxy, self.bucket, self.root = s3, proxy, bucket, root
         self.prefix = "run"
         self.products: dict[str, dict[str, str]] = {}
+        self._reads = itertools.count()
 
     def store(self, name, data, **options):
         write_store(self.root / name, data, chunks=CHUNKS, **options)
@@ -45,23 +72,28 @@ class Site:
         return zsync.publish(self.config(), progress=False, **overrides)
 
     def read(self, store, *, consolidated=True, group=None):
-        """Return the store as a reader sees it, or the name of the error that it gets."""
-        options = {
-            "key": self.s3.access_key,
-            "secret": self.s3.secret_key,
-            "endpoint_url": self.s3.endpoint_url,
-            "use_listings_cache": False,
-        }
+        """Return the store as a reader sees it, or the name of the error that it gets.
+
+        By URL, as most readers do, now and then; else through obstore, which takes a tenth of the time.
+        """
+        options = {"consolidated": consolidated, "group": group}
+        place = f"{self.prefix}/{store}"
+        if next(self._reads) % BY_URL:
+            where = zarr.storage.ObjectStore(opened(self.s3, self.bucket, place), read_only=True)
+            options["chunks"] = None
+        else:
+            where = f"s3://{self.bucket}/{place}"
+            options["storage_options"] = {
+                "key": self.s3.access_key,
+                "secret": self.s3.secret_key,
+                "endpoint_url": self.s3.endpoint_url,
+                "use_listings_cache": False,
+            }
         try:
             with warnings.catch_warnings():
                 # Who lists a store while things come and go meets objects that belong to no node.
                 warnings.filterwarnings("ignore", category=ZarrUserWarning)
-                return xr.open_zarr(
-                    f"s3://{self.bucket}/{self.prefix}/{store}",
-                    consolidated=consolidated,
-                    group=group,
-                    storage_options=options,
-                ).load()
+                return xr.open_zarr(where, **options).load()
         except Exception as error:
             # xarray says so where there is a store without the consolidated metadata that was asked for.
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__

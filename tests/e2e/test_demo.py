@@ -16,10 +16,13 @@ from zsync.demo.story import run
 from zsync.errors import ConfigError, VerifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from zsync.devserver import DevServer
+
+    Change = Callable[[bytes], bytes] | None
+    Replace = Callable[[str, Change], None]
 
 
 def storage_of(server: DevServer) -> dict[str, str]:
@@ -31,13 +34,34 @@ def storage_of(server: DevServer) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def published(s3: DevServer, bucket: str, tmp_path: Path) -> tuple[Path, str]:
-    products = data.make_products(tmp_path / "products", 7)
-    target = f"s3://{bucket}/demo"
-    config = {"source": tmp_path / "products", "target": target, "products": products, "storage": storage_of(s3)}
+@pytest.fixture(scope="module")
+def published(s3: DevServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The products and where they are published: made once, for tests that put back what they damage."""
+    root = tmp_path_factory.mktemp("demo") / "products"
+    products = data.make_products(root, 7)
+    s3.create_bucket("demo-published")
+    config = {"source": root, "target": "s3://demo-published/demo", "products": products, "storage": storage_of(s3)}
     zsync.publish(config, progress=False)
-    return tmp_path / "products", target
+    return root, config["target"]
+
+
+@pytest.fixture
+def replace(s3: DevServer, published: tuple[Path, str]) -> Iterator[Replace]:
+    """Replace an object by another, or delete it (None), for as long as the test lasts."""
+    bucket, before = published[1].split("/")[2], {}
+    with contextlib.closing(s3_client(s3)) as client:
+
+        def replace(key: str, change: Change) -> None:
+            place: dict[str, Any] = {"Bucket": bucket, "Key": f"demo/{key}"}
+            before[key] = client.get_object(**place)["Body"].read()
+            if change is None:
+                client.delete_object(**place)
+            else:
+                client.put_object(**place, Body=change(before[key]))
+
+        yield replace
+        for key, body in before.items():
+            client.put_object(Bucket=bucket, Key=f"demo/{key}", Body=body)
 
 
 def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,43 +108,32 @@ def test_what_is_published_is_the_source(s3: DevServer, published: tuple[Path, s
     ],
 )
 def test_damage_is_noticed(
-    s3: DevServer, published: tuple[Path, str], key: str, damage: Callable[[bytes], bytes] | None, what: str
+    s3: DevServer, published: tuple[Path, str], replace: Replace, key: str, damage: Change, what: str
 ) -> None:
-    bucket = published[1].split("/")[2]
-    with contextlib.closing(s3_client(s3)) as client:
-        place: dict[str, Any] = {"Bucket": bucket, "Key": f"demo/{key}"}
-        if damage is None:
-            client.delete_object(**place)
-        else:
-            client.put_object(**place, Body=damage(client.get_object(**place)["Body"].read()))
+    replace(key, damage)
     with pytest.raises(VerifyError, match=what):
         check(*published, storage_of(s3))
 
 
 @pytest.mark.parametrize(("other", "what"), [("nino3_200605", "values differ"), ("nino4_200604", "georeferencing")])
-def test_an_exchanged_cog_is_noticed(s3: DevServer, published: tuple[Path, str], other: str, what: str) -> None:
-    root, target = published
-    with contextlib.closing(s3_client(s3)) as client:
-        client.put_object(
-            Bucket=target.split("/")[2],
-            Key="demo/cog/ostia_nino3_200604_filtered_sst.tif",
-            Body=(root / "cog" / f"ostia_{other}_filtered_sst.tif").read_bytes(),
-        )
+def test_an_exchanged_cog_is_noticed(
+    s3: DevServer, published: tuple[Path, str], replace: Replace, other: str, what: str
+) -> None:
+    exchanged = (published[0] / "cog" / f"ostia_{other}_filtered_sst.tif").read_bytes()
+    replace("cog/ostia_nino3_200604_filtered_sst.tif", lambda _: exchanged)
     with pytest.raises(VerifyError, match=what):
-        check(root, target, storage_of(s3))
+        check(*published, storage_of(s3))
 
 
-def test_the_reader_notices_what_is_not_the_source(s3: DevServer, published: tuple[Path, str]) -> None:
+def test_the_reader_notices_what_is_not_the_source(
+    s3: DevServer, published: tuple[Path, str], replace: Replace
+) -> None:
     root, target = published
     with Reader(root, target, storage_of(s3)).reading() as seen:
         pass
     assert set(seen) == {7}
-    with (
-        contextlib.closing(s3_client(s3)) as client,
-        pytest.raises(VerifyError, match="not the source's"),
-        Reader(root, target, storage_of(s3)).reading(),
-    ):
-        client.delete_object(Bucket=target.split("/")[2], Key=f"demo/{data.POST_QF}/{data.VARIABLE}/0.0.3")
+    with pytest.raises(VerifyError, match="not the source's"), Reader(root, target, storage_of(s3)).reading():
+        replace(f"{data.POST_QF}/{data.VARIABLE}/0.0.3", None)
 
 
 def test_the_changed_value_keeps_size_and_time(tmp_path: Path) -> None:

@@ -482,6 +482,7 @@ def test_p8_a_published_chunk_that_vanishes_is_shown_apart(site):
 # --- P9 --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("at", [3, 8, 13, 16])
 def test_p9_after_a_crash_the_same_call_sends_only_what_had_not_arrived(site, at):
     site.store("a.zarr", weather(12, 8))

@@ -7,10 +7,9 @@ import json
 import os
 import pty
 import select
-import subprocess
-import sys
 import time
 
+import prepared
 import pytest
 from servers import s3_client, tool_env
 from team import Team
@@ -61,10 +60,7 @@ def at_a_terminal(server, member, *args, answers, timeout=60):
         "COLUMNS": "200",
     }
     mine, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zsync", *args], stdin=theirs, stdout=theirs, stderr=theirs, cwd=member.home, env=env,
-        close_fds=True,
-    )  # fmt: skip
+    process = prepared.command(*args, stdin=theirs, stdout=theirs, stderr=theirs, cwd=member.home, env=env)
     os.close(theirs)
     screen, waiting, seen, until = "", list(answers), 0, time.monotonic() + timeout
     try:

@@ -11,10 +11,10 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import prepared
 import pytest
 from botocore.exceptions import ClientError
 from servers import s3_client, tool_env
@@ -30,9 +30,8 @@ class Command:
     def __init__(self, tmp_path, s3, *args, env=None):
         self.log = tmp_path / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "zsync", "watch", *map(str, args)],
-                env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path,
+            self.process = prepared.command(
+                "watch", *args, env={**os.environ, **tool_env(s3), **(env or {})}, cwd=tmp_path,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from target import CHUNKS, absent
+from target import CHUNKS, absent, opened
 from trees import quiet_zarr, s3_bytes, weather, write_cog, write_store
 
 if TYPE_CHECKING:
@@ -26,22 +26,6 @@ Data = xr.Dataset
 Check = Callable[["View"], None]
 
 
-def object_store(server, bucket: str, **more: str):
-    """Open a bucket with obstore, directly."""
-    from obstore.store import S3Store
-
-    return S3Store(
-        bucket,
-        endpoint=server.endpoint_url,
-        region=server.region,
-        access_key_id=server.access_key,
-        secret_access_key=server.secret_key,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-        **more,
-    )
-
-
 @dataclass
 class View:
     """The target as readers see it while nobody publishes, and what they may see."""
@@ -51,7 +35,6 @@ class View:
     prefix: str
     before: dict[str, Data]  # by place of the store; empty if nothing was published
     after: dict[str, Data]
-    stores: dict[str, object] = field(default_factory=dict)
     seen: dict[tuple[str, bool], Data | str] = field(default_factory=dict)
 
     def read(self, store: str, *, consolidated: bool = True) -> Data | str:
@@ -63,14 +46,13 @@ class View:
     def _read(self, store: str, *, consolidated: bool) -> Data | str:
         import zarr
 
-        if store not in self.stores:  # it takes longer to open a bucket than to read one of these
-            self.stores[store] = object_store(self.server, self.bucket, prefix=f"{self.prefix}/{store}")
+        place = opened(self.server, self.bucket, f"{self.prefix}/{store}")
         try:
             with quiet_zarr(), warnings.catch_warnings():
                 # Chunks of an array whose metadata is retired already, seen by who lists the store.
                 warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
                 return xr.open_zarr(
-                    zarr.storage.ObjectStore(self.stores[store], read_only=True), chunks=None, consolidated=consolidated
+                    zarr.storage.ObjectStore(place, read_only=True), chunks=None, consolidated=consolidated
                 ).load()
         except Exception as error:
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__

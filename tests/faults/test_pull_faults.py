@@ -11,11 +11,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import warnings
 from dataclasses import dataclass, field
 
+import prepared
 import pytest
 import xarray as xr
 from mortal import Fate, Mortal
@@ -55,12 +55,6 @@ def mortal_disk(monkeypatch, fate):
     for name in ("_rename", "_remove"):
         monkeypatch.setattr(disk, name, dying(name))
     monkeypatch.setattr(disk, "_write", torn)
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """What is cut off stays cut off: trying again would only take time."""
-    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -444,7 +438,7 @@ def test_kill_9_of_the_real_command(s3, bucket, tmp_path, fate, fetched, scenari
         if "before" in copy.states:
             copy.pull("before", "here")
         with Proxy(s3.endpoint_url) as proxy:
-            killed += kill_command(s3, proxy, f"s3://{bucket}/after", tmp_path / "here", n)
+            killed += kill_command(s3, proxy, f"s3://{bucket}/after", tmp_path / "here", n, afresh=n == 12)
         finish(copy, "here", fetched)
     assert killed >= 3
     tally("kills of pulls, with kill -9", killed)
@@ -465,7 +459,7 @@ def test_kill_9_of_a_pull_of_a_part_and_the_next_takes_away_what_it_left(s3, buc
         assert same(xr.open_zarr(here / "a.zarr").load(), part)
 
 
-def kill_command(s3, proxy, url, dest, n, *options):
+def kill_command(s3, proxy, url, dest, n, *options, afresh=None):
     """Pull by the command, and kill it when its n-th request comes in; return whether that came."""
     process, started, is_dead = None, threading.Event(), []
 
@@ -480,8 +474,8 @@ def kill_command(s3, proxy, url, dest, n, *options):
 
     proxy.faults.append(rule)
     environment = {**os.environ, **tool_env(s3), "AWS_ENDPOINT_URL": proxy.endpoint_url}
-    command = [sys.executable, "-m", "zsync", "pull", url, str(dest), "-q", *options]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = prepared.command("pull", url, dest, "-q", *options, env=environment, afresh=afresh, **pipes)
     started.set()
     _, said = process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGKILL), said

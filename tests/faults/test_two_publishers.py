@@ -10,11 +10,11 @@ import hashlib
 import json
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import prepared
 import pytest
 from proxy import Fault, Proxy, on
 from servers import s3_client
@@ -53,7 +53,7 @@ def md5s(root):
     return {key: hashlib.md5(body, usedforsecurity=False).hexdigest() for key, body in read_tree(root).items()}
 
 
-def run_two(command, cwd, one_has_gone):
+def run_two(config, cwd, one_has_gone, *, afresh):
     """Start the command twice at once; return when, and status, end and words of each."""
 
     def wait(process):
@@ -63,7 +63,7 @@ def run_two(command, cwd, one_has_gone):
 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
     with ThreadPoolExecutor(2) as pool:
-        processes = [subprocess.Popen(command, cwd=cwd, **pipes) for _ in range(2)]
+        processes = [prepared.command("publish", config, cwd=cwd, afresh=afresh, **pipes) for _ in range(2)]
         return time.monotonic(), sorted(pool.map(wait, processes))
 
 
@@ -71,7 +71,6 @@ def run_two(command, cwd, one_has_gone):
 @pytest.mark.timeout(400)
 def test_of_two_commands_one_publishes_and_the_other_gives_way_at_once(site, tmp_path, tally):
     config = tmp_path / "config.json"
-    command = [sys.executable, "-m", "zsync", "publish", str(config)]
     waits = []
     with contextlib.closing(s3_client(site.s3)) as client:
         look = Look(client, site.bucket)
@@ -82,7 +81,7 @@ def test_of_two_commands_one_publishes_and_the_other_gives_way_at_once(site, tmp
             one_has_gone = threading.Event()
             site.proxy.faults[:] = [on(Fault.hold(one_has_gone), method="PUT", key="run/a.zarr/t2m/[0-9]*")]
             before = len(site.proxy.requests)
-            started, ((won, _, _), (lost, end, said)) = run_two(command, tmp_path, one_has_gone)
+            started, ((won, _, _), (lost, end, said)) = run_two(config, tmp_path, one_has_gone, afresh=number % 10 == 0)
             assert (won, lost) == (0, 4), said
             assert "is publishing this product" in said
             assert "Traceback" not in said

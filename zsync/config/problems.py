@@ -5,6 +5,7 @@ Pydantic's own messages repeat the values that they complain about, so none of i
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -141,14 +142,15 @@ def nearest(key: str, siblings: Iterable[str], elsewhere: Iterable[str] = ()) ->
     return None
 
 
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+@functools.cache
+def known_keys(model: type[BaseModel], prefix: str = "") -> tuple[str, ...]:
     """Return the dotted names of a model's fields, and of its sections' fields."""
     fields = _fields(model)
     names = [f"{prefix}{name}" for name in fields]
     for name, field in fields.items():
         if section := _model_in(field.annotation):
             names += known_keys(section, f"{prefix}{name}.")
-    return names
+    return tuple(names)
 
 
 def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:

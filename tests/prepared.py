@@ -1,0 +1,247 @@
+"""The command, from a process that has imported it already: `python -m zsync` takes half a second to begin.
+
+A server forks a child for each command, which runs the package as `python -m` does: with its own pid, arguments,
+environment, directory, streams and exit status; it may be killed like any other process. The server has imported what
+commands import, and has used nothing of it: its children lack no thread that a library believes to have. Tests of how
+the command begins have it begin afresh, as has a sample of all others (`is_sampled`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from pathlib import Path
+from typing import Any, NoReturn
+
+COMMAND = [sys.executable, "-m", "zsync"]
+SAMPLE = 10
+# What Python and libraries read when they begin: whose command has others of these begins afresh.
+_READ_AT_THE_BEGINNING = ("PYTHON", "LC_", "LANG", "TZ", "DASK_", "OPENBLAS_", "FORCE_COLOR", "TERMINAL_WIDTH")
+_ALSO = ("zarr", "rasterio", "s3fs", "watchfiles", "prometheus_client", "rich.progress", "concurrent.futures.thread")
+_NUMBER = struct.Struct("!q")
+
+
+def is_sampled() -> bool:
+    """Whether the commands of this test begin afresh: one test in ten, by its name, so always the same ones."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0].rpartition("::")[2]
+    return zlib.crc32(name.encode()) % SAMPLE == 0
+
+
+def command(*args: str | os.PathLike[str], afresh: bool | None = None, **options: Any) -> subprocess.Popen[Any]:
+    """Start the command with these arguments.
+
+    Parameters
+    ----------
+    args
+        What follows the command's name.
+    afresh
+        Whether it begins as a process of its own; None: as the sample says.
+    options
+        Those of `subprocess.Popen`.
+    """
+    words = [*COMMAND, *map(str, args)]
+    if (is_sampled() if afresh is None else afresh) or _server().begins != _begins(options.get("env") or os.environ):
+        return subprocess.Popen(words, **options)
+    return _Child(words, **options)
+
+
+def run(
+    *args: str | os.PathLike[str], timeout: float, afresh: bool | None = None, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run the command to its end, and return what it said."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with command(*args, afresh=afresh, **{**pipes, **options}) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _begins(env: Any) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(_READ_AT_THE_BEGINNING)}
+
+
+class _Child(subprocess.Popen[Any]):
+    """A command that the server starts and waits for; otherwise a process like any other."""
+
+    def _execute_child(
+        self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell,
+        p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *_,
+    ):  # fmt: skip
+        wanted = {
+            "args": args[len(COMMAND) :],
+            "cwd": os.fspath(cwd or Path.cwd()),
+            "env": dict(os.environ if env is None else env),
+        }
+        streams = [given if given >= 0 else own for own, given in enumerate((p2cread, c2pwrite, errwrite))]
+        self._ends = threading.Lock()
+        self._connection = _server().start(wanted, streams)
+        self.pid = self._answer(None)
+        self._child_created = True
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+
+    def _answer(self, timeout: float | None) -> int | None:
+        self._connection.settimeout(timeout)
+        try:
+            return _NUMBER.unpack(self._connection.recv(_NUMBER.size))[0]
+        except (TimeoutError, BlockingIOError):
+            return None
+
+    def _look(self, timeout: float | None) -> int | None:
+        with self._ends:
+            if self.returncode is None and (status := self._answer(timeout)) is not None:
+                self._connection.close()
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        return self._look(0)
+
+    def _wait(self, timeout: float | None) -> int | None:
+        if self._look(timeout) is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+
+class _Server:
+    """This process's end of the server. It ends when this process does, however that happens."""
+
+    def __init__(self) -> None:
+        self.begins = _begins(os.environ)
+        self._lock = threading.Lock()
+        self._ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )
+
+    def start(self, wanted: dict[str, Any], streams: list[int]) -> socket.socket:
+        """Have a command started; on the connection come its pid, and its status when it has ended."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            socket.send_fds(self._ours, [b"x"], [theirs.fileno(), *streams])
+        ours.sendall(json.dumps(wanted).encode() + b"\n")
+        return ours
+
+    def end(self) -> None:
+        self._ours.close()
+        self._process.wait(10)
+
+
+@functools.cache
+def _server() -> _Server:
+    server = _Server()
+    atexit.register(server.end)
+    return server
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def _serve(control: socket.socket) -> None:
+    """Start commands until whoever asks for them has gone."""
+    running: dict[int, socket.socket] = {}
+    woken, wakes = os.pipe()
+    for end in (woken, wakes):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        ready, _, _ = select.select([control, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _tell_who_has_ended(running)
+        if control not in ready:
+            continue
+        message, streams, _, _ = socket.recv_fds(control, 1, 4)
+        if not message:
+            return
+        connection = socket.socket(fileno=streams.pop(0))
+        pid = os.fork()
+        if not pid:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, on_interrupt)
+            with connection, connection.makefile("rb") as asked:
+                wanted = json.loads(asked.readline())
+            for other in (control, *running.values()):
+                other.close()
+            for end in (woken, wakes):
+                os.close(end)
+            _become(wanted, streams)
+        for fd in streams:
+            os.close(fd)
+        running[pid] = connection
+        connection.sendall(_NUMBER.pack(pid))
+
+
+def _tell_who_has_ended(running: dict[int, socket.socket]) -> None:
+    for pid in list(running):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with running.pop(pid) as connection, contextlib.suppress(OSError):
+                connection.sendall(_NUMBER.pack(status))
+
+
+def _become(wanted: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Be the command, in a child of the server."""
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+    for fd in streams:
+        os.close(fd)
+    os.environ.clear()
+    os.environ.update(wanted["env"])
+    os.chdir(wanted["cwd"])
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old = getattr(sys, name)
+        stream = open(number, "rw"[number > 0], -1, old.encoding, old.errors, closefd=False)  # noqa: SIM115 - for good
+        if number:
+            stream.reconfigure(line_buffering=number == 2 or stream.isatty(), write_through=old.write_through)
+        setattr(sys, name, stream)
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    sys.path[0] = wanted["cwd"]
+    sys.argv = ["", *wanted["args"]]
+    try:
+        runpy.run_module("zsync", run_name="__main__", alter_sys=True)
+    except BaseException:  # `main` ends the process itself
+        sys.excepthook(*sys.exc_info())
+    os._exit(70)
+
+
+def _prepare() -> None:
+    import zsync
+
+    for found in pkgutil.walk_packages(zsync.__path__, "zsync."):
+        if found.name != "zsync.__main__" and not found.name.startswith("zsync.demo"):
+            importlib.import_module(found.name)
+    for name in _ALSO:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.path[0] = ""  # as for `python -m`, not the directory of this file
+    _prepare()
+    _serve(socket.socket(fileno=int(sys.argv[1])))
