@@ -14,8 +14,10 @@
         ├── CredentialsError      no credentials, or the service does not know them
         ├── PermissionDeniedError the credentials are known but may not do this
         ├── NetworkError          the endpoint does not answer
+        │   └── SilentError       it has not answered anybody for a minute
         ├── TransientError        the service asks to be tried again (5xx)
-        │   └── ThrottledError    the service asks to slow down (503, 429)
+        │   ├── ThrottledError    the service asks to slow down (503, 429)
+        │   └── UnansweredError   the connection broke, or timed out, before there was a whole answer
         ├── ObjectNotFoundError   there is no such object
         └── PreconditionError     a conditional write lost
 
@@ -26,6 +28,8 @@ processes return errors as values.
 from __future__ import annotations
 
 from enum import IntEnum
+
+from zsync.printable import printable
 
 
 class ExitStatus(IntEnum):
@@ -66,10 +70,15 @@ class ZsyncError(Exception):
         self.where = where
         self.advice = advice
 
-    def __str__(self) -> str:
+    @property
+    def said(self) -> str:
+        """The error on one line, with what it names as it is: for JSON."""
         text = self.message if self.where is None else f"{self.message}: {self.where}"
         text = text if self.advice is None else f"{text}; {self.advice}"
-        return " ".join(text.split())
+        return " ".join(text.split(" "))
+
+    def __str__(self) -> str:
+        return printable(" ".join(self.said.split()))
 
     def at(self, where: str) -> ZsyncError:
         """Return the same error with its place named, unless it names one already."""
@@ -128,12 +137,20 @@ class NetworkError(TargetError):
     """The endpoint does not answer."""
 
 
+class SilentError(NetworkError):
+    """The endpoint has not answered anybody for a minute; what it did with the request is not known."""
+
+
 class TransientError(TargetError):
     """The service asks to be tried again: 5xx, throttling, a request that timed out."""
 
 
 class ThrottledError(TransientError):
     """The service asks to slow down: 503, 429, and whatever else it calls that."""
+
+
+class UnansweredError(TransientError):
+    """The connection broke, or nothing came, before there was a whole answer; what was done is not known."""
 
 
 class ObjectNotFoundError(TargetError):

@@ -11,6 +11,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
+from zsync.cli.output import say
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,16 +88,16 @@ def reset(
         confirm = _confirm_reset if sys.stdin.isatty() else None
         done = run(config, yes=yes, confirm=confirm, trash=trash, **storage)
         if as_json:
-            typer.echo(json.dumps([item.to_dict() for item in done], indent=1))
+            say(json.dumps([item.to_dict() for item in done], indent=1))
             return
         for item in done:
-            typer.echo(f"forgot {item}")
+            say(f"forgot {item}")
         if not done:
-            typer.echo("nothing was removed")
+            say("nothing was removed")
 
 
 def _confirm_reset(found: Forgotten) -> bool:
-    typer.echo(f"This forgets {found}.", err=True)
+    say(f"This forgets {found}.", err=True)
     return bool(typer.prompt("Type 'reset' to confirm", default="", show_default=False, err=True) == "reset")
 
 
@@ -105,11 +106,11 @@ def _show(result: SyncResult, *, as_json: bool) -> None:
     from zsync.verbs.team.show import sync_text
 
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        say(json.dumps(result.to_dict(), indent=1))
         return
     if result.findings:
-        typer.echo(findings_text(result.findings), err=True)
-    typer.echo(sync_text(result))
+        say(findings_text(result.findings), err=True)
+    say(sync_text(result))
 
 
 def _ask(group: Group) -> list[str]:
@@ -117,7 +118,7 @@ def _ask(group: Group) -> list[str]:
     from zsync.planning.merge import Verdict
     from zsync.verbs.team.show import group_text
 
-    typer.echo(group_text(group), err=True)
+    say(group_text(group), err=True)
     if group.verdict == Verdict.CONFLICT:
         return _ask_each(group.changes)
     while True:
@@ -125,7 +126,7 @@ def _ask(group: Group) -> list[str]:
         chosen = chosen_numbers(str(text), len(group.changes))
         if chosen is not None:
             return ["take" if number in chosen else "skip" for number in range(1, len(group.changes) + 1)]
-        typer.echo(f"{text!r} is none of that", err=True)
+        say(f"{text!r} is none of that", err=True)
 
 
 def _ask_each(changes: Sequence[Shown]) -> list[str]:
@@ -138,7 +139,7 @@ def _ask_each(changes: Sequence[Shown]) -> list[str]:
             if text in options:
                 answers.append(options[text])
                 break
-            typer.echo(f"{text!r} is none of {said}", err=True)
+            say(f"{text!r} is none of {said}", err=True)
     return answers
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from zsync.errors import ConfigError
+from zsync.forking import undivided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -85,7 +86,8 @@ def checked(model: type[AnyModel], doc: Mapping[str, Any], place: str | None = N
         All that is wrong with the document.
     """
     try:
-        return model.model_validate(doc)
+        with undivided:
+            return model.model_validate(doc)
     except ValidationError as error:
         problems = problems_of(error, model)
     # Raised here, not above: an exception's context would keep the values.

@@ -18,6 +18,7 @@ from zsync.config.problems import known_keys, report, unknown_key
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Pull, Team, Watch
 from zsync.errors import ConfigError
+from zsync.forking import undivided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,8 @@ def _config(reading: Reading, said: dict[str, Any], place: str | None) -> RunCon
     def place_of(key: str) -> str | None:
         return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
 
-    config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
+    with undivided:
+        config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
     return config.model_copy(update={"notes": list(reading.notes), "nothing_to_do": reading.nothing_to_do})
 
 

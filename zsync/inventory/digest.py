@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +148,7 @@ def read_blocks(path: str, key: str, signature: Signature, block: int = BLOCK) -
     except FileNotFoundError as error:
         raise _changed(key) from error
     except OSError as error:
-        raise SourceError(f"a source file cannot be read ({error.strerror})", path, "check its permissions") from error
+        raise SourceError(f"a source file cannot be read ({error.strerror})", path, advice_on(error)) from error
 
 
 def _check(status: os.stat_result, key: str, signature: Signature) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
+from zsync.system import advice_on
 from zsync.words import Finding
 
 if TYPE_CHECKING:
@@ -137,9 +138,7 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
             rows.errors.append((VANISHED, prefix.rstrip("/"), "a directory went away while it was looked at"))
             continue
         except OSError as error:
-            raise SourceError(
-                f"a directory cannot be read ({error.strerror})", directory, "check its permissions"
-            ) from error
+            raise SourceError(f"a directory cannot be read ({error.strerror})", directory, advice_on(error)) from error
         for entry in entries:
             name = entry.name
             if _LEFTOVER.match(name) is not None:
@@ -182,7 +181,13 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         rows.errors.append((VANISHED, key, "a file went away while it was looked at; is a writer still at work?"))
         return
     except OSError as error:
-        rows.errors.append(("unreadable", key, f"a file cannot be read ({error.strerror}); is a writer still at work?"))
+        rows.errors.append(
+            (
+                "unreadable",
+                key,
+                f"a file cannot be read ({error.strerror}); {advice_on(error) or 'is a writer at work?'}",
+            )
+        )
         return
     if not stat.S_ISREG(status.st_mode):
         rows.specials.append(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ class Lease:
         self._etag: str | None = None
         self._expires = self._since
         self._lost: str | None = None
+        self._process = os.getpid()
         self._busy = threading.Lock()  # held while the lease is written or looked at
         self.ignored: tuple[str, ...] = ()  # conditions that the service turned out to ignore
         self._done = threading.Event()
@@ -71,6 +73,8 @@ class Lease:
         ConflictError
             So it is.
         """
+        if os.getpid() != self._process:
+            self._lost = "it belongs to the process that this one was forked from"
         if self._lost is None and now() >= self._expires:
             self._lost = "it could not be renewed in time"
         if self._lost is not None:
@@ -86,13 +90,17 @@ class Lease:
         ConflictError
             It was lost, taken over, or broken.
         """
+        if os.getpid() != self._process:  # whoever held the lock does not run here
+            self.check()
         with self._busy:
             if self._lost is None and etag_now(self._store, self._keys) != self._etag:
                 self._lost = "somebody else took it over, or broke it"
         self.check()
 
     def release(self) -> None:
-        """Give the lease back; one that was lost is not ours to give."""
+        """Give the lease back; one that was lost, or is another process's, is not ours to give."""
+        if os.getpid() != self._process:
+            return
         self._done.set()
         if self._renewer.ident is not None:
             self._renewer.join()

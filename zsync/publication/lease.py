@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ SKEW_S = 10.0  # seconds that clocks of two machines may differ
 FORMAT = 1
 
 at_work: set[str] = set()  # the publications that this process is at work on
+os.register_at_fork(after_in_child=at_work.clear)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from zsync.errors import ConfigError, TargetError
 from zsync.inventory import Selection, directory_markers, list_target
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.system import advice_on
 from zsync.verbs.places import Place, places_of
 from zsync.words import STAGES, Kind
 
@@ -212,7 +213,7 @@ def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
             beside.write_bytes(data)
             beside.replace(path)
         except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", str(path), "check the directory") from error
+            raise ConfigError(f"cannot be written ({error.strerror})", str(path), advice_on(error)) from error
         count += 1
     return _told(item, count)
 

@@ -15,10 +15,11 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from zsync.errors import ConflictError, TargetError
 from zsync.planning.merge import Content, Pending, Side, Yielding
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ _T = TypeVar("_T")
 FORMAT = 1
 FILE = "base.parquet"
 _LOCK = "sync.lock"
+_locks: set[TextIO] = set()  # those that this process holds
 _META = b"zsync"
 _BASE, _COMING, _GOING = "base", "coming", "going"
 _YIELDING_HERE, _YIELDING_THERE = "yielding here", "yielding there"
@@ -210,7 +212,7 @@ def write_base(directory: Path, base: Base) -> None:
             raise
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
         ) from error
 
 
@@ -218,6 +220,15 @@ def _row(state: str, key: str, content: Content | None) -> dict[str, Any]:
     if content is None:
         return {"state": state, "key": key}
     return {"state": state, "key": key, "size": content.size, "digest": content.digest, "etag": content.etag}
+
+
+def _let_go() -> None:
+    """Close the parent's locks in a forked child, which would keep them from others for as long as it lives."""
+    while _locks:
+        _locks.pop().close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -236,8 +247,9 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
         file = (directory / _LOCK).open("w")
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
         ) from error
+    _locks.add(file)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -245,4 +257,8 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
             raise ConflictError(
                 "this folder is being synchronized already", folder, "wait until that is done"
             ) from error
-        yield
+        _locks.add(file)
+        try:
+            yield
+        finally:
+            _locks.discard(file)

@@ -12,6 +12,7 @@ from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import connect
+from zsync.system import advice_on
 from zsync.verbs.team.sync import folder_of, team_config
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _forget_here(folder: Folder, *, removes_trash: bool) -> None:
             shutil.rmtree(directory / _TRASH, ignore_errors=True)
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be removed ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be removed ({error.strerror})", str(directory), advice_on(error)
         ) from error
     for path in sorted(directory.rglob("*"), key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # what is in the trash keeps its directories
