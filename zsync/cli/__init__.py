@@ -13,6 +13,7 @@ import typer
 from zsync.cli import publish, pull, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
 from zsync.cli.base import app, described
 from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say
+from zsync.cli.stopping import end_at_last
 from zsync.printable import printable
 from zsync.report.lines import hide_tracebacks
 
@@ -27,6 +28,7 @@ def main() -> NoReturn:
     """
     open_streams()
     hide_tracebacks()
+    end_at_last()
     status = _run()
     atexit._run_exitfuncs()  # noqa: SLF001 - what would be done at exit is done, only no more
     try:

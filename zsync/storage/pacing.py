@@ -83,7 +83,7 @@ class Pace:
             raise
         except (UnansweredError, NetworkError) as error:
             self._leave()
-            raise self.silence.judged(error) from error
+            raise self.silence.judged(asked, error) from error
         except BaseException as error:
             if isinstance(error, TargetError):
                 self.silence.hear()

@@ -30,22 +30,22 @@ class Silence:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._waiting: dict[int, float] = {}  # when each answer is due at the earliest
-        self._since = 0.0  # when it was last heard, or the first request of a silence began
-        self._is_heard = True
-        self._last = 0.0  # the end of the last one
+        self._numbers = itertools.count()
+        self._waiting: dict[int, tuple[float, float]] = {}  # when each began, and what its body may take
+        self._heard = 0.0
+        self._failed_since: float | None = None  # when the first request began that failed since it was last heard
+        self._last = 0.0  # the end of the last request
         self._words = 0  # how many were said of the silence that is now
         self._given_up = 0.0
-        self._numbers = itertools.count()
         _all.add(self)
 
     def ask(self, size: int) -> int:
         """Begin a request of so many bytes, there or back; return its number."""
         now = time.monotonic()
-        if not self._waiting and (self._is_heard or now - self._last > _PAUSE_S):
-            self._since, self._words = now, 0
+        if self._failed_since is not None and not self._waiting and now - self._last > _PAUSE_S:
+            self._failed_since, self._words = None, 0
         number = next(self._numbers)
-        self._waiting[number] = now + size / _SLOW
+        self._waiting[number] = now, size / _SLOW
         if _watcher is None:
             _start()
         return number
@@ -57,7 +57,7 @@ class Silence:
 
     def hear(self) -> None:
         """Take notice that the service answered."""
-        self._since, self._is_heard, self._given_up = time.monotonic(), True, 0.0
+        self._heard, self._failed_since, self._given_up = time.monotonic(), None, 0.0
         if self._words:
             self._words = 0
             log.info("%s answers again", self._host)
@@ -67,15 +67,20 @@ class Silence:
         if self._given_up and time.monotonic() - self._given_up < REST_S:
             raise self._error(None)
 
-    def judged(self, error: TargetError) -> TargetError:
+    def judged(self, number: int, error: TargetError) -> TargetError:
         """Return what a request comes to that failed without an answer."""
         now = time.monotonic()
-        self._is_heard = False
-        silent_s = now - self._since
-        if silent_s < SILENCE_S:
+        since = self._since(self._waiting[number][0])
+        self._failed_since = since
+        if now - since < SILENCE_S:
             return error
         self._given_up, self._words = now, 0
-        return self._error(silent_s)
+        return self._error(now - since)
+
+    def _since(self, began: float) -> float:
+        """Return since when there is no answer to a request, or to those before it."""
+        first = began if self._failed_since is None else min(began, self._failed_since)
+        return max(first, self._heard)
 
     def _error(self, silent_s: float | None) -> SilentError:
         said = "no answer" if silent_s is None else f"no answer for {silent_s:.0f} s"
@@ -88,12 +93,10 @@ class Silence:
 
     def look(self) -> None:
         """Say a word if it is time for one."""
-        due = min(list(self._waiting.values()), default=None)
-        if due is None or self._words >= len(WORDS_S):
+        if self._words >= len(WORDS_S):
             return
-        # A body takes its time; what has none is due at once, whichever attempt it is.
-        since = self._since if due - self._since < WORDS_S[0] else due
-        silent_s = time.monotonic() - since
+        now = time.monotonic()
+        silent_s = max((now - self._since(began) - body for began, body in list(self._waiting.values())), default=0.0)
         if silent_s >= WORDS_S[self._words]:
             self._words += 1
             log.warning("no answer from %s for %.0f s", self._host, silent_s)
