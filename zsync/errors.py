@@ -73,12 +73,12 @@ class ZsyncError(Exception):
     @property
     def said(self) -> str:
         """The error on one line, with what it names as it is: for JSON."""
-        text = self.message if self.where is None else f"{self.message}: {self.where}"
-        text = text if self.advice is None else f"{text}; {self.advice}"
-        return " ".join(text.split(" "))
+        message, advice = (part and " ".join(part.split()) for part in (self.message, self.advice))
+        text = f"{message}" if self.where is None else f"{message}: {self.where}"
+        return text if advice is None else f"{text}; {advice}"
 
     def __str__(self) -> str:
-        return printable(" ".join(self.said.split()))
+        return printable(self.said)
 
     def at(self, where: str) -> ZsyncError:
         """Return the same error with its place named, unless it names one already."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 
 _ADVICE = {
     errno.EACCES: "check its permissions",
@@ -47,3 +49,38 @@ def advice_on(error: OSError) -> str | None:
     'the file system is mounted read-only: choose another place, or mount it for writing'
     """
     return None if error.errno is None else _ADVICE.get(error.errno)
+
+
+class NotRegularError(OSError):
+    """What is to be read is no regular file; to open a pipe may wait forever, and a device has no end."""
+
+
+def read_regular(path: str, most: int) -> bytes:
+    """Return what a regular file holds.
+
+    Parameters
+    ----------
+    most
+        Its size in bytes, at most.
+
+    Raises
+    ------
+    NotRegularError
+        It is a pipe, a device or a socket.
+    OSError
+        It cannot be read, or is larger.
+    """
+    _check_regular(os.stat(path), most)  # noqa: PTH116 - before it is opened: a tape winds back then
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        _check_regular(os.fstat(handle), most)
+        return file.read(most)
+
+
+def _check_regular(status: os.stat_result, most: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EINVAL, "not a regular file")
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes")

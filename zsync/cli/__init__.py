@@ -12,9 +12,8 @@ import typer
 # In the order in which `zsync --help` shows them.
 from zsync.cli import publish, pull, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
 from zsync.cli.base import app, described
-from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say
+from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_line
 from zsync.cli.stopping import end_at_last
-from zsync.printable import printable
 from zsync.report.lines import hide_tracebacks
 
 __all__ = ["app", "main"]
@@ -53,7 +52,7 @@ def _run() -> int:
 def _ended(error: BaseException) -> int:
     said, status = described(error)
     if not (isinstance(error, OutputError) and error.is_quiet):
-        say(f"zsync: {printable(said)}", err=True)
+        say_line(f"zsync: {said}", err=True)
     return status
 
 

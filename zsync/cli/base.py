@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from zsync.cli.output import OutputError, say
+from zsync.cli.output import OutputError, say, say_line
 from zsync.cli.stopping import StoppedError, listen
 from zsync.errors import ExitStatus, ZsyncError
-from zsync.printable import printable
 from zsync.report.lines import log_lines
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:
     said, status = described(error)
     if verbose or logging.getLogger("zsync").isEnabledFor(logging.DEBUG):
         say("".join(traceback.format_exception(error)).rstrip(), err=True)
-    say(f"zsync: {printable(said)}", err=True)
+    say_line(f"zsync: {said}", err=True)
     if as_json:
         document = {"status": "failed", "exit_status": status, "error": {"type": type(error).__name__, "message": said}}
         say(json.dumps(document, indent=1))

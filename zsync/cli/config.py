@@ -10,7 +10,7 @@ import typer
 
 from zsync.cli.base import app, door, understood_of
 from zsync.cli.options import Config, Json, Target, Verbose
-from zsync.cli.output import say
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
 from zsync.system import advice_on
 
@@ -34,7 +34,7 @@ def config_init(
             raise ConfigError("the file is there already", str(path), "name another, or use --force") from error
         except OSError as error:
             raise ConfigError(f"cannot be written ({error.strerror})", str(path), advice_on(error)) from error
-        say(f"wrote {path}; edit it, then: zsync config check {path}")
+        say_line(f"wrote {path}; edit it, then: zsync config check {path}")
 
 
 @config_app.command("show")
@@ -45,7 +45,7 @@ def config_show(config: Config = None, target: Target = None, verbose: Verbose =
 
         understood = understood_of(config, {"target": target})
         if understood.nothing_to_do is not None:
-            say(f"# {understood.nothing_to_do}")
+            say_line(f"# {understood.nothing_to_do}")
         say(to_yaml(understood), nl=False)
 
 
@@ -66,7 +66,7 @@ def config_check(
             say(json.dumps([check.to_dict() for check in checks], indent=1))
         for check in checks if not as_json else []:
             said = f": {check.note}" if check.note else ""
-            say(f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}"))
+            say_line(f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}"))
         if understood.nothing_to_do is not None and not as_json:
-            say(understood.nothing_to_do)
+            say_line(understood.nothing_to_do)
         raise typer.Exit(exit_status(checks))

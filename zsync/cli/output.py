@@ -56,6 +56,11 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say_line(text: str, *, err: bool = False) -> None:
+    """Print one line, whatever the names in it hold."""
+    say(printable(text), err=err)
+
+
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print lines; control characters in them are escaped.
 

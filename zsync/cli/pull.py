@@ -10,7 +10,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Quiet, Region, Transport, Verbose, Workers
-from zsync.cli.output import say
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
     if not quiet:
         prefix = "(dryrun) download" if result.status == "planned" else "download"
         for url, path in result.downloads():
-            say(f"{prefix}: {url} to {path}")
+            say_line(f"{prefix}: {url} to {path}")
     say(pull_text(result))

@@ -11,8 +11,9 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
-from zsync.cli.output import say
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
+from zsync.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,13 +92,13 @@ def reset(
             say(json.dumps([item.to_dict() for item in done], indent=1))
             return
         for item in done:
-            say(f"forgot {item}")
+            say_line(f"forgot {item}")
         if not done:
             say("nothing was removed")
 
 
 def _confirm_reset(found: Forgotten) -> bool:
-    say(f"This forgets {found}.", err=True)
+    say_line(f"This forgets {found}.", err=True)
     return bool(typer.prompt("Type 'reset' to confirm", default="", show_default=False, err=True) == "reset")
 
 
@@ -135,7 +136,11 @@ def _ask_each(changes: Sequence[Shown]) -> list[str]:
         options = {option[0]: option for option in item.options} | {option: option for option in item.options}
         said = ", ".join(item.options)
         while True:
-            text = str(typer.prompt(f"{item.name}: which is kept? {said}", default="skip", err=True)).strip().lower()
+            text = (
+                str(typer.prompt(f"{printable(item.name)}: which is kept? {said}", default="skip", err=True))
+                .strip()
+                .lower()
+            )
             if text in options:
                 answers.append(options[text])
                 break

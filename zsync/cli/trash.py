@@ -11,7 +11,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import EndpointUrl, Json, Profile, Publication, Region, Verbose, Where
-from zsync.cli.output import say
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,6 +102,6 @@ def _show_trash(found: list[Discarded], *, as_json: bool, said: str = "", keys: 
         count = f"{item.restored:,} of {len(item.keys):,}" if said == "restored" else f"{len(item.keys):,}"
         taken = f"; {item.skipped:,} are there already" if item.skipped else ""
         line = f"{item.publication}  {item.time}  {count} objects {said}".rstrip()
-        say(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
+        say_line(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
         for key in item.keys if keys else ():
-            say(f"  {key}")
+            say_line(f"  {key}")

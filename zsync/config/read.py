@@ -83,7 +83,7 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     if value is None:
         return _without_value(said, environ), None
     if isinstance(value, Mapping):
-        return _understood(plain(value), str(Path.cwd()), None), None
+        return _understood(_plain_document(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
         path = _config_path(os.fspath(value))
         if os.path.isdir(path):  # the plainest configuration: what to publish
@@ -92,6 +92,13 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     raise ConfigError(
         f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
     )
+
+
+def _plain_document(value: Mapping[str, Any]) -> Any:
+    try:
+        return plain(value)
+    except RecursionError:
+        raise ConfigError("the configuration is nested too deeply, or holds itself") from None
 
 
 def _without_value(said: dict[str, Any], environ: Mapping[str, str]) -> Reading:

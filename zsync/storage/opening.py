@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ConfigError
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
+from zsync.system import read_regular, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_OF_BUNDLE = 2**26  # bytes
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # nothing arrives for so long
 REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
@@ -181,10 +183,9 @@ def _endpoint(url: str, spec: StoreSpec) -> str:
 
 def _read_bundle(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_regular(path, _MOST_OF_BUNDLE)
     except OSError as error:
-        raise ConfigError("the CA bundle cannot be read", path, error.strerror or "check `ca_bundle`") from error
+        raise ConfigError(f"the CA bundle cannot be read ({why(error)})", path, "check `ca_bundle`") from error
 
 
 def _open_fsspec(spec: StoreSpec) -> ObjectStore:
@@ -254,6 +255,7 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
     if place.endpoint_url:
         options["endpoint_url"] = place.endpoint_url
     if spec.ca_bundle:
+        _read_bundle(spec.ca_bundle)
         options["client_kwargs"]["verify"] = spec.ca_bundle
     if spec.profile:
         options["profile"] = spec.profile
