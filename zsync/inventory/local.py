@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
+from zsync.inventory.digest import stats_of
 from zsync.system import advice_on
 from zsync.words import Finding
 
@@ -157,11 +158,7 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
 
 def _add_unfinished(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
     with contextlib.suppress(OSError):  # its writer is done with it already
-        rows.unfinished.append((key, _signature(entry.stat(follow_symlinks=False))))
-
-
-def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        rows.unfinished.append((key, stats_of(entry.stat(follow_symlinks=False))))
 
 
 def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
@@ -193,7 +190,7 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         rows.specials.append(key)
         return
     rows.keys.append(key)
-    rows.signatures.append(_signature(status))
+    rows.signatures.append(stats_of(status))
 
 
 def _is_utf8(text: str) -> bool:

@@ -249,7 +249,6 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
         raise TargetError(
             f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
         ) from error
-    _locks.add(file)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
