@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import zsync.forking  # noqa: F401 - before anything that a fork must wait for
+
 if TYPE_CHECKING:
     from zsync.config import RunConfig as RunConfig
     from zsync.errors import ZsyncError as ZsyncError

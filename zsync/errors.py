@@ -15,8 +15,10 @@
         ├── CredentialsError      no credentials, or the service does not know them
         ├── PermissionDeniedError the credentials are known but may not do this
         ├── NetworkError          the endpoint does not answer
+        │   └── SilentError       it has not answered anybody for a minute
         ├── TransientError        the service asks to be tried again (5xx)
-        │   └── ThrottledError    the service asks to slow down (503, 429)
+        │   ├── ThrottledError    the service asks to slow down (503, 429)
+        │   └── UnansweredError   the connection broke, or timed out, before there was a whole answer
         ├── ObjectNotFoundError   there is no such object
         ├── NotSupportedError     the service does not know such a request
         ├── LinkError             a symbolic link is in the way
@@ -31,6 +33,8 @@ processes return errors as values.
 from __future__ import annotations
 
 from enum import IntEnum
+
+from zsync.printable import printable
 
 
 class ExitStatus(IntEnum):
@@ -72,10 +76,15 @@ class ZsyncError(Exception):
         self.where = where
         self.advice = advice
 
+    @property
+    def said(self) -> str:
+        """The error on one line, with what it names as it is: for JSON."""
+        message, advice = (part and " ".join(part.split()) for part in (self.message, self.advice))
+        text = f"{message}" if self.where is None else f"{message}: {self.where}"
+        return text if advice is None else f"{text}; {advice}"
+
     def __str__(self) -> str:
-        text = self.message if self.where is None else f"{self.message}: {self.where}"
-        text = text if self.advice is None else f"{text}; {self.advice}"
-        return " ".join(text.split())
+        return printable(self.said)
 
     def at(self, where: str) -> ZsyncError:
         """Return the same error with its place named, unless it names one already."""
@@ -138,6 +147,10 @@ class NetworkError(TargetError):
     """The endpoint does not answer."""
 
 
+class SilentError(NetworkError):
+    """The endpoint has not answered anybody for a minute; what it did with the request is not known."""
+
+
 class TransientError(TargetError):
     """The service asks to be tried again: 5xx, throttling, a request that timed out."""
 
@@ -156,6 +169,10 @@ class TooLargeError(TargetError):
 
 class MalformedKeyError(TargetError):
     """A listing holds a key that the transport cannot show."""
+
+
+class UnansweredError(TransientError):
+    """The connection broke, or nothing came, before there was a whole answer; what was done is not known."""
 
 
 class ObjectNotFoundError(TargetError):

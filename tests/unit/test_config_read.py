@@ -118,10 +118,10 @@ def test_files_that_are_not_there(tmp_path, monkeypatch):
     assert "not a URL" in said("s3://my-bucket/c.yaml")
     assert "absolute path" in said("file://c.yaml")
 
-    def refuse(_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("zsync.config.formats.read_regular", refuse)
     assert "permission denied" in said(tmp_path / "c.yaml")
 
 

@@ -188,7 +188,9 @@ def test_every_store_takes_keys_and_no_texts(store):
     """That nothing else is given is what mypy sees to."""
     for method, names in TAKES.items():
         told = inspect.signature(getattr(store, method)).parameters
-        assert {told[name].annotation for name in names} <= {"Key", "Sequence[Key]", "Sequence[tuple[Key, Over]]"}, method
+        assert {told[name].annotation for name in names} <= {"Key", "Sequence[Key]", "Sequence[tuple[Key, Over]]"}, (
+            method
+        )
     assert Over.__annotations__["keep"] == "Key | None"
     for kind in (Send, Retire):
         assert kind.__annotations__["target"] == "Key"

@@ -11,7 +11,10 @@ import typer
 
 # In the order in which `zsync --help` shows them.
 from zsync.cli import publish, pull, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
-from zsync.cli.base import app
+from zsync.cli.base import app, described
+from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_line
+from zsync.cli.stopping import end_at_last
+from zsync.report.lines import hide_tracebacks
 
 __all__ = ["app", "main"]
 
@@ -22,18 +25,35 @@ def main() -> NoReturn:
     It ends without the interpreter being taken apart: threads of native libraries that wake up meanwhile abort the
     process, so that a publish which succeeded would have failed to whoever looks at its exit status. It is faster, too.
     """
-    status: object = 0
+    open_streams()
+    hide_tracebacks()
+    end_at_last()
+    status = _run()
+    atexit._run_exitfuncs()  # noqa: SLF001 - what would be done at exit is done, only no more
+    try:
+        flush()
+    except OutputError as error:
+        status = status or _ended(error)
+    os._exit(status)
+
+
+def _run() -> int:
     try:
         app()
     except SystemExit as end:
-        status = end.code
-    atexit._run_exitfuncs()  # noqa: SLF001 - what would be done at exit is done, only no more
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # whoever read the output has gone
-        status = status or 1
-    os._exit(status if isinstance(status, int) else int(status is not None))
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # so typer notes that nobody reads on
+            return BROKEN_PIPE
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:  # noqa: BLE001 - nothing passes this door
+        return _ended(error)
+    return 0
+
+
+def _ended(error: BaseException) -> int:
+    said, status = described(error)
+    if not (isinstance(error, OutputError) and error.is_quiet):
+        say_line(f"zsync: {said}", err=True)
+    return status
 
 
 @app.callback(invoke_without_command=True)
@@ -44,10 +64,10 @@ def _root(
     if version:
         from zsync import __version__
 
-        typer.echo(f"zsync {__version__}")
+        say(f"zsync {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         if "LOCAL_ROOT" in os.environ or "RC_FILE_OVERRIDE" in os.environ:
             publish.publish()  # as the utility does that zsync replaces: everything from the environment
         else:
-            typer.echo(context.get_help())
+            say(context.get_help())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import sys
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from zsync.cli.output import OutputError, say, say_line
+from zsync.cli.stopping import StoppedError, listen
 from zsync.errors import ExitStatus, ZsyncError
+from zsync.report.lines import log_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,31 +54,15 @@ def storage_options(endpoint_url: str | None, region: str | None, profile: str |
 @contextmanager
 def door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     """Turn every error into one line and its exit status; a traceback only with -v."""
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    signal.signal(signal.SIGTERM, _terminate)
+    log_lines()
+    listen()
     set_level(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     try:
         yield
-    except ZsyncError as error:
-        _tell(error, str(error), int(error.exit_status), as_json=as_json, verbose=verbose)
-    except KeyboardInterrupt as error:
-        _tell(
-            error,
-            "interrupted",
-            int(ExitStatus.FAILED),
-            as_json=as_json,
-            verbose=verbose,
-        )
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, SystemExit, OutputError):
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
-        said = f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; run with -v and report it"
-        _tell(error, said, int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    """Stop as at Ctrl-C: at a safe point, and with the lease given back."""
-    raise KeyboardInterrupt
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
+        _tell(error, as_json=as_json, verbose=verbose)
 
 
 def set_level(level: int) -> None:
@@ -85,11 +70,26 @@ def set_level(level: int) -> None:
     logging.getLogger("zsync").setLevel(level)
 
 
-def _tell(error: BaseException, said: str, status: int, *, as_json: bool, verbose: bool) -> None:
+def described(error: BaseException) -> tuple[str, int]:
+    """Return what is said of whatever ended a command, in one line, and its exit status."""
+    if isinstance(error, ZsyncError):
+        return error.said, int(error.exit_status)
+    if isinstance(error, StoppedError):
+        return str(error), error.status
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, OutputError):
+        return str(error), error.status
+    text = " ".join(str(error).split())
+    return f"internal error: {type(error).__name__}: {text}; run with -v and report it", int(ExitStatus.FAILED)
+
+
+def _tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:
+    said, status = described(error)
     if verbose or logging.getLogger("zsync").isEnabledFor(logging.DEBUG):
-        traceback.print_exception(error)
-    typer.echo(f"zsync: {said}", err=True)
+        say("".join(traceback.format_exception(error)).rstrip(), err=True)
+    say_line(f"zsync: {said}", err=True)
     if as_json:
         document = {"status": "failed", "exit_status": status, "error": {"type": type(error).__name__, "message": said}}
-        typer.echo(json.dumps(document, indent=1))
+        say(json.dumps(document, indent=1))
     raise typer.Exit(status)

@@ -10,7 +10,9 @@ import typer
 
 from zsync.cli.base import app, door, understood_of
 from zsync.cli.options import Config, Json, Target, Verbose
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
+from zsync.system import advice_on
 
 config_app = typer.Typer(help="Make, show and check configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -31,8 +33,8 @@ def config_init(
         except FileExistsError as error:
             raise ConfigError("the file is there already", str(path), "name another, or use --force") from error
         except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", str(path)) from error
-        typer.echo(f"wrote {path}; edit it, then: zsync config check {path}")
+            raise ConfigError(f"cannot be written ({error.strerror})", str(path), advice_on(error)) from error
+        say_line(f"wrote {path}; edit it, then: zsync config check {path}")
 
 
 @config_app.command("show")
@@ -43,8 +45,8 @@ def config_show(config: Config = None, target: Target = None, verbose: Verbose =
 
         understood = understood_of(config, {"target": target})
         if understood.nothing_to_do is not None:
-            typer.echo(f"# {understood.nothing_to_do}")
-        typer.echo(to_yaml(understood), nl=False)
+            say_line(f"# {understood.nothing_to_do}")
+        say(to_yaml(understood), nl=False)
 
 
 @config_app.command("check")
@@ -61,12 +63,10 @@ def config_check(
         understood = understood_of(config, {"target": target})
         checks = check_config(understood)
         if as_json:
-            typer.echo(json.dumps([check.to_dict() for check in checks], indent=1))
+            say(json.dumps([check.to_dict() for check in checks], indent=1))
         for check in checks if not as_json else []:
             said = f": {check.note}" if check.note else ""
-            typer.echo(
-                f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}")
-            )
+            say_line(f"{check.product}: {check.name}: " + (f"ok{said}" if check.is_fine else f"FAILED: {check.error}"))
         if understood.nothing_to_do is not None and not as_json:
-            typer.echo(understood.nothing_to_do)
+            say_line(understood.nothing_to_do)
         raise typer.Exit(exit_status(checks))

@@ -9,6 +9,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import EndpointUrl, Json, Profile, Region, Verbose, Where
+from zsync.cli.output import say, say_line
 
 lease_app = typer.Typer(help="See who publishes, and take a lease away.", no_args_is_help=True)
 app.add_typer(lease_app, name="lease")
@@ -46,7 +47,7 @@ def _run_leases(url: str, storage: dict[str, Any], *, breaks: bool, as_json: boo
 
         found = leases(url, breaks=breaks, **storage)
         if as_json:
-            typer.echo(json.dumps([lease.to_dict() for lease in found], indent=1))
+            say(json.dumps([lease.to_dict() for lease in found], indent=1))
             return
         for lease in found:
-            typer.echo(str(lease))
+            say_line(str(lease))

@@ -34,7 +34,9 @@ from zsync.cli.options import (
     Verbose,
     Workers,
 )
+from zsync.cli.output import say
 from zsync.errors import ConfigError, ExitStatus
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from zsync.verbs.result import PublishResult
@@ -131,7 +133,9 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
 
             report.write_text(page(result), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", error.filename or str(plan_out or report)) from error
+        raise ConfigError(
+            f"cannot be written ({error.strerror})", error.filename or str(plan_out or report), advice_on(error)
+        ) from error
 
 
 def _show(result: PublishResult, *, as_json: bool) -> None:
@@ -139,13 +143,13 @@ def _show(result: PublishResult, *, as_json: bool) -> None:
     from zsync.verbs.show import result_text
 
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        say(json.dumps(result.to_dict(), indent=1))
         return
     if result.findings:
-        typer.echo(findings_text(result.findings), err=True)
+        say(findings_text(result.findings), err=True)
     if result.status == "planned" and result.plan is not None:
         from zsync.planning.show import plan_text
 
-        typer.echo(plan_text(result.plan))
+        say(plan_text(result.plan))
     else:
-        typer.echo(result_text(result))
+        say(result_text(result))

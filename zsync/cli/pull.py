@@ -10,6 +10,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Quiet, Region, Transport, Verbose, Workers
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError, ExitStatus
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
     from zsync.verbs.show import pull_text
 
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        say(json.dumps(result.to_dict(), indent=1))
         return
     if result.findings:
-        typer.echo(findings_text(result.findings), err=True)
+        say(findings_text(result.findings), err=True)
     if not quiet:
         prefix = "(dryrun) download" if result.status == "planned" else "download"
         for url, path in result.downloads():
-            typer.echo(f"{prefix}: {url} to {path}")
-    typer.echo(pull_text(result))
+            say_line(f"{prefix}: {url} to {path}")
+    say(pull_text(result))

@@ -11,7 +11,9 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
+from zsync.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,16 +89,16 @@ def reset(
         confirm = _confirm_reset if sys.stdin.isatty() else None
         done = run(config, yes=yes, confirm=confirm, trash=trash, **storage)
         if as_json:
-            typer.echo(json.dumps([item.to_dict() for item in done], indent=1))
+            say(json.dumps([item.to_dict() for item in done], indent=1))
             return
         for item in done:
-            typer.echo(f"forgot {item}")
+            say_line(f"forgot {item}")
         if not done:
-            typer.echo("nothing was removed")
+            say("nothing was removed")
 
 
 def _confirm_reset(found: Forgotten) -> bool:
-    typer.echo(f"This forgets {found}.", err=True)
+    say_line(f"This forgets {found}.", err=True)
     return bool(typer.prompt("Type 'reset' to confirm", default="", show_default=False, err=True) == "reset")
 
 
@@ -105,11 +107,11 @@ def _show(result: SyncResult, *, as_json: bool) -> None:
     from zsync.verbs.team.show import sync_text
 
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        say(json.dumps(result.to_dict(), indent=1))
         return
     if result.findings:
-        typer.echo(findings_text(result.findings), err=True)
-    typer.echo(sync_text(result))
+        say(findings_text(result.findings), err=True)
+    say(sync_text(result))
 
 
 def _ask(group: Group) -> list[str]:
@@ -117,7 +119,7 @@ def _ask(group: Group) -> list[str]:
     from zsync.planning.merge import Verdict
     from zsync.verbs.team.show import group_text
 
-    typer.echo(group_text(group), err=True)
+    say(group_text(group), err=True)
     if group.verdict == Verdict.CONFLICT:
         return _ask_each(group.changes)
     while True:
@@ -125,7 +127,7 @@ def _ask(group: Group) -> list[str]:
         chosen = chosen_numbers(str(text), len(group.changes))
         if chosen is not None:
             return ["take" if number in chosen else "skip" for number in range(1, len(group.changes) + 1)]
-        typer.echo(f"{text!r} is none of that", err=True)
+        say(f"{text!r} is none of that", err=True)
 
 
 def _ask_each(changes: Sequence[Shown]) -> list[str]:
@@ -134,11 +136,15 @@ def _ask_each(changes: Sequence[Shown]) -> list[str]:
         options = {option[0]: option for option in item.options} | {option: option for option in item.options}
         said = ", ".join(item.options)
         while True:
-            text = str(typer.prompt(f"{item.name}: which is kept? {said}", default="skip", err=True)).strip().lower()
+            text = (
+                str(typer.prompt(f"{printable(item.name)}: which is kept? {said}", default="skip", err=True))
+                .strip()
+                .lower()
+            )
             if text in options:
                 answers.append(options[text])
                 break
-            typer.echo(f"{text!r} is none of {said}", err=True)
+            say(f"{text!r} is none of {said}", err=True)
     return answers
 
 

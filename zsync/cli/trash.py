@@ -11,6 +11,7 @@ import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import EndpointUrl, Json, Profile, Publication, Region, Verbose, Where
+from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,14 +94,14 @@ def _show_trash(found: list[Discarded], *, as_json: bool, said: str = "", keys: 
     from zsync.report.format import human_bytes
 
     if as_json:
-        typer.echo(json.dumps([item.to_dict() for item in found], indent=1))
+        say(json.dumps([item.to_dict() for item in found], indent=1))
         return
     if not found:
-        typer.echo("the trash is empty" if not said else f"nothing to be {said}")
+        say("the trash is empty" if not said else f"nothing to be {said}")
     for item in found:
         count = f"{item.restored:,} of {len(item.keys):,}" if said == "restored" else f"{len(item.keys):,}"
         taken = f"; {item.skipped:,} are there already" if item.skipped else ""
         line = f"{item.publication}  {item.time}  {count} objects {said}".rstrip()
-        typer.echo(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
+        say_line(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
         for key in item.keys if keys else ():
-            typer.echo(f"  {key}")
+            say_line(f"  {key}")

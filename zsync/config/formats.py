@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zsync.config.bounds import MOST_VALUES, unfit
 from zsync.errors import ConfigError
+from zsync.system import NotRegularError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 # YAML 1.1 reads `no` as false and a date as an object; where text is wanted, neither is what was meant.
 _BOOLEAN = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")  # the whole of it
+_MOST_BYTES = 2**24  # of a configuration
 _NOT_PLAIN = frozenset({"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"})
 
 
@@ -40,7 +44,10 @@ def load(path: str) -> dict[str, Any]:
     except RecursionError:
         problem = "it is nested too deeply"
     else:
-        return _mapping(doc, path)
+        found = unfit(doc)
+        if found is None:
+            return _mapping(doc, path)
+        problem = found
     # Raised here, not above: an exception's context would keep the text.
     raise ConfigError(f"the configuration is not valid {name}", path, problem)
 
@@ -56,12 +63,16 @@ def _mapping(doc: object, path: str) -> dict[str, Any]:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_regular(path, _MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError("the configuration file does not exist", path, "check its path") from None
     except IsADirectoryError:
         raise ConfigError(
             "the configuration is a directory", path, "name a file; to publish a directory give it as `source`"
+        ) from None
+    except NotRegularError:
+        raise ConfigError(
+            "the configuration is not a regular file", path, "write it to a file: a pipe or a device is not read"
         ) from None
     except UnicodeDecodeError:
         problem = "the configuration is not text in UTF-8"
@@ -90,7 +101,15 @@ def _json(text: str) -> object:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         problem = f"line {error.lineno}: {error.msg.lower()}"
+    except ValueError:
+        problem = _long_number(text)
     raise _SyntaxError(problem)
+
+
+def _long_number(text: str) -> str:
+    """Say where the number is that Python refuses to read, for its time grows with the square of the digits."""
+    found = re.search(f"[0-9_]{{{sys.get_int_max_str_digits()}}}", text)
+    return f"line {text.count(chr(10), 0, found.start() if found else 0) + 1}: a number has too many digits"
 
 
 def _toml(text: str) -> object:
@@ -102,6 +121,8 @@ def _toml(text: str) -> object:
         found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
         what, line = (found[1], found[2]) if found else (str(error), None)
         problem = f"line {line or len(text.splitlines())}: {what.lower()}"
+    except ValueError:
+        problem = _long_number(text)
     raise _SyntaxError(problem)
 
 
@@ -149,6 +170,21 @@ def _yaml_loader() -> type[yaml.SafeLoader]:
             node = super().compose_mapping_node(anchor)
             _check_keys(node)
             return node
+
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - as yaml has it
+            # `!!int abc`: what the tag says and the text is not comes out of yaml as any error of Python's.
+            try:
+                return super().construct_object(node, deep)
+            except (yaml.YAMLError, _SyntaxError, RecursionError):
+                raise
+            except Exception:  # noqa: BLE001
+                what = str(node.tag).rpartition(":")[2]
+            raise _SyntaxError(f"line {node.start_mark.line + 1}: this is no value of the type {what}")
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > MOST_VALUES:
+                raise _SyntaxError(f"line {node.start_mark.line + 1}: too much is merged")
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, regexp) for tag, regexp in resolvers if tag not in _NOT_PLAIN]

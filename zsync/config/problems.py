@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from zsync.errors import ConfigError
+from zsync.forking import undivided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,10 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "float_parsing": "a number",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -86,7 +91,8 @@ def checked(model: type[AnyModel], doc: Mapping[str, Any], place: str | None = N
         All that is wrong with the document.
     """
     try:
-        return model.model_validate(doc)
+        with undivided:
+            return model.model_validate(doc)
     except ValidationError as error:
         problems = problems_of(error, model)
     # Raised here, not above: an exception's context would keep the values.

@@ -18,6 +18,7 @@ from zsync.config.problems import known_keys, report, unknown_key
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Pull, Team, Watch
 from zsync.errors import ConfigError
+from zsync.forking import undivided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     if value is None:
         return _without_value(said, environ), None
     if isinstance(value, Mapping):
-        return _understood(plain(value), str(Path.cwd()), None), None
+        return _understood(_plain_document(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
         path = _config_path(os.fspath(value))
         if os.path.isdir(path):  # the plainest configuration: what to publish
@@ -91,6 +92,13 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     raise ConfigError(
         f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
     )
+
+
+def _plain_document(value: Mapping[str, Any]) -> Any:
+    try:
+        return plain(value)
+    except RecursionError:
+        raise ConfigError("the configuration is nested too deeply, or holds itself") from None
 
 
 def _without_value(said: dict[str, Any], environ: Mapping[str, str]) -> Reading:
@@ -123,7 +131,8 @@ def _config(reading: Reading, said: dict[str, Any], place: str | None) -> RunCon
     def place_of(key: str) -> str | None:
         return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
 
-    config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
+    with undivided:
+        config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
     return config.model_copy(update={"notes": list(reading.notes), "nothing_to_do": reading.nothing_to_do})
 
 

@@ -6,6 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError
+from zsync.forking import undivided
 
 if TYPE_CHECKING:
     from zsync.config.model import RunConfig
@@ -38,7 +39,8 @@ def _alone(config: RunConfig, name: str, site: Site) -> RunConfig:
         doc["notify"] = own["notify"]
     product = {"path": site.source, "kind": site.kind, "to": site.target}
     doc |= {"source": site.source, "target": site.target, "products": {name: product}}
-    return RunConfig.model_validate(doc)
+    with undivided:
+        return RunConfig.model_validate(doc)
 
 
 def _check_targets(first: str, one: RunConfig, second: str, other: RunConfig) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from zsync.errors import SourceChangedError, SourceError
+from zsync.system import advice_on
 from zsync.words import Finding, Role
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _is_tiff(root: str, key: str) -> bool:
     except FileNotFoundError as error:
         raise SourceChangedError("a source file went away", key, "publish again once its writer is done") from error
     except OSError as error:
-        raise SourceError(f"a source file cannot be read ({error.strerror})", path, "check its permissions") from error
+        raise SourceError(f"a source file cannot be read ({error.strerror})", path, advice_on(error)) from error
 
 
 class _Verdict(NamedTuple):

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 BLOCK = 8 * 2**20  # bytes read at a time
 _MIB = 2**20
+_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 # Part sizes that the usual tools write: aws-cli and boto3 8 MiB, rclone 5, s5cmd 50, MinIO and Cyberduck 16, s3fs 50,
 # obstore 5 or 10, zsync 64, others by setting.
 _PART_SIZES = tuple(n * _MIB for n in (8, 5, 64, 50, 16, 10, 15, 25, 32, 100, 128, 256, 512, 1024))
@@ -32,7 +34,19 @@ class Signature:
     @classmethod
     def of(cls, status: os.stat_result) -> Signature:
         """Return the signature of an `os.stat` result."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return cls(*stats_of(status))
+
+
+def stats_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return size, mtime, ctime and inode as our tables hold them.
+
+    Times before 1677 and after 2262 are beyond 64 bits of nanoseconds; file systems keep them. They count as the first
+    and the last moment that there is: whoever changes such a file changes its ctime.
+    """
+    mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+    if not (_FIRST_NS <= mtime <= _LAST_NS and _FIRST_NS <= ctime <= _LAST_NS):
+        mtime, ctime = (min(max(time, _FIRST_NS), _LAST_NS) for time in (mtime, ctime))
+    return status.st_size, mtime, ctime, status.st_ino
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +161,7 @@ def read_blocks(path: str, key: str, signature: Signature, block: int = BLOCK) -
     except FileNotFoundError as error:
         raise _changed(key) from error
     except OSError as error:
-        raise SourceError(f"a source file cannot be read ({error.strerror})", path, "check its permissions") from error
+        raise SourceError(f"a source file cannot be read ({error.strerror})", path, advice_on(error)) from error
 
 
 def _check(status: os.stat_result, key: str, signature: Signature) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
+from zsync.inventory.digest import stats_of
+from zsync.system import advice_on
 from zsync.words import Finding
 
 if TYPE_CHECKING:
@@ -137,9 +139,7 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
             rows.errors.append((VANISHED, prefix.rstrip("/"), "a directory went away while it was looked at"))
             continue
         except OSError as error:
-            raise SourceError(
-                f"a directory cannot be read ({error.strerror})", directory, "check its permissions"
-            ) from error
+            raise SourceError(f"a directory cannot be read ({error.strerror})", directory, advice_on(error)) from error
         for entry in entries:
             name = entry.name
             if _LEFTOVER.match(name) is not None:
@@ -158,11 +158,7 @@ def _walk(root: str, rows: _Rows, *, follow_symlinks: bool) -> None:
 
 def _add_unfinished(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
     with contextlib.suppress(OSError):  # its writer is done with it already
-        rows.unfinished.append((key, _signature(entry.stat(follow_symlinks=False))))
-
-
-def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        rows.unfinished.append((key, stats_of(entry.stat(follow_symlinks=False))))
 
 
 def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
@@ -182,13 +178,19 @@ def _add_file(entry: os.DirEntry[str], key: str, rows: _Rows) -> None:
         rows.errors.append((VANISHED, key, "a file went away while it was looked at; is a writer still at work?"))
         return
     except OSError as error:
-        rows.errors.append(("unreadable", key, f"a file cannot be read ({error.strerror}); is a writer still at work?"))
+        rows.errors.append(
+            (
+                "unreadable",
+                key,
+                f"a file cannot be read ({error.strerror}); {advice_on(error) or 'is a writer at work?'}",
+            )
+        )
         return
     if not stat.S_ISREG(status.st_mode):
         rows.specials.append(key)
         return
     rows.keys.append(key)
-    rows.signatures.append(_signature(status))
+    rows.signatures.append(stats_of(status))
 
 
 def _is_utf8(text: str) -> bool:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 4096  # bytes of its output that are logged
 
 _running: set[int] = set()  # process groups
+os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
 
 
 def run(command: Sequence[str], message: Message, timeout_s: float) -> None:

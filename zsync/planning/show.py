@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zsync.planning.classify import ChangeClass
+from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
@@ -31,7 +32,7 @@ def plan_text(plan: Plan) -> str:
             if action in (Action.SEND, Action.UNCHANGED) or plan.count(action, product.name)
         )
         size = human_bytes(plan.bytes(Action.SEND, product.name))
-        lines.append(f"{product.name} -> {product.url}: {counts}, {size}")
+        lines.append(printable(f"{product.name} -> {product.url}: {counts}, {size}"))
         rows = [
             [f"  {row['action']}", _place(row) or ".", f"{row['objects']:,}", human_bytes(row["bytes"]), row["reason"]]
             for row in plan.summary()
@@ -84,7 +85,7 @@ def _classes_text(plan: Plan, product: str) -> list[str]:
         inside = sum(change.inside for change in changes)
         count = f", {inside:,} chunks inside the old extent" if inside else ""
         said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
-        lines.append(f"  {kind}: {', '.join(names[:_NAMES])}{more}{count}{said}")
+        lines.append(printable(f"  {kind}: {', '.join(names[:_NAMES])}{more}{count}{said}"))
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, TransientError
+from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, SilentError, TransientError
 from zsync.storage import Headers, RetryPolicy, Stored, retry
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def write_document(store: ObjectStore, key: Key, document: dict[str, Any], etag:
     def attempt() -> Stored:
         try:
             return store.put_if(key, data, STATE_HEADERS, etag)
+        except SilentError:  # it would not answer this either
+            raise
         except (PreconditionError, TransientError, NetworkError):
             landed = _is_ours(store, key, document["write_id"])
             if landed is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ class Lease:
         self._etag: str | None = None
         self._until = Deadline.after(0)
         self._lost: str | None = None
+        self._process = os.getpid()
         self._busy = threading.Lock()  # held while the lease is written or looked at
 
     def take(self, state: LeaseState) -> None:
@@ -72,6 +74,8 @@ class Lease:
         ConflictError
             So it is.
         """
+        if os.getpid() != self._process:
+            self._lost = "it belongs to the process that this one was forked from"
         if self._lost is None and self._until.has_passed:
             self._lost = "it could not be renewed in time"
         if self._lost is not None:
@@ -85,6 +89,8 @@ class Lease:
         ConflictError
             It was lost, taken over, or broken.
         """
+        if os.getpid() != self._process:  # whoever held the lock does not run here
+            self.check()
         with self._busy:
             if self._lost is None and etag_now(self.store, self.keys) != self._etag:
                 self._lost = "somebody else took it over, or broke it"
@@ -104,7 +110,7 @@ class Lease:
             self._lost = str(error)
 
     def release(self, *, is_unfinished: bool) -> None:
-        """Give the lease back; one that was lost is not ours to give.
+        """Give the lease back; one that was lost, or is another process's, is not ours to give.
 
         Parameters
         ----------
@@ -112,6 +118,8 @@ class Lease:
             What was to be done did not come to its end.
         """
         claims.let_go(self._claim_id)
+        if os.getpid() != self._process:
+            return
         if self._etag is None or self._lost is not None:
             return
         try:

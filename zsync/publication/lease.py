@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ _MOST_BYTES = 2**20
 _LONGEST = 100  # characters of a name, in messages
 
 at_work: set[str] = set()  # the publications that this process is at work on
+os.register_at_fork(after_in_child=at_work.clear)
 
 
 @dataclass(frozen=True, slots=True)

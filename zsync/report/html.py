@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from zsync.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -25,10 +27,11 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def findings_html(findings: Iterable[Finding]) -> str:
     """Return findings as a list; empty if there are none."""
     items = "".join(
-        f"<li><b>{escape(item.level)}</b> {escape(item.product)}: {escape(item.message)}</li>" for item in findings
+        f"<li><b>{escape(item.level)}</b> {escape(printable(f'{item.product}: {item.message}'))}</li>"
+        for item in findings
     )
     return f"<ul>{items}</ul>" if items else ""
 
 
 def _text(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else printable(str(cell))

@@ -6,9 +6,10 @@ import json
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.errors import ConfigError
+from zsync.printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,12 @@ class TextFormatter(logging.Formatter):
         site = getattr(record, "site", None)
         if site is not None:
             record.message = f"{site}: {record.message}"
+        record.message = printable(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as logging calls it
+        """Return a traceback."""
+        return printable(super().formatException(ei), lines=True)
 
 
 class JsonFormatter(logging.Formatter):

@@ -12,7 +12,9 @@ from zsync.errors import (
     TargetError,
     ThrottledError,
     TransientError,
+    UnansweredError,
 )
+from zsync.system import advice_on
 
 _UNKNOWN_CREDENTIALS = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
@@ -80,9 +82,9 @@ def _refusal(status: int, code: str | None, url: str, region: str | None) -> Tar
 def error_of_system(error: OSError, url: str) -> TargetError:
     """Return the error that one of the operating system comes to."""
     if isinstance(error, ConnectionError | TimeoutError):
-        return TransientError("the connection broke", url, "try again")
+        return UnansweredError("the connection broke", url, "try again")
     if isinstance(error, FileNotFoundError):
         return ObjectNotFoundError("there is no such object", url)
     if isinstance(error, PermissionError):
         return PermissionDeniedError("permission denied", url, "check what you may write there")
-    return TargetError(f"the target refused ({error.strerror or error})", url)
+    return TargetError(f"the target refused ({error.strerror or error})", url, advice_on(error))

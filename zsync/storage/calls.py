@@ -39,7 +39,7 @@ def call_again(spec: StoreSpec, method: str, place: str = "", **arguments: Any) 
     """Make one request as `call` does, at the bucket's pace, and try again what may be tried again."""
 
     def paced() -> dict[str, Any]:
-        with pace_of(spec).slot():
+        with pace_of(spec).slot(len(arguments.get("Body", b""))):
             return call(spec, method, place, **arguments)
 
     return retry(paced)

@@ -16,6 +16,7 @@ from zsync.errors import (
     PreconditionError,
     TargetError,
     TransientError,
+    UnansweredError,
     ZsyncError,
 )
 from zsync.storage.answers import error_for, error_of_system
@@ -305,7 +306,7 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
     if name in _BROKEN:
-        return TransientError("the connection broke", url, "try again")
+        return UnansweredError("the connection broke", url, "try again")
     return error_of_system(error, url) if isinstance(error, OSError) else None
 
 

@@ -19,6 +19,7 @@ from zsync.errors import (
     NotSupportedError,
     TargetError,
     TransientError,
+    UnansweredError,
     ZsyncError,
 )
 from zsync.storage.answers import error_for
@@ -292,10 +293,10 @@ def _without_answer(text: str, url: str) -> ZsyncError:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return MalformedKeyError(message, url, "rename it")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
-    if "kind: Connect" in text:
+    if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")
     if "HTTP error" in text or "kind: Timeout" in text or "error decoding response" in text:
-        return TransientError("the connection broke", endpoint, "try again")
+        return UnansweredError("the connection broke", endpoint, "try again")
     if "credential" in text.lower():
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
     return TargetError(" ".join(text.split("Debug source:", 1)[0].split())[:300], url)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import logging
+import os
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.errors import ConfigError
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
+from zsync.system import read_regular, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,8 +22,12 @@ if TYPE_CHECKING:
 
     from zsync.storage.base import ObjectStore
     from zsync.storage.pacing import Pace
+    from zsync.storage.silence import Silence
     from zsync.storage.spec import StoreSpec
 
+log = logging.getLogger(__name__)
+
+_MOST_OF_BUNDLE = 2**26  # bytes
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # nothing arrives for so long
 REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
@@ -58,13 +66,35 @@ def connected_once() -> Iterator[None]:
 def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
     from zsync.storage.retrying import Retrying, RetryPolicy
 
-    policy = RetryPolicy() if spec.retries is None else RetryPolicy(spec.retries + 1, spec.retries + 1)
+    tries = None if spec.retries is None else spec.retries + 1
+    policy = RetryPolicy() if tries is None else RetryPolicy(tries, tries, insists=True)
     return Retrying(_open(spec), policy, pace=pace_of(spec))
+
+
+_is_without_obstore = False  # this process was forked from one that had begun to use it
+
+
+def _begin_anew() -> None:
+    """Let go, in a forked child, of what belongs to threads of the parent: connections, locks, places in queues.
+
+    obstore's threads are one set a process, begun with its first use and gone in a child, where whoever waits for them
+    waits forever. A fork cannot be undone, so that there the other transport moves the bytes.
+    """
+    global _is_without_obstore  # noqa: PLW0603 - it is the process's
+    _is_without_obstore = "obstore" in sys.modules
+    for opened in (_connect, _pace, _open_s3fs):
+        opened.cache_clear()
+    _known.set(None)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _open(spec: StoreSpec) -> ObjectStore:
     if spec.transport == "obstore":
-        return _open_obstore(spec)
+        if not _is_without_obstore:
+            return _open_obstore(spec)
+        log.debug("forked from a process that used obstore: fsspec moves the bytes")
     if spec.transport == "file":
         return _open_files(spec)
     return _open_fsspec(spec)
@@ -82,10 +112,10 @@ def pace_of(spec: StoreSpec) -> Pace:
 
 
 @functools.cache
-def _pace(_bucket: str, _endpoint_url: str | None) -> Pace:
+def _pace(bucket: str, endpoint_url: str | None) -> Pace:
     from zsync.storage.pacing import Pace
 
-    return Pace()
+    return Pace(host=endpoint_url or bucket)
 
 
 def _explicit(keys: dict[str, str]) -> Callable[[], Any]:
@@ -155,10 +185,9 @@ def _endpoint(url: str, spec: StoreSpec) -> str:
 
 def _read_bundle(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_regular(path, _MOST_OF_BUNDLE)
     except OSError as error:
-        raise ConfigError("the CA bundle cannot be read", path, error.strerror or "check `ca_bundle`") from error
+        raise ConfigError(f"the CA bundle cannot be read ({why(error)})", path, "check `ca_bundle`") from error
 
 
 def _open_fsspec(spec: StoreSpec) -> ObjectStore:
@@ -192,12 +221,19 @@ def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     session = aiobotocore.session.AioSession(profile=options.pop("profile", None))
     # No timeout of aiohttp's counts while it waits for the service to ask for the body.
     session.unregister("before-call.s3", botocore.handlers.add_expect_header)
+    # Of a listing only the whole comes to us, and that may take long.
+    session.register("response-received.s3", functools.partial(_hear, pace_of(spec).silence))
     fs = fsspec.filesystem("s3", session=session, **options)
     fs.retries = 1
     # Nor does one while a body is sent.
     fs.call_s3 = functools.partial(fs.call_s3, timeout=REQUEST_TIMEOUT_S)
     fs.pipe_file = functools.partial(fs.pipe_file, timeout=REQUEST_TIMEOUT_S)
     return fs
+
+
+def _hear(silence: Silence, parsed_response: object = None, **_: object) -> None:
+    if parsed_response is not None:
+        silence.hear()
 
 
 def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
@@ -221,6 +257,7 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
     if place.endpoint_url:
         options["endpoint_url"] = place.endpoint_url
     if spec.ca_bundle:
+        _read_bundle(spec.ca_bundle)
         options["client_kwargs"]["verify"] = spec.ca_bundle
     if spec.profile:
         options["profile"] = spec.profile

@@ -7,7 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zsync.errors import ThrottledError
+from zsync.errors import NetworkError, TargetError, ThrottledError, UnansweredError
+from zsync.storage.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,8 @@ class Pace:
     ----------
     ceiling
         The widest window.
+    host
+        Who is asked, for messages.
 
     Notes
     -----
@@ -33,8 +36,9 @@ class Pace:
     other.
     """
 
-    def __init__(self, ceiling: int = CEILING) -> None:
+    def __init__(self, ceiling: int = CEILING, host: str = "the service") -> None:
         self._ceiling = ceiling
+        self.silence = Silence(host)
         self._window = float(ceiling)
         self._in_flight = 0
         self._most = 0  # requests that were ever in flight or waiting
@@ -49,21 +53,45 @@ class Pace:
         return None if window >= self._ceiling else int(window)
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, size: int = 0, *, insists: bool = False) -> Iterator[None]:
         """Wait for a place among the requests in flight, and hold it.
 
         A `ThrottledError` that leaves the block slows the pace, its end without an error makes it faster.
+
+        Parameters
+        ----------
+        size
+            Bytes that go or come with the request.
+        insists
+            It is to be asked even if the service was found to be silent just now.
+
+        Raises
+        ------
+        SilentError
+            For an error that is no answer, if the service has not answered anybody for long.
         """
+        if not insists:
+            self.silence.refuse()
         began = self._enter()
+        asked = self.silence.ask(size)
         try:
             yield
         except ThrottledError:
+            self.silence.hear()
             self.slowed(began)
             self._leave()
             raise
-        except BaseException:
+        except (UnansweredError, NetworkError) as error:
+            self._leave()
+            raise self.silence.judged(asked, error) from error
+        except BaseException as error:
+            if isinstance(error, TargetError):
+                self.silence.hear()
             self._leave()
             raise
+        finally:
+            self.silence.end(asked)
+        self.silence.hear()
         self._leave(succeeded=True)
 
     def slowed(self, began: int | None = None) -> None:

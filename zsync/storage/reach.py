@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import CredentialsError
+from zsync.errors import ConfigError, CredentialsError
 from zsync.storage.spec import ANONYMOUS, CHAIN, kept_keys
+from zsync.system import read_regular
 
 if TYPE_CHECKING:
     from zsync.storage.spec import StoreSpec
@@ -20,6 +21,9 @@ _CHAIN_VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
     "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
 )  # fmt: skip
+
+
+_MOST_OF_FILE = 2**24  # bytes of an AWS configuration
 
 
 def circumstances(spec: StoreSpec) -> int:
@@ -49,9 +53,16 @@ def _profile_may_name_endpoint() -> bool:
     """Whether it is worth importing botocore (0.3 s) to look for an endpoint in the AWS configuration."""
     for path in _aws_files():
         with contextlib.suppress(OSError):
-            if b"endpoint_url" in Path(path).read_bytes():
+            if b"endpoint_url" in read_regular(path, _MOST_OF_FILE):
                 return True
     return False
+
+
+def _refuse_pipes() -> None:
+    """Raise if the AWS configuration is a pipe: whoever opens one waits until somebody writes into it."""
+    for path in _aws_files():
+        if Path(path).is_fifo():
+            raise ConfigError("the AWS configuration is a pipe", path, "write it to a file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,7 @@ def reach(spec: StoreSpec) -> Reach:
     import botocore.exceptions
     import botocore.session
 
+    _refuse_pipes()
     try:
         session = botocore.session.Session(profile=spec.profile)
         provider = None if settled else Provider(session, spec.location.url)

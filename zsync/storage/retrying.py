@@ -10,12 +10,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from zsync.errors import NetworkError, PreconditionError, TargetError, ThrottledError, TransientError
+from zsync.errors import (
+    NetworkError,
+    PreconditionError,
+    SilentError,
+    TargetError,
+    ThrottledError,
+    TransientError,
+)
 from zsync.storage.conditional import landed
 from zsync.storage.pacing import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from zsync.keys import Key
     from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
@@ -39,6 +47,8 @@ class RetryPolicy:
         Attempts one after the other at which the endpoint cannot be reached: fewer, for that is mostly a wrong setting.
     first_s, longest_s
         The backoff before the second attempt, and the longest one, in seconds.
+    insists
+        All attempts are made, though the service has been silent for a minute: somebody asked for so many.
 
     Notes
     -----
@@ -49,6 +59,7 @@ class RetryPolicy:
     network_attempts: int = 4
     first_s: float = 0.1
     longest_s: float = 10.0
+    insists: bool = False
 
     def delay_s(self, attempt: int) -> float:
         """Return a random delay before attempt `attempt + 1`, in seconds."""
@@ -115,7 +126,7 @@ class Retrying:
 
     def list(self, prefix: str) -> Iterator[Page]:
         """List all below a prefix; a listing that breaks is begun anew, so that no page is lost or seen twice."""
-        return iter(self._again(lambda: [*self._store.list(prefix)]))
+        return iter(self._again(lambda: [*self._heard(self._store.list(prefix))]))
 
     def list_exactly(self, prefix: str) -> Iterator[Page]:
         """List all below a prefix, with keys as they are."""
@@ -131,7 +142,8 @@ class Retrying:
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object."""
-        return self._again(functools.partial(self._store.fetch, key, start, length, etag=etag, version=version))
+        action = functools.partial(self._store.fetch, key, start, length, etag=etag, version=version)
+        return self._again(action, length)
 
     def head(self, key: Key) -> Stored:
         """Ask for an object."""
@@ -144,7 +156,7 @@ class Retrying:
         conflict.
         """
         try:
-            return self._again(functools.partial(self._store.put, key, data, headers, over=over))
+            return self._again(functools.partial(self._store.put, key, data, headers, over=over), len(data))
         except PreconditionError:
             found = self._again(functools.partial(landed, self._store, key, data))
             if found is None:
@@ -159,7 +171,7 @@ class Retrying:
 
     def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""
-        with self._pace.slot():
+        with self._slot(len(data)):
             return self._store.put_if(key, data, headers, etag)
 
     def copy(self, source: Key, target: Key) -> None:
@@ -174,10 +186,19 @@ class Retrying:
         """Delete objects that must be as they were seen."""
         return self._again(functools.partial(self._store.remove, items))
 
-    def _again(self, action: Callable[[], T]) -> T:
+    def _heard(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """Yield pages, each of which is an answer."""
+        for page in pages:
+            self._pace.silence.hear()
+            yield page
+
+    def _slot(self, size: int) -> AbstractContextManager[None]:
+        return self._pace.slot(size, insists=self._policy.insists)
+
+    def _again(self, action: Callable[[], T], size: int = 0) -> T:
         def paced() -> T:
             # A request that waits for its next attempt holds no slot.
-            with self._pace.slot():
+            with self._slot(size):
                 return action()
 
         return _retry(paced, self._policy, self._budget)
@@ -206,6 +227,8 @@ def _retry(action: Callable[[], T], policy: RetryPolicy, budget: RetryBudget | N
             delay = policy.delay_s(throttled)
             log.debug("throttled %d times, again in %.2f s: %s", throttled, delay, error)
         except (TransientError, NetworkError) as error:
+            if isinstance(error, SilentError) and not policy.insists:
+                raise
             failed += 1
             # An endpoint that answers now and then is not a wrong setting.
             unreached = unreached + 1 if isinstance(error, NetworkError) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -43,6 +44,15 @@ class ByteBudget:
 
 
 _budget = ByteBudget(IN_FLIGHT_BYTES)
+
+
+def _begin_anew() -> None:
+    """Hold nothing in a forked child: what the parent's threads held is not there."""
+    global _budget  # noqa: PLW0603 - it is the process's
+    _budget = ByteBudget(IN_FLIGHT_BYTES)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 @connected_once()

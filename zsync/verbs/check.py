@@ -45,7 +45,7 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as JSON."""
-        said = str(self.error) if self.error is not None else self.note
+        said = self.error.said if self.error is not None else self.note
         return {"product": self.product, "check": self.name, "ok": self.is_fine, "message": said}
 
 

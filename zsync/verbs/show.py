@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
@@ -24,7 +25,7 @@ _SAYS = {
 def result_text(result: PublishResult) -> str:
     """Return what came of a publish, a line a product."""
     if result.note is not None:
-        return result.note
+        return printable(result.note)
     if result.status == "unchanged":
         count = sum(product.unchanged for product in result.products)
         return f"nothing to do: {count:,} objects unchanged, 0 sent ({result.seconds:.1f} s)"
@@ -69,7 +70,7 @@ def pull_text(result: PullResult) -> str:
 def result_html(result: PublishResult) -> str:
     """Return what came of a publish as HTML."""
     if result.note is not None:
-        return f"<p>{escape(result.note)}</p>"
+        return f"<p>{escape(printable(result.note))}</p>"
     named = f" (<code>{escape(result.publication)}</code>)" if result.publication else ""
     rows = [
         [item.name, item.url, item.sent, item.unchanged, item.retired, human_bytes(item.bytes)]

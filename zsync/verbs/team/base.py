@@ -15,17 +15,18 @@ import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConflictError, TargetError
 from zsync.planning.merge import Content, Pending, Side, Yielding
 from zsync.storage.handles import directory as handle_of
 from zsync.storage.handles import open_plain, refuse_link, write_new
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ _T = TypeVar("_T")
 FORMAT = 1
 FILE = "base.parquet"
 _LOCK = "sync.lock"
+_locks: set[io.FileIO] = set()  # those that this process holds
 _META = b"zsync"
 _BASE, _COMING, _GOING = "base", "coming", "going"
 _YIELDING_HERE, _YIELDING_THERE = "yielding here", "yielding there"
@@ -219,7 +221,7 @@ def write_base(directory: Path, base: Base) -> None:
                 raise
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
         ) from error
 
 
@@ -227,6 +229,15 @@ def _row(state: str, key: str, content: Content | None) -> dict[str, Any]:
     if content is None:
         return {"state": state, "key": key}
     return {"state": state, "key": key, "size": content.size, "digest": content.digest, "etag": content.etag}
+
+
+def _let_go() -> None:
+    """Close the parent's locks in a forked child, which would keep them from others for as long as it lives."""
+    while _locks:
+        _locks.pop().close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -247,7 +258,7 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
             file = open(os.open(_LOCK, flags, 0o666, dir_fd=handle), "r+b", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be written ({error.strerror})", str(directory), "check its permissions"
+            f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
         ) from error
     with file:
         try:
@@ -256,4 +267,8 @@ def locked(directory: Path, folder: str) -> Iterator[None]:
             raise ConflictError(
                 "this folder is being synchronized already", folder, "wait until that is done"
             ) from error
-        yield
+        _locks.add(file)
+        try:
+            yield
+        finally:
+            _locks.discard(file)

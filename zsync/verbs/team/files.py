@@ -8,6 +8,7 @@ import os
 from zsync.errors import SourceChangedError, TargetError
 from zsync.keys import checked
 from zsync.storage.handles import exists, place
+from zsync.system import advice_on
 
 log = logging.getLogger(__name__)
 
@@ -30,5 +31,5 @@ def move_aside(root: str, unit: str, copy: str) -> None:
     except FileNotFoundError as error:
         raise SourceChangedError("a file went away meanwhile", f"{root}/{unit}", "synchronize again") from error
     except OSError as error:
-        raise TargetError(f"it cannot be renamed ({error.strerror})", f"{root}/{unit}", "check permissions") from error
+        raise TargetError(f"it cannot be renamed ({error.strerror})", f"{root}/{unit}", advice_on(error)) from error
     log.info("kept the version here as %s", copy)

@@ -10,6 +10,7 @@ from zsync.errors import SourceError
 from zsync.inventory import Directory, Scan, Selection, scan
 from zsync.inventory.local import LEFTOVERS
 from zsync.publication import StateKeys
+from zsync.system import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from zsync.verbs.places import Place
 
 IGNORE_FILE = ".S3/ignore_remote.txt"  # paths that a team of s3synchrony ignores, one a line
+_MOST_OF_LIST = 2**24  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ class Folder:
     def ignored(self) -> frozenset[str]:
         """Paths that the team ignores by a list in the folder."""
         try:
-            lines = Path(self.root, IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+            text = read_regular(f"{self.root}/{IGNORE_FILE}", _MOST_OF_LIST).decode(errors="surrogateescape")
         except OSError:
             return frozenset()
+        lines = text.splitlines()
         names = (line.strip().replace("\\", "/").removeprefix("./").strip("/") for line in lines)
         return frozenset(name for name in names if name)
 

@@ -15,6 +15,7 @@ from zsync.keys import Key, sort, under
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import connect
 from zsync.storage.handles import directory
+from zsync.system import advice_on
 from zsync.verbs.team.sync import folder_of, team_config
 
 if TYPE_CHECKING:
@@ -178,5 +179,5 @@ def _forget_here(folder: Folder, *, removes_trash: bool) -> None:
                 os.rmdir(name, dir_fd=handle)
     except OSError as error:
         raise TargetError(
-            f"the folder's state cannot be removed ({error.strerror})", str(state), "check its permissions"
+            f"the folder's state cannot be removed ({error.strerror})", str(state), advice_on(error)
         ) from error

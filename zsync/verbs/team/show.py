@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from zsync.planning.merge import Verdict
+from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
@@ -29,7 +30,7 @@ def group_text(group: Group) -> str:
         [f"{number:>4}.", item.name, human_bytes(item.size), *_who(item)]
         for number, item in enumerate(group.changes, start=1)
     ]
-    return f"{_TITLES[group.verdict]} ({group.folder}):\n{columns(rows)}"
+    return f"{_TITLES[group.verdict]} ({printable(group.folder)}):\n{columns(rows)}"
 
 
 def _who(item: Shown) -> list[str]:
@@ -46,11 +47,12 @@ def sync_text(result: SyncResult) -> str:
     lines = [columns(rows)] if rows else []
     for product in result.products:
         if result.status == "planned":
-            lines.append(f"{product.path}: {len(product.changes):,} differ from {product.url}; nothing written")
+            text = f"{product.path}: {len(product.changes):,} differ from {product.url}; nothing written"
+            lines.append(printable(text))
             continue
         counts = [f"{count:,} {done}" for done, count in Counter(map(_done, product.changes)).items()]
         said = ", ".join(counts) or "nothing to do"
-        lines.append(f"{product.path} and {product.url}: {said} ({result.seconds:.1f} s)")
+        lines.append(printable(f"{product.path} and {product.url}: {said} ({result.seconds:.1f} s)"))
     return "\n".join(lines)
 
 

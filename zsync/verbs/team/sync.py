@@ -17,6 +17,7 @@ from zsync.publication import StateKeys, read_lease
 from zsync.publication.process import this_process
 from zsync.report.progress import progress_for
 from zsync.storage import spec_for
+from zsync.system import advice_on
 from zsync.verbs.places import Place
 from zsync.verbs.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
 from zsync.verbs.telling import and_tell
@@ -211,7 +212,7 @@ class _Session:
         try:
             root.mkdir(parents=True)
         except OSError as error:
-            raise SourceError(f"the folder cannot be made ({error.strerror})", str(root), "make it") from error
+            raise SourceError(f"the folder cannot be made ({error.strerror})", str(root), advice_on(error)) from error
         log.info("made the folder %s", root)
 
     def _wait_for_others(self, until: float) -> None:

@@ -1,0 +1,31 @@
+"""Text from outside, as it may be shown: what a terminal or a reader would take for something else is escaped."""
+
+from __future__ import annotations
+
+_SHOWN = "\u3000\u200c\u200d"  # a space that is wide, and what joins letters: ordinary text in its languages
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return text with everything escaped that is not seen as what it is.
+
+    That is control characters, marks that change the direction of writing, line separators, lone surrogates, and what
+    Unicode does not know. Letters of all languages stay as they are. What is escaped already stays so.
+
+    Parameters
+    ----------
+    lines
+        Line feeds and tabs stay: the text is several lines of ours.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mMünchen\u202e東京\n")
+    '\\x1b[31mMünchen\\u202e東京\\n'
+    """
+    if text.isprintable():
+        return text
+    kept = _SHOWN + "\n\t" if lines else _SHOWN
+    return "".join(char if char.isprintable() or char in kept else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
