@@ -11,7 +11,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import move_aside
-from zsync.verbs.team.fit import clashing, unfit_stores, unfit_there
+from zsync.verbs.team.fit import clashing, contested_names, unfit_stores, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -67,6 +67,9 @@ class Application:
             Something is not as it was looked at any more: what was done is in the base, look again.
         """
         self.publication = self.seen.head.publication
+        self.findings += contested_names(
+            self.folder, self.seen, [change for change in changes if decided[change.unit] == SKIP]
+        )
         unfit = self._unfit(changes, decided)
         decided = {unit: SKIP if unit in unfit else decision for unit, decision in decided.items()}
         coming = [change for change in changes if downloads(change, decided[change.unit])]
@@ -187,4 +190,4 @@ class Application:
 
 def _as_they_are(changes: Sequence[Change], side: Side) -> Yielding:
     """Return the stores among some units, key by key; a file is replaced in one step, and needs no memory of it."""
-    return {key: side.get(key) for change in changes if change.is_store for key in change.keys}
+    return {key: side.get(key) for change in changes if change.is_store or change.is_contested for key in change.keys}
