@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import seeds
 from hypothesis import HealthCheck, settings
 from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
@@ -19,10 +20,12 @@ from zsync.devserver import DevServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-# On CI every run tries the same examples, and a slow machine is not a failure; at home every run tries others.
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("dev", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# Every run tries the same examples, wherever it runs, and a slow machine is not a failure; `make torture` tries others.
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "torture", derandomize=False, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("torture" if seeds.SEED else "fixed")
 
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
 _PIPELINE = {
@@ -108,7 +111,15 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have each of two workers begin with half of the slow tests, so that neither ends long after the other."""
+    """Have each of two workers begin with half of the slow tests, so that neither ends long after the other.
+
+    What takes its choices from a seed is marked; of a longer search nobody knows how long it takes.
+    """
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.torture)
+        if seeds.SEED:
+            item.add_marker(pytest.mark.timeout(0), append=False)
     slow = [item for item in items if item.get_closest_marker("slow")]
     quick = [item for item in items if not item.get_closest_marker("slow")]
     half = len(quick) // 2
@@ -133,6 +144,8 @@ def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the sums of what `tally` counted, wherever the tests ran."""
+    if seeds.SEED:
+        terminalreporter.write_line(f"the seed was {seeds.SEED}; the same again: {seeds.again()}")
     sums: dict[str, int] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
