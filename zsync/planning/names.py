@@ -39,6 +39,17 @@ def contested(here: Collection[str], there: Collection[str]) -> list[str]:
     return sorted(here & _directories(there) | there & _directories(here))
 
 
+def names_of(keys: Collection[str]) -> set[str]:
+    """Return the names of files, and of the directories that they are in.
+
+    Examples
+    --------
+    >>> sorted(names_of(["a/b/c", "d"]))
+    ['', 'a', 'a/b', 'a/b/c', 'd']
+    """
+    return {*keys, *_directories(keys)}
+
+
 def _directories(keys: Iterable[str]) -> set[str]:
     return {directory for key in keys for directory in lineage(key.rpartition("/")[0])}
 
