@@ -1,6 +1,8 @@
 # make demo    the whole story on real data, against an S3 server on this machine
 # make test    everything that CI asks: ruff, mypy, import contracts, tests
 # make lint    the same without the tests
+# make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
+#              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
 # make bench   measure
 # make clean   remove the environment and all caches
 #
@@ -11,17 +13,30 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
+SEED ?= random
+EXAMPLES ?=
+STEPS ?=
 
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test torture lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+torture: $(STAMP)
+	@case "$(SEED)" in \
+	    random) seed=$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(10**9))') ;; \
+	    ''|*[!0-9]*) echo "SEED is a number, or random: SEED=$(SEED)" >&2; exit 2 ;; \
+	    *) seed=$(SEED) ;; \
+	esac; \
+	echo "seed: $$seed"; \
+	TORTURE_SEED=$$seed TORTURE_EXAMPLES=$(EXAMPLES) TORTURE_STEPS=$(STEPS) \
+	    $(BIN)/python -m pytest -m torture --hypothesis-seed=$$seed $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import prepared
 import pytest
+import seeds
 from hypothesis import HealthCheck, settings
 from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-# On CI every run tries the same examples, and a slow machine is not a failure; at home every run tries others.
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("dev", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# Every run tries the same examples, wherever it runs, and a slow machine is not a failure; `make torture` tries others.
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "torture", derandomize=False, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("torture" if seeds.SEED else "fixed")
 
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
 _PIPELINE = {
@@ -113,7 +116,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have each worker begin with its share of the slow tests, so that none ends long after the others."""
+    """Have each worker begin with its share of the slow tests, so that none ends long after the others.
+
+    What takes its choices from a seed is marked; of a longer search nobody knows how long it takes.
+    """
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.torture)
+        if seeds.SEED:
+            item.add_marker(pytest.mark.timeout(0), append=False)
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     quick = [item for item in items if not item.get_closest_marker("slow")]
@@ -139,6 +150,8 @@ def tally(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the sums of what `tally` counted, wherever the tests ran."""
+    if seeds.SEED:
+        terminalreporter.write_line(f"the seed was {seeds.SEED}; the same again: {seeds.again()}")
     sums: dict[str, int] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -1,11 +1,19 @@
-"""A store that dies at its n-th request, and with it every store of this process: as if the process had been killed."""
+"""A store that dies at its n-th request, and with it every store of this process: as if the process had been killed.
+
+Or it fails for a while only, or stands still while somebody else goes on.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zsync.errors import NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WRITES = {"put", "put_if", "put_parts", "copy", "delete"}
 
@@ -20,6 +28,13 @@ class Fate:
         The request that is the last one; 0: never.
     acts
         The service still acts on it, and its answer is lost; else it never hears of it.
+    lasts
+        How many requests go wrong; None: all from then on. Where not all do, `acts` is about each of them.
+    meanwhile
+        Called before that request, and nothing goes wrong: all stores that were open stand still until it returns,
+        but for those that it opens itself.
+    forget
+        Has stores be opened anew.
     at_write
         That request was a write.
     puts, deleted
@@ -28,30 +43,43 @@ class Fate:
 
     at: int = 0
     acts: bool = False
+    lasts: int | None = None
+    meanwhile: Callable[[], None] | None = None
+    forget: Callable[[], None] = lambda: None
     count: int = 0
     at_write: bool = False
+    generation: int = 0  # of stores: those of an older one stand still
     puts: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    going: threading.Event = field(default_factory=threading.Event)
 
-    def set(self, at: int = 0, *, acts: bool = False) -> None:
+    def set(self, at: int = 0, *, acts: bool = False, lasts: int | None = None, meanwhile=None) -> None:
         """Begin anew."""
         with self.lock:
-            self.at, self.acts, self.count, self.at_write = at, acts, 0, False
+            self.at, self.acts, self.lasts, self.meanwhile = at, acts, lasts, meanwhile
+            self.count, self.at_write = 0, False
             self.puts, self.deleted = [], []
+            self.going.set()
 
     @property
     def has_come(self) -> bool:
-        """Whether they are dead."""
+        """Whether they are dead, or have been."""
         return 0 < self.at <= self.count
 
-    def __call__(self, name, key, request):
+    def __call__(self, name, key, request, generation=None):
+        if generation is not None and generation == self.generation - 1 and not self.going.is_set():
+            self.going.wait()
         with self.lock:
             self.count += 1
             number = self.count
             if number == self.at:
                 self.at_write = name in WRITES
-        if self.at and number >= self.at and not (number == self.at and self.acts):
+        if number == self.at and self.meanwhile is not None:
+            self._stand_still()
+        goes_wrong = self.at and self.meanwhile is None and number >= self.at
+        goes_wrong = goes_wrong and (self.lasts is None or number < self.at + self.lasts)
+        if goes_wrong and not (self.acts and (number == self.at or self.lasts is not None)):
             raise NetworkError("dead", str(key))
         answer = request()
         if name in ("put", "put_parts"):
@@ -60,16 +88,25 @@ class Fate:
         if name == "delete":
             with self.lock:
                 self.deleted += key
-        if self.at and number >= self.at:
+        if goes_wrong:
             raise NetworkError("dead", str(key))
         return answer
+
+    def _stand_still(self):
+        self.going.clear()
+        self.generation += 1
+        self.forget()
+        try:
+            contextvars.Context().run(self.meanwhile)  # another process knows no open stores
+        finally:
+            self.going.set()
 
 
 class Mortal:
     """A transport whose every request asks its fate first."""
 
     def __init__(self, store, fate):
-        self._store, self._fate = store, fate
+        self._store, self._fate, self._generation = store, fate, fate.generation
 
     @property
     def capabilities(self):
@@ -79,8 +116,11 @@ class Mortal:
         return self._store.url(key)
 
     def list(self, prefix):
-        return iter(self._fate("list", prefix, lambda: list(self._store.list(prefix))))
+        return iter(self._ask("list", prefix, lambda: list(self._store.list(prefix))))
+
+    def _ask(self, name, key, request):
+        return self._fate(name, key, request, self._generation)
 
     def __getattr__(self, name):
         method = getattr(self._store, name)
-        return lambda first, *rest, **named: self._fate(name, first, lambda: method(first, *rest, **named))
+        return lambda first, *rest, **named: self._ask(name, first, lambda: method(first, *rest, **named))

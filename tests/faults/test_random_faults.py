@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import shutil
 import sys
 from collections import Counter
@@ -14,6 +13,7 @@ from subprocess import run
 
 import pytest
 from proxy import Fault, Proxy, on
+from seeds import rng
 from target import Site, same
 from trees import read_tree, s3_bytes, s3_tree, weather
 
@@ -39,7 +39,7 @@ class BadDay:
     """A fifth of all requests goes wrong, whichever; but never one and the same more than a few times in a row."""
 
     def __init__(self, seed, counts):
-        self.random, self.counts = random.Random(seed), counts
+        self.random, self.counts = rng(seed), counts
         self.in_a_row = Counter()
 
     def __call__(self, exchange):
@@ -70,6 +70,7 @@ def replace_source(site, data, form):
 
 
 @pytest.mark.slow
+@pytest.mark.torture
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_fifth_request_goes_wrong_and_each_publish_succeeds(site, form, tally):
     counts: Counter[str] = Counter()

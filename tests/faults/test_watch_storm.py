@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 import yaml
+from seeds import rng
 from servers import tool_env
 from target import CHUNKS
 from trees import append, read_tree, s3_tree, weather, write_store
@@ -41,7 +41,7 @@ class Storm:
 
     def __init__(self, root: Path, seed: int) -> None:
         self.root = root
-        self.rng = random.Random(seed)
+        self.rng = rng(seed)
         self.files = [path for path in root.rglob("*") if path.is_file() and STORE not in path.parts]
         self.changes = 0
 
@@ -112,7 +112,7 @@ class Service:
 @pytest.fixture
 def sites(s3, bucket, tmp_path):
     """Directories by name, filled, and a configuration for them."""
-    rng = random.Random(7)
+    choose = rng(7)
     roots = {}
     for number in range(SITES):
         name = f"site{number}"
@@ -120,7 +120,7 @@ def sites(s3, bucket, tmp_path):
         for directory in range(40):
             (root / f"d{directory}").mkdir(parents=True)
         for file in range(FILES // SITES):
-            (root / f"d{file % 40}" / f"f{file}").write_bytes(rng.randbytes(rng.randrange(1, 2000)))
+            (root / f"d{file % 40}" / f"f{file}").write_bytes(choose.randbytes(choose.randrange(1, 2000)))
         if number < WITH_STORE:
             write_store(root / STORE, weather(12, WIDTH), chunks=CHUNKS, zarr_format=2 + number)
     document = {
@@ -199,6 +199,7 @@ def run_storm(roots, seconds, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.torture
 @pytest.mark.timeout(280)
 def test_a_storm_over_five_sites_ends_with_bytes_equal(s3, bucket, sites, tmp_path, tally):
     roots, config = sites

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP
 
 Shape = tuple[int, ...]
 
@@ -36,7 +36,7 @@ def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, Shape | None])
     document
         A parsed ``.zmetadata`` (v2) or group ``zarr.json`` (v3).
     shapes
-        Shapes by path relative to its group; None: the array is left out.
+        Shapes by path relative to its group; None: the array, or group, is left out.
     """
     changed = json.loads(json.dumps(document))  # a copy in which no two arrays share a document
     reshape = _reshape_v2 if "zarr_consolidated_format" in changed else _reshape_v3
@@ -48,11 +48,10 @@ def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, Shape | None]) ->
     changed = 0
     for path, shape in shapes.items():
         array = inside.get(f"{path}/{ZARRAY}")
-        if array is not None and shape is None:
-            del inside[f"{path}/{ZARRAY}"]
-            inside.pop(f"{path}/{ZATTRS}", None)
-            changed += 1
-        elif array is not None and shape is not None:
+        if shape is None:
+            left_out = [inside.pop(f"{path}/{name}", None) for name in (ZARRAY, ZGROUP, ZATTRS)]
+            changed += any(document is not None for document in left_out)
+        elif array is not None:
             changed += _reshape(array, shape)
     return changed
 

@@ -1,6 +1,14 @@
 """Deciding, without doing: inventories and policy in, a plan out. Pure."""
 
-from zsync.planning.classify import ArrayChange, BoundaryChunk, ChangeClass, boundary, classify, incompatible_findings
+from zsync.planning.classify import (
+    ArrayChange,
+    BoundaryChunk,
+    ChangeClass,
+    boundary,
+    classify,
+    incompatible_findings,
+    removed_groups,
+)
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
 from zsync.planning.fence import FenceWrite, fence_of
@@ -33,6 +41,7 @@ __all__ = [
     "leave_existing",
     "manifest_of",
     "plan_product",
+    "removed_groups",
     "split_arrays",
     "undecided",
     "withdraw",

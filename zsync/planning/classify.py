@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from zsync.layout import Meaning, join, meaning_of
-from zsync.words import Action, Finding, Role
+from zsync.words import Action, Finding, Reason, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from zsync.layout import Store
 
 Place = tuple[str, str]  # store, path of the array in it
+
+_STAYS = (Reason.POLICY, Reason.NOT_SELECTED)
 
 
 class ChangeClass(StrEnum):
@@ -120,12 +122,37 @@ def classify(
         for path in store.arrays
     ]
     known = {(change.store, change.array) for change in changes}
-    removed = [
-        ArrayChange(product, store, array, ChangeClass.REMOVED)
-        for store, array in sorted(rows.retired)
-        if (store, array) not in known
-    ]
-    return changes + removed
+    # What was never put on record, and what is only to be retired later, is told by what readers see.
+    shown = {
+        (prefix, path)
+        for prefix, documents in published.items()
+        for path in _nodes_in(prefix, documents, ".zarray", "array", rows.staying)
+    }
+    removed = sorted((rows.retired | shown) - known)
+    return changes + [ArrayChange(product, store, array, ChangeClass.REMOVED) for store, array in removed]
+
+
+def removed_groups(
+    table: pa.Table, stores: Mapping[str, Store], published: Mapping[str, Mapping[str, Any]]
+) -> dict[str, set[str]]:
+    """Return the groups that readers see and that the source has no more, by store; parameters as of `classify`."""
+    staying = _staying(table)
+    return {
+        prefix: {*_nodes_in(prefix, documents, ".zgroup", "group", staying)} - {"", *stores[prefix].groups}
+        for prefix, documents in published.items()
+    }
+
+
+def _nodes_in(
+    prefix: str, documents: Mapping[str, Any], name_v2: str, node_type: str, staying: Collection[str]
+) -> Iterator[str]:
+    """Yield the paths of the nodes of one type among a store's metadata documents, but for those that stay."""
+    for key, document in documents.items():
+        directory, _, name = key.rpartition("/")
+        is_v3 = name == "zarr.json" and isinstance(document, dict)
+        is_one = name == name_v2 or (is_v3 and document.get("node_type") == node_type)
+        if is_one and join(prefix, key) not in staying:
+            yield directory
 
 
 class _Rows:
@@ -136,6 +163,7 @@ class _Rows:
         self.metadata_sent: Counter[Place] = Counter()
         self.chunks: dict[Place, list[tuple[str, str]]] = {}
         self.retired: set[Place] = set()
+        self.staying = _staying(table)
         for row in _relevant(table):
             place = (row["store"] or "", row["array"])
             if row["action"] == Action.RETIRE:
@@ -145,6 +173,12 @@ class _Rows:
                 self.metadata_new[place] += row["etag"] is None
             elif row["role"] == Role.CHUNK and row["key"] not in same_cells:
                 self.chunks.setdefault(place, []).append((row["key"], row["action"]))
+
+
+def _staying(table: pa.Table) -> set[str]:
+    """Return the keys that only the target has and that stay as long as nothing else is asked for."""
+    reasons, keys = table["reason"].to_pylist(), table["key"].to_pylist()
+    return {key for key, reason in zip(keys, reasons, strict=True) if reason in _STAYS}
 
 
 def _relevant(table: pa.Table) -> Iterator[dict[str, Any]]:

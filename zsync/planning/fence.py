@@ -4,13 +4,14 @@ While an array shrinks, no order of its final writes is right: new chunks under 
 of the old extent, and new metadata over old chunks does the same where it grows on another axis. So readers are first
 shown the element-wise minimum of old and new shapes, in which every cell keeps its value throughout.
 
-Arrays that the source has no more leave consolidated metadata with the fence: at their old length they would not fit
-beside the others, and no reader could open the store.
+Arrays and groups that the source has no more leave consolidated metadata with the fence: at their old length they would
+not fit beside the others, and no reader could open the store. Groups that go keep their own consolidated metadata.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zsync.layout import with_shape, with_shapes
@@ -19,7 +20,7 @@ from zsync.tables import PLAN, table_of
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -42,7 +43,11 @@ class FenceWrite:
     content: bytes
 
 
-def fence_of(changes: Iterable[ArrayChange], published: Mapping[str, Mapping[str, Any]]) -> list[FenceWrite]:
+def fence_of(
+    changes: Iterable[ArrayChange],
+    published: Mapping[str, Mapping[str, Any]],
+    gone: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> list[FenceWrite]:
     """Return the writes that show readers the common extent of all arrays that shrink.
 
     Parameters
@@ -52,6 +57,8 @@ def fence_of(changes: Iterable[ArrayChange], published: Mapping[str, Mapping[str
     published
         Parsed metadata objects as they stand in the target, by store and key in it: the own document of each array that
         shrinks, and every group's consolidated metadata.
+    gone
+        Groups that readers see and that the source has no more, by store.
     """
     shapes: dict[tuple[str, str], dict[str, Shape | None]] = {}
     shrinking: set[tuple[str, str]] = set()
@@ -66,16 +73,23 @@ def fence_of(changes: Iterable[ArrayChange], published: Mapping[str, Mapping[str
         write
         for (product, store), wanted in shapes.items()
         if (product, store) in shrinking
-        for write in _fence_store(product, store, wanted, published.get(store, {}))
+        for write in _fence_store(product, store, wanted, published.get(store, {}), gone.get(store, ()))
     ]
 
 
 def _fence_store(
-    product: str, store: str, shapes: Mapping[str, Shape | None], documents: Mapping[str, Any]
+    product: str,
+    store: str,
+    shapes: Mapping[str, Shape | None],
+    documents: Mapping[str, Any],
+    gone: Collection[str],
 ) -> list[FenceWrite]:
     writes = []
+    shapes = {**shapes, **dict.fromkeys(gone)}
     for key, document in documents.items():
         directory, _, name = key.rpartition("/")
+        if directory in gone:
+            continue
         whole = f"{store}/{key}" if store else key
         if directory in shapes and name in _ARRAY_NAMES:
             shape = shapes[directory]

@@ -13,14 +13,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from zsync.layout import lineage, store_prefixes
+from zsync.planning.names import clashes, contested, copy_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "DOWNLOADS",
+    "UPLOADS",
+    "Change",
+    "Content",
+    "Pending",
+    "Side",
+    "States",
+    "Verdict",
+    "Yielding",
+    "clashes",
+    "copy_name",
+    "merge",
+    "same",
+    "unit_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,8 @@ class Change:
         The current publication tells of it as it is there.
     fingerprint
         Another one when anything of its states is another.
+    is_contested
+        It is a file on one side and a directory on the other.
     """
 
     unit: str
@@ -129,6 +149,7 @@ class Change:
     is_unfinished: bool
     is_recorded: bool
     fingerprint: str = field(repr=False)
+    is_contested: bool = False
 
 
 def merge(states: States) -> list[Change]:
@@ -146,8 +167,41 @@ def merge(states: States) -> list[Change]:
     units: defaultdict[str, list[str]] = defaultdict(list)
     for key in sorted(everything):
         units[unit_of(key, stores)].append(key)
-    judged = (_judge(states, unit, keys, is_store=unit in stores) for unit, keys in sorted(units.items()))
-    return [change for change in judged if change is not None]
+    judged = {unit: _judge(states, unit, keys, is_store=unit in stores) for unit, keys in units.items()}
+    changes = {unit: change for unit, change in judged.items() if change is not None}
+    _join_contested(states, changes)
+    return [change for _, change in sorted(changes.items())]
+
+
+def _join_contested(states: States, changes: dict[str, Change]) -> None:
+    """Make one change of all that a name is about which is a file on one side and a directory on the other.
+
+    Where all of it moves one way there is nothing to be decided.
+    """
+    differing = {unit: change for unit, change in changes.items() if change.verdict != Verdict.SAME}
+    keys = [key for change in differing.values() for key in change.keys]
+    for name in contested(states.here.keys() & keys, states.there.keys() & keys):
+        parts = [change for unit, change in differing.items() if f"{unit}/".startswith(f"{name}/")]
+        moves_one_way = any(all(part.verdict in way for part in parts) for way in (UPLOADS, DOWNLOADS))
+        if len(parts) < 2 or moves_one_way:  # fewer: the name is a store's, or lies in one
+            continue
+        for part in parts:
+            del changes[part.unit]
+        changes[name] = _joined(states, name, parts)
+
+
+def _joined(states: States, name: str, parts: Sequence[Change]) -> Change:
+    owns = [_own(states, part.keys) for part in parts]
+    of_here, of_there = (any(own[side] for own in owns) for side in (0, 1))
+    keys = sorted(key for part in parts for key in part.keys)
+    sides = _sides(states, keys)
+    is_recorded = all(part.is_recorded for part in parts)
+    verdict = _verdict(sides, of_here=of_here, of_there=of_there, is_recorded=is_recorded)
+    torn = verdict not in UPLOADS and any(
+        part.is_store and not part.is_recorded and _is_torn(states, part.unit, part.keys) for part in parts
+    )
+    change = _change(name, keys, sides, verdict, is_store=False, is_recorded=is_recorded, is_unfinished=torn)
+    return replace(change, is_contested=True)
 
 
 def unit_of(key: str, stores: frozenset[str]) -> str:
@@ -168,32 +222,44 @@ def same(left: Content | None, right: Content | None) -> bool:
 
 
 def _judge(states: States, unit: str, keys: Sequence[str], *, is_store: bool) -> Change | None:
-    base, here, there = ({key: side[key] for key in keys if key in side} for side in _sides(states))
+    sides = base, here, there = _sides(states, keys)
     is_recorded = states.unrecorded.isdisjoint(keys)
     if all(same(here.get(key), there.get(key)) for key in keys):
         if is_recorded and all(same(base.get(key), there.get(key)) for key in keys):
             return None
-        return _change(unit, keys, (base, here, there), Verdict.SAME, is_store=is_store, is_recorded=is_recorded)
+        return _change(unit, keys, sides, Verdict.SAME, is_store=is_store, is_recorded=is_recorded)
+    of_here, of_there = _own(states, keys)
+    verdict = _verdict(sides, of_here=of_here, of_there=of_there, is_recorded=is_recorded)
+    torn = is_store and not is_recorded and _is_torn(states, unit, keys) and verdict not in UPLOADS
+    return _change(unit, keys, sides, verdict, is_store=is_store, is_recorded=is_recorded, is_unfinished=torn)
+
+
+def _sides(states: States, keys: Sequence[str]) -> tuple[Side, Side, Side]:
+    """Return what the base, this side and the other hold of some keys."""
+    base, here, there = (
+        {key: side[key] for key in keys if key in side} for side in (states.base, states.here, states.there)
+    )
+    return base, here, there
+
+
+def _own(states: States, keys: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether there are changes of its own here, and whether there are any there."""
+    base, here, there = _sides(states, keys)
     coming = _with_what_is_left(here, states.coming, states.yielding_here, keys)
     going = states.going
-    if not is_recorded:  # else somebody published it since: then it is a version again, whatever it is made of
+    if not states.unrecorded.isdisjoint(keys):
+        # Else somebody published it since: then it is a version again, whatever it is made of.
         going = _with_what_is_left(there, going, states.yielding_there, keys)
-    of_here = _has_own(here, base, there, coming, keys)
-    of_there = _has_own(there, base, here, going, keys)
+    return _has_own(here, base, there, coming, keys), _has_own(there, base, here, going, keys)
+
+
+def _verdict(sides: tuple[Side, Side, Side], *, of_here: bool, of_there: bool, is_recorded: bool) -> Verdict:
+    base, here, there = sides
     if of_here and of_there:
-        verdict = Verdict.CONFLICT
-    elif of_there or (not of_here and is_recorded):
-        verdict = _THERE[_happened(base, there, here)]
-    else:
-        verdict = _HERE[_happened(base, here, there)]
-    torn = is_store and not is_recorded and _is_torn(states, unit, keys) and verdict not in UPLOADS
-    return _change(
-        unit, keys, (base, here, there), verdict, is_store=is_store, is_recorded=is_recorded, is_unfinished=torn
-    )
-
-
-def _sides(states: States) -> tuple[Side, Side, Side]:
-    return states.base, states.here, states.there
+        return Verdict.CONFLICT
+    if of_there or (not of_here and is_recorded):
+        return _THERE[_happened(base, there, here)]
+    return _HERE[_happened(base, here, there)]
 
 
 def _has_own(mine: Side, base: Side, other: Side, pending: Pending, keys: Iterable[str]) -> bool:
@@ -267,58 +333,3 @@ def _said(base: Side, side: Side) -> str:
     if side.keys() == base.keys() and all(same(side[key], base[key]) for key in side):
         return ""
     return _happened(base, side, {})
-
-
-def clashes(kept: Iterable[str], coming: Iterable[str]) -> list[str]:
-    """Return which coming keys cannot be files beside those that stay: one of two would be a directory to the other.
-
-    Examples
-    --------
-    >>> clashes(["a", "b/c"], ["a/x", "b", "d"])
-    ['a/x', 'b']
-    """
-    kept = set(kept)
-    above = {directory for key in kept for directory in lineage(key.rpartition("/")[0])}
-    return sorted(
-        key for key in set(coming) - kept if key in above or not kept.isdisjoint(lineage(key.rpartition("/")[0]))
-    )
-
-
-def copy_name(unit: str, member: str, stamp: str, taken: Iterable[str] = ()) -> str:
-    """Return the name of a conflict copy: of a file or of a store's directory, beside it and with its ending.
-
-    Parameters
-    ----------
-    unit
-        Place of what is copied.
-    member
-        Whose version it is.
-    stamp
-        When, as it is to be written in the name.
-    taken
-        Names that are not free.
-
-    Examples
-    --------
-    >>> copy_name("a/table.csv", "mary@x", "20261121T1000Z")
-    'a/table.conflict-mary-x-20261121T1000Z.csv'
-    >>> copy_name(".env", "m", "t", taken=[".env.conflict-m-t"])
-    '.env.conflict-m-t-2'
-    """
-    directory, slash, name = unit.rpartition("/")
-    stem, dot, ending = name.rpartition(".")
-    if not stem:
-        stem, dot, ending = name, "", ""
-    who = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in member)
-    taken = set(taken)
-    number = 1
-    while True:
-        more = f".conflict-{who}-{stamp}" + (f"-{number}" if number > 1 else "")
-        short = stem.encode()[: _LONGEST - len(f"{more}{dot}{ending}".encode())].decode(errors="ignore")
-        found = f"{directory}{slash}{short}{more}{dot}{ending}"
-        if found not in taken:
-            return found
-        number += 1
-
-
-_LONGEST = 255  # bytes of a name on the usual file systems

@@ -17,7 +17,7 @@ from zsync.errors import ObjectNotFoundError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
 from zsync.layout import join, members_of
-from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of
+from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
 from zsync.storage import connect
 from zsync.tables import column, scalar
 from zsync.words import Action, Kind, Role
@@ -53,7 +53,7 @@ def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], l
         changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
     fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
-    return changes, fence_of(changes, known)
+    return changes, fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
 
 
 def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:

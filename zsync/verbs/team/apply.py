@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from zsync.planning.merge import Verdict, copy_name, merge
+from zsync.planning.merge import Verdict, merge
+from zsync.planning.names import copy_name, names_of
 from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
-from zsync.verbs.team.files import move_aside
-from zsync.verbs.team.fit import clashing, unfit_stores, unfit_there
+from zsync.verbs.team.files import beside, move_aside
+from zsync.verbs.team.fit import clashing, contested_names, unfit_stores, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -53,6 +54,7 @@ class Application:
     publication: str | None = None
     sent: int = 0
     received: int = 0
+    names: set[str] = field(default_factory=set)  # that are a file or a directory on either side
     written: Base = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,9 @@ class Application:
             Something is not as it was looked at any more: what was done is in the base, look again.
         """
         self.publication = self.seen.head.publication
+        self.findings += contested_names(
+            self.folder, self.seen, [change for change in changes if decided[change.unit] == SKIP]
+        )
         unfit = self._unfit(changes, decided)
         decided = {unit: SKIP if unit in unfit else decision for unit, decision in decided.items()}
         coming = [change for change in changes if downloads(change, decided[change.unit])]
@@ -132,9 +137,11 @@ class Application:
 
     def _copy(self, change: Change) -> None:
         """Keep what is here of a unit under another name."""
-        taken = {change.unit for change in merge(replace(self.seen.states, base={}))} | set(self.seen.states.here)
+        if not self.names:
+            self.names |= names_of([*self.seen.states.here, *self.seen.states.there])
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        name = copy_name(change.unit, self.folder.member, stamp, taken | set(self.copies.values()))
+        taken = self.names | beside(self.folder.root, change.unit)
+        name = copy_name(change.unit, self.folder.member, stamp, taken)
         move_aside(self.folder.root, change.unit, name)
         self.copies[change.unit] = name
         self.seen = without(self.seen, set(change.keys))
@@ -187,4 +194,4 @@ class Application:
 
 def _as_they_are(changes: Sequence[Change], side: Side) -> Yielding:
     """Return the stores among some units, key by key; a file is replaced in one step, and needs no memory of it."""
-    return {key: side.get(key) for change in changes if change.is_store for key in change.keys}
+    return {key: side.get(key) for change in changes if change.is_store or change.is_contested for key in change.keys}

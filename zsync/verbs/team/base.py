@@ -15,7 +15,6 @@ import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConflictError, TargetError
@@ -27,6 +26,7 @@ from zsync.system import advice_on
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,15 @@ from zsync.system import advice_on
 log = logging.getLogger(__name__)
 
 
+def beside(root: str, unit: str) -> set[str]:
+    """Return the names that a directory of the folder holds beside a unit, also those that take no part."""
+    directory, slash, _ = unit.rpartition("/")
+    try:
+        return {f"{directory}{slash}{path.name}" for path in Path(root, directory).iterdir()}
+    except FileNotFoundError:
+        return set()  # to give it another name will say so
+
+
 def move_aside(root: str, unit: str, copy: str) -> None:
     """Give what is here of a unit another name, and overwrite nothing.
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from zsync.verbs.team.folder import Folder
     from zsync.verbs.team.look import Look
 
+_CLASH = (
+    "here a file and there a directory have this name, or the other way: rename one of them, or say with --prefer which"
+    " is to have it"
+)
+
 
 def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequence[Change]) -> dict[str, Finding]:
     """Return the units that cannot come, or go: a file would be where the other side has a directory of its name.
@@ -35,12 +40,27 @@ def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequen
         units = {key: change.unit for change in moving for key in change.keys}
         stays = [key for key in target if key not in units]
         for key in clashes(stays, [key for key in units if key in source]):
-            message = "here a file and there a directory have this name, or the other way: rename one of them"
-            found[units[key]] = Finding("warning", "clash", folder.product.name, key, message)
+            found[units[key]] = Finding("warning", "clash", folder.product.name, key, _CLASH)
     return found
 
 
-def unfit_stores(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[str, Finding]:
+def contested_names(folder: Folder, seen: Look, changes: Iterable[Change]) -> list[Finding]:
+    """Return a finding for either side of each name that is a file on one and a directory on the other.
+
+    Parameters
+    ----------
+    changes
+        What is to be left as it is.
+    """
+    return [
+        Finding("warning", "clash", folder.product.name, min(key for key in change.keys if key in side), _CLASH)
+        for change in changes
+        if change.is_contested
+        for side in (seen.states.here, seen.states.there)
+    ]
+
+
+def unfit_stores(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
     """Return the stores here that cannot be published as they are, with what is wrong with each.
 
     Raises
@@ -50,14 +70,14 @@ def unfit_stores(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[
     """
     wanted = _keys_of_stores(changes)
     rows = [row for row in zip(seen.scan.keys, seen.scan.signatures, strict=True) if row[0] in wanted]
-    wrong = _wrong(Directory(folder.root, folder.product.name), rows)
+    wrong = _wrong(Directory(folder.root, folder.product.name), rows, changes)
     return {
         unit: Finding("warning", "not-uploaded", found.product, found.key, f"this store stays here: {found.message}")
         for unit, found in wrong.items()
     }
 
 
-def unfit_there(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[str, Finding]:
+def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
     """Return the stores in the target that cannot be brought as they are: what uploads that were cut off have left.
 
     Raises
@@ -67,7 +87,7 @@ def unfit_there(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[s
     """
     wanted = _keys_of_stores(changes)
     origin = objects_of(folder, {key: content for key, content in seen.states.there.items() if key in wanted})
-    wrong = _wrong(origin, list(zip(origin.seen.keys, origin.seen.signatures, strict=True)))
+    wrong = _wrong(origin, list(zip(origin.seen.keys, origin.seen.signatures, strict=True)), changes)
     why = "this store stays there, and the next `zsync sync` of who was cut off while sending it mends it"
     return {
         unit: Finding("warning", "not-downloaded", found.product, found.key, f"{why}: {found.message}")
@@ -77,11 +97,18 @@ def unfit_there(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[s
 
 def _keys_of_stores(changes: Iterable[Change]) -> set[str]:
     """Return all keys that stores have; what has a store's own name is a file that takes its place."""
-    return {key for change in changes if change.is_store for key in change.keys if key != change.unit}
+    found = {key for change in changes if change.is_store for key in change.keys if key != change.unit}
+    for change in changes:
+        if change.is_contested:
+            stores = store_prefixes(change.keys)
+            found |= {key for key in change.keys if key not in stores and unit_of(key, stores) in stores}
+    return found
 
 
-def _wrong(origin: Directory | Objects, rows: Sequence[tuple[str, tuple[int, int, int, int]]]) -> dict[str, Finding]:
-    """Return the first thing that is wrong with each store."""
+def _wrong(
+    origin: Directory | Objects, rows: Sequence[tuple[str, tuple[int, int, int, int]]], changes: Sequence[Change]
+) -> dict[str, Finding]:
+    """Return the first thing that is wrong with each unit's stores."""
     if not rows:
         return {}
     keys, signatures = [key for key, _ in rows], [signature for _, signature in rows]
@@ -89,4 +116,6 @@ def _wrong(origin: Directory | Objects, rows: Sequence[tuple[str, tuple[int, int
     layout = describe(Kind.ZARR, origin.product, keys, documents, [signature[0] for signature in signatures])
     stores = store_prefixes(keys)
     errors = [finding for finding in layout.findings if finding.level == "error"]
-    return {unit_of(finding.key, stores): finding for finding in reversed(errors)}
+    found = {unit_of(finding.key, stores): finding for finding in reversed(errors)}
+    names = [change.unit for change in changes if change.is_contested]
+    return {next((name for name in names if place.startswith(f"{name}/")), place): found[place] for place in found}
