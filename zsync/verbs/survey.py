@@ -18,6 +18,8 @@ from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import (
     consolidate,
     kept_findings,
+    lineage,
+    lost_nodes,
     place,
 )
 from zsync.planning import Survey, kept_keys, undecided
@@ -26,6 +28,8 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
+from zsync.verbs.fitness import tolerated
+from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
 from zsync.words import Finding, Kind, Role
 
@@ -41,6 +45,10 @@ if TYPE_CHECKING:
     from zsync.verbs.stock import Stock
 
 
+_ATTRIBUTES = ".zattrs"
+_DOCUMENTS = r"(^|/)(\.zarray|\.zgroup|\.zattrs|zarr\.json)$"
+
+
 @dataclass(frozen=True, slots=True)
 class Surveyed:
     """One product, with everything that its plan is made of.
@@ -49,6 +57,8 @@ class Surveyed:
     ----------
     parts
         The parts of its manifest that are known to be there.
+    bare
+        Keys of attributes that readers see, that the source does not have, and that will not stay.
     """
 
     stock: Stock
@@ -58,6 +68,7 @@ class Surveyed:
     findings: tuple[Finding, ...]
     selection: Selection
     parts: tuple[Part, ...]
+    bare: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -77,8 +88,11 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
     ------
     SourceError
         A source is empty, or unfit to publish.
+    ConfigError
+        Patterns select nothing.
     """
-    local = [inspect(config, item) for item in stock]  # before anything more is asked over the network
+    # Before anything more is asked over the network.
+    local = with_selections_judged(config, [inspect(config, item) for item in stock])
     return [_survey(config, mine) for mine in local]
 
 
@@ -88,15 +102,44 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     manifest, findings = _manifest(stock)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
     related, kept = _relate(config, stock, local, target, manifest, headers)
+    gone = _gone_documents(related)
+    lost = _lost_nodes(config, stock, related, gone)
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *findings, *kept, *_shortcomings(stock)),
+        (*local.findings, *lost, *findings, *kept, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
+        frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
     )
+
+
+def _gone_documents(related: Survey) -> list[str]:
+    """Return the keys of metadata that readers find, and that the source does not have.
+
+    What lies above what is published is of interest too, whatever the patterns are.
+    """
+    documents = related.gone.append_column("selected", related.gone_selected)
+    documents = documents.filter(pc.match_substring_regex(documents["key"], _DOCUMENTS))
+    if not len(documents):
+        return []
+    # What was gone at an earlier publication already, and stays for a while or for ever, readers do not find any more.
+    since = related.manifest["gone_s"].take(pc.index_in(documents["key"], related.manifest["key"]))
+    documents = documents.filter(pc.is_null(since))
+    above = {place for key in related.source["key"].to_pylist() for place in lineage(key.rpartition("/")[0])}
+    rows = zip(documents["key"].to_pylist(), documents["selected"].to_pylist(), strict=True)
+    return [key for key, is_selected in rows if is_selected or key.rpartition("/")[0] in above]
+
+
+def _lost_nodes(config: RunConfig, stock: Stock, related: Survey, gone: Sequence[str]) -> tuple[Finding, ...]:
+    if not gone or not stock.origin.is_local:
+        return ()
+    # What is held back, or excluded, is there all the same.
+    published = frozenset(related.target["key"].to_pylist())
+    lost = lost_nodes(stock.product.name, gone, stock.scan.keys, published)
+    return tolerated(lost, allows_damage=config.publish.damaged == "allow")
 
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
