@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from target import CHUNKS, same
+from team import Team
 from trees import append, quiet_zarr, s3_tree, weather, write_cog, write_store, write_tree
 
 import zsync
@@ -361,3 +362,43 @@ def test_a_zarr_store_is_no_raster_and_no_mere_files(site, form, place):
     found = site.publish()
     assert [finding.code for finding in found.findings] == ["zarr-as-files"]
     assert "kind: zarr" in found.findings[0].message
+
+
+# A team's folder
+
+
+@EVERY_FORM
+def test_p11_a_damaged_store_stays_here_and_stops_nobody(s3, bucket, tmp_path, form):
+    ann = Team(s3, bucket, tmp_path)("ann")
+    for name in ("one.zarr", "two.zarr"):
+        write_store(ann.folder / name, weather(6, 8), chunks=CHUNKS, **FORMS[form])
+    write_cog(ann.folder / "a.tif", np.random.default_rng(1).random((600, 600)).astype("f4"))
+    ann.sync()
+    before = ann.team.remote()
+    shutil.rmtree(ann.folder / "two.zarr")
+    ann.write("new", "1")
+    whole = (ann.folder / "a.tif").read_bytes()
+    cut(ann.folder / "a.tif")
+    for damage in ("the root", "an array", "all documents", "a step"):
+        shutil.copytree(ann.folder / "one.zarr", tmp_path / "kept")
+        if damage == "a step":
+            with quiet_zarr():
+                zarr.open_group(ann.folder / "one.zarr", use_consolidated=False)["t2m"].resize((9, 8))
+                zarr.consolidate_metadata(ann.folder / "one.zarr")
+        else:
+            DAMAGE[damage][0](ann.folder / "one.zarr")
+        [product] = (result := ann.sync()).products
+        actions = {change.unit: change.action for change in product.changes}
+        assert (actions["one.zarr"], actions["a.tif"]) == ("skipped", "skipped")
+        if damage == "the root":
+            assert (actions["two.zarr"], actions["new"]) == ("uploaded", "uploaded")
+        assert {finding.code for finding in result.findings} == {"not-uploaded"}
+        assert ann.team.remote() == {**{k: v for k, v in before.items() if not k.startswith("two.zarr/")}, "new": b"1"}
+        shutil.rmtree(ann.folder / "one.zarr")
+        shutil.move(tmp_path / "kept", ann.folder / "one.zarr")
+    (ann.folder / "a.tif").write_bytes(whole)
+    assert ann.did() == {}
+    cut(ann.folder / "a.tif")
+    DAMAGE["an array"][0](ann.folder / "one.zarr")
+    ann.sync(damaged="allow")
+    assert ann.read() == ann.team.remote()

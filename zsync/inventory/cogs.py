@@ -18,16 +18,26 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_TIFFS = r"\.(tif|tiff|ovr|msk)$"
+_TIFFS = (".tif", ".tiff", ".ovr", ".msk")
 _TOGETHER = 64  # files that one thread looks at in one go
 _SAME_BYTES = (Reason.HEADERS, Reason.CLASS)
 
 
-def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:
-    """Return an error for each TIFF among what is to be sent that ends before its tiles do.
+def is_raster(key: str) -> bool:
+    """Return whether a key is named as GeoTIFFs, their overviews and their masks are.
 
-    Only directories are read; what is no TIFF, whatever it is called, is left to others. What was sent before, and is
-    sent again for its headers, is not looked at: it is no worse than what is there.
+    Examples
+    --------
+    >>> is_raster("d/a.TIF"), is_raster("d/a.tif.ovr"), is_raster("d/a.tif.aux.xml")
+    (True, True, False)
+    """
+    return key.lower().endswith(_TIFFS)
+
+
+def cut_off(root: str, product: str, keys: Sequence[str]) -> list[Finding]:
+    """Return an error for each TIFF that ends before its tiles do.
+
+    Only directories are read; what is no TIFF, whatever it is called, is left to others.
 
     Parameters
     ----------
@@ -35,8 +45,8 @@ def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:
         Absolute path of the product's root.
     product
         Its name, for findings.
-    rows
-        The rows of a plan that are to be sent.
+    keys
+        Keys of files below it.
 
     Raises
     ------
@@ -45,17 +55,21 @@ def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:
     SourceError
         A file cannot be read.
     """
-    import pyarrow.compute as pc
-
-    named = rows.filter(pc.match_substring_regex(rows["key"], _TIFFS, ignore_case=True))
-    pairs = zip(named["source_key"].to_pylist(), named["reason"].to_pylist(), strict=True)
-    keys = [key for key, reason in pairs if key is not None and reason not in _SAME_BYTES]
-    missing = _asked(root, keys, what_is_missing)
     return [
         Finding("error", "cut-off", product, key, f"{what}; write it again, or exclude it, or set damaged: allow")
-        for key, what in missing.items()
+        for key, what in _asked(root, keys, what_is_missing).items()
         if what is not None
     ]
+
+
+def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:
+    """Return what `cut_off` says of the rows of a plan that are to be sent.
+
+    What is sent again for its headers alone is not looked at: it is no worse than what is there.
+    """
+    pairs = zip(rows["source_key"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    keys = [key for key, reason in pairs if key is not None and reason not in _SAME_BYTES and is_raster(key)]
+    return cut_off(root, product, keys)
 
 
 def judge_cogs(root: str, product: str, rows: pa.Table, policy: str, unfit: Sequence[str] = ()) -> list[Finding]:

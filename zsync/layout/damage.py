@@ -137,7 +137,8 @@ def lost_nodes(product: str, gone: Iterable[str], keys: Sequence[str], published
         return []
     nodes = {parent(key) for key in keys if key.rpartition("/")[2] in NODE_NAMES}
     missing = {directory: key for directory, key in documents.items() if directory not in nodes}
-    left = _what_is_left(missing, keys, lambda relative, key: _is_of_node(relative) or key in published)
+    # What is there for the first time is nothing that was left.
+    left = _what_is_left(missing, keys, lambda _, key: key in published)
     # Few for many in one group; but every store for itself, of which the root is lost.
     by_group: defaultdict[str, list[str]] = defaultdict(list)
     for directory in left:
