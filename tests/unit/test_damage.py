@@ -94,7 +94,7 @@ def test_p11_without_a_publication_consolidated_metadata_tells_of_arrays(tree, d
     [["t/0.0", "t/1.0"], ["t/0/0"], ["t/c/0/0"], ["t/c.0.0"], ["t/c/0", "t/.zattrs"], ["t/0"], ["t/c"], ["g/t/0.1"]],
 )
 def test_p11_chunks_of_no_array_in_a_group(chunks):
-    [found] = errors(files({".zgroup": ZGROUP, **dict.fromkeys(chunks, b"x")}))
+    [found] = errors(files({".zgroup": ZGROUP, **dict.fromkeys(chunks, b"{}")}))
     assert (found.code, found.key) == ("lost-metadata", min(key for key in chunks if ".zattrs" not in key))
     assert "damaged: allow" in found.message
     assert [f.code for f in errors(files({"a/.zgroup": ZGROUP, "b.zarr/t/0.0": b"x"}))] == ["lost-metadata"]
@@ -103,8 +103,8 @@ def test_p11_chunks_of_no_array_in_a_group(chunks):
 @pytest.mark.parametrize(
     "others",
     [
-        ["notes/readme.md"], ["0.0"], ["t/01"], ["t/0.0.tmp"], ["logs/0", "logs/index.html"], ["n5/attributes.json", "n5/0/0"],
-        ["1.txt"], ["-1/0"],
+        ["notes/readme.md"], ["0.0"], ["t/01"], ["t/0.0.tmp"], ["logs/0", "logs/index.html"], ["1.txt"],
+        ["n5/attributes.json", "n5/0/0"],
     ],
 )  # fmt: skip
 def test_other_files_in_a_group_are_no_damage(others):
@@ -114,8 +114,9 @@ def test_other_files_in_a_group_are_no_damage(others):
 
 def test_p11_a_store_that_was_published_by_its_parts():
     published = files({
-        "s/.zgroup": ZGROUP, "s/.zattrs": ATTRIBUTES, "s/t/.zarray": zarray(), "s/t/0": b"x", "s/t/1": b"x", "s/g/.zgroup": ZGROUP,
-        "s/g/u/.zarray": zarray(), "s/g/u/0": b"x", "r/zarr.json": GROUP, "r/t/zarr.json": zarr_json(), "r/t/c/0": b"x",
+        "s/.zgroup": ZGROUP, "s/.zattrs": ATTRIBUTES, "s/t/.zarray": zarray(), "s/t/0": b"x", "s/t/1": b"x",
+        "s/g/.zgroup": ZGROUP, "s/g/u/.zarray": zarray(), "s/g/u/0": b"x",
+        "r/zarr.json": GROUP, "r/t/zarr.json": zarr_json(), "r/t/c/0": b"x",
     })  # fmt: skip
 
     def without(*gone):
@@ -201,7 +202,7 @@ def beside(path, zarr_format):
 def test_sound_stores_of_many_writers_are_no_damage(tmp_path, zarr_format, write, consolidated):
     with quiet_zarr():
         write(tmp_path, zarr_format)
-        if consolidated and write is not without_groups:
+        if consolidated and write in (nested, datatree):
             zarr.consolidate_metadata(tmp_path)
     objects = read_tree(tmp_path)
     assert errors(objects) == []
@@ -332,7 +333,7 @@ def test_any_bytes_have_an_answer(tmp_path_factory, body, magic):
 def test_a_small_cog_is_read_once_and_whole(tmp_path):
     path = write_cog(tmp_path / "a.tif", np.ones((32, 32), "f4"))
     assert what_is_missing(str(path)) is None
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[:-8])
     assert what_is_missing(str(path)) == "the file ends before 1 of its 1 tiles"
 
 
@@ -340,17 +341,16 @@ def test_a_small_cog_is_read_once_and_whole(tmp_path):
 
 
 def planned(*rows):
-    return table_of(
-        [{"product": "p", "store": "s", "role": "metadata", "stage": "retire", "action": "retire", "reason": "gone from the source", **row} for row in rows],
-        PLAN,
-    )  # fmt: skip
+    usual = {"product": "p", "store": "s", "role": "metadata", "stage": "retire", "action": "retire"}
+    return table_of([{**usual, "reason": "gone from the source", **row} for row in rows], PLAN)
 
 
 def test_what_readers_lose():
     source = look(files({"s/zarr.json": GROUP, "s/t/zarr.json": zarr_json((40,), (10,), dimension_names=["time"])}))
     table = planned(
-        {"key": "s/g/zarr.json"}, {"key": "s/g/u/zarr.json"}, {"key": "s/g/u/c/0"}, {"key": "s/v/zarr.json", "array": "v"},
-        {"key": "s/v/c/0", "array": "v", "role": "chunk"}, {"key": "r/.zgroup", "store": "r"}, {"key": "r/a/.zarray", "store": "r"},
+        {"key": "s/g/zarr.json"}, {"key": "s/g/u/zarr.json"}, {"key": "s/g/u/c/0"},
+        {"key": "s/v/zarr.json", "array": "v"}, {"key": "s/v/c/0", "array": "v", "role": "chunk"},
+        {"key": "r/.zgroup", "store": "r"}, {"key": "r/a/.zarray", "store": "r"},
         {"key": "s/t/c/1", "array": "t", "role": "chunk", "reason": "vanished chunk"}, {"key": "x.tif", "role": "cog"},
         {"key": "kept/.zgroup", "action": "keep", "stage": "group", "reason": "retire: keep"},
         {"key": "waits/.zgroup", "action": "keep", "stage": "group", "reason": "grace"},
@@ -360,8 +360,9 @@ def test_what_readers_lose():
     shrink = ArrayChange("p", "s", "t", ChangeClass.SHRINK, 0, (50,), (40,))
     losses = losses_of("p", table, source.stores, [shrink], manifest)
     assert {(loss.kind, loss.key, loss.inside) for loss in losses} == {
-        ("group", "s/g", None), ("array", "s/g/u", "s/g"), ("array", "s/v", None), ("store", "r", None), ("array", "r/a", "r"),
-        ("range", "s/t", None), ("chunks", "s/t", None), ("rasters", "x.tif", None), ("store", "waits", None),
+        ("group", "s/g", None), ("array", "s/g/u", "s/g"), ("array", "s/v", None), ("store", "r", None),
+        ("array", "r/a", "r"), ("range", "s/t", None), ("chunks", "s/t", None), ("rasters", "x.tif", None),
+        ("store", "waits", None),
     }  # fmt: skip
     text = "\n".join(losses_text(losses, 8))
     assert "range: time 40..49 of 50 (s/t)" in text

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _TIFFS = (".tif", ".tiff", ".ovr", ".msk")
+_NAMED = rf"({'|'.join(_TIFFS).replace('.', '[.]')})$"
 _TOGETHER = 64  # files that one thread looks at in one go
 _SAME_BYTES = (Reason.HEADERS, Reason.CLASS)
 
@@ -67,8 +68,11 @@ def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:
 
     What is sent again for its headers alone is not looked at: it is no worse than what is there.
     """
-    pairs = zip(rows["source_key"].to_pylist(), rows["reason"].to_pylist(), strict=True)
-    keys = [key for key, reason in pairs if key is not None and reason not in _SAME_BYTES and is_raster(key)]
+    import pyarrow.compute as pc
+
+    named = rows.filter(pc.match_substring_regex(rows["source_key"], _NAMED, ignore_case=True))
+    pairs = zip(named["source_key"].to_pylist(), named["reason"].to_pylist(), strict=True)
+    keys = [key for key, reason in pairs if reason not in _SAME_BYTES]
     return cut_off(root, product, keys)
 
 
