@@ -402,3 +402,50 @@ def test_p11_a_damaged_store_stays_here_and_stops_nobody(s3, bucket, tmp_path, f
     DAMAGE["an array"][0](ann.folder / "one.zarr")
     ann.sync(damaged="allow")
     assert ann.read() == ann.team.remote()
+
+
+@EVERY_FORM
+def test_p11_an_array_that_became_a_group_while_its_chunks_are_left(one, form):
+    path = write_store(one.root / "s.zarr", weather(6, 8), chunks=CHUNKS, **FORMS[form])
+    one.publish()
+    lose(path / "t2m")
+    zarr.open_group(path, mode="a", use_consolidated=False).create_group("t2m")
+    refused(one, "s.zarr/t2m")
+    for chunk in [*path.glob("t2m/0*"), *path.glob("t2m/1*"), *path.glob("t2m/c")]:
+        shutil.rmtree(chunk) if chunk.is_dir() else chunk.unlink()
+    one.publish(max_delete="100%")
+
+
+def test_p11_watch_holds_back_whatever_is_damaged_and_nothing_else(site, tmp_path):
+    rasters = np.random.default_rng(1).random((600, 600)).astype("f4")
+    for name in ("cut.tif", "good.tif"):
+        write_cog(site.root / "t" / name, rasters)
+    for name in ("steps.zarr", "bare.zarr", "good.zarr"):
+        write_store(site.root / "t" / name, weather(6, 8), chunks=CHUNKS)
+    assert zsync.watch(watched(site), once=True).exit_status == 0
+    before = there(site)
+    cut(site.root / "t" / "cut.tif")
+    write_cog(site.root / "t" / "good.tif", rasters + 1)
+    (site.root / "t" / "bare.zarr" / "t2m" / ".zattrs").unlink()
+    append(site.root / "t" / "good.zarr", weather(8, 8).isel(time=slice(6, None)))
+    with quiet_zarr():
+        zarr.open_group(site.root / "t" / "steps.zarr", use_consolidated=False)["t2m"].resize((9, 8))
+        zarr.consolidate_metadata(site.root / "t" / "steps.zarr")
+    result = zsync.watch(watched(site), once=True)
+    assert result.exit_status == 3
+    after = there(site)
+    for unit in ("cut.tif", "bare.zarr", "steps.zarr"):
+        mine = {key: value for key, value in before.items() if f"/{unit}" in key}
+        assert {key: value for key, value in after.items() if f"/{unit}" in key} == mine
+    assert after["run/t/good.tif"] != before["run/t/good.tif"]
+    assert same(site.read("t/good.zarr"), weather(8, 8))
+
+
+def test_watch_holds_back_a_zarr_store_among_rasters(site):
+    write_cog(site.root / "t" / "a.tif", np.ones((64, 64), "f4"))
+    write_store(site.root / "t" / "d" / "s.zarr", weather(6, 8), chunks=CHUNKS)
+    config = watched(site)
+    config["sites"]["one"]["kind"] = "cog"
+    result = zsync.watch(config, once=True)
+    assert (result.exit_status, "set kind: zarr" in str(result.errors["one"])) == (3, True)
+    assert [key for key in there(site) if "/.zsync/" not in key] == ["run/t/a.tif"]

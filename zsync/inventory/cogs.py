@@ -54,13 +54,24 @@ def cut_off(root: str, product: str, keys: Sequence[str]) -> list[Finding]:
     SourceChangedError
         A file is not there any more.
     SourceError
-        A file cannot be read.
+        The file system fails.
     """
-    return [
-        Finding("error", "cut-off", product, key, f"{what}; write it again, or exclude it, or set damaged: allow")
-        for key, what in _asked(root, keys, what_is_missing).items()
-        if what is not None
-    ]
+    found = []
+    for key, (what, is_read) in _asked(root, keys, _missing).items():
+        if not is_read:
+            found.append(Finding("error", "unreadable", product, key, what))
+        elif what:
+            advice = "write it again, or exclude it, or set damaged: allow"
+            found.append(Finding("error", "cut-off", product, key, f"{what}; {advice}"))
+    return found
+
+
+def _missing(path: str) -> tuple[str, bool]:
+    """Return what is wrong with a TIFF, and whether it could be read at all."""
+    try:
+        return what_is_missing(path) or "", True
+    except PermissionError as error:
+        return f"a source file cannot be read ({error.strerror}); check its permissions", False
 
 
 def judge_rasters(root: str, product: str, rows: pa.Table) -> list[Finding]:

@@ -11,7 +11,7 @@ from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
-from zsync.layout.damage import is_chunk_like, is_node_document, lost_attributes, lost_nodes
+from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.documents import METADATA_NAMES, same_document
 from zsync.layout.files import describe_files
 from zsync.layout.grid import Grid, KeyEncoding
@@ -48,6 +48,7 @@ __all__ = [
     "lineage",
     "local_findings",
     "look_alikes",
+    "lost_arrays",
     "lost_attributes",
     "lost_nodes",
     "meaning_of",

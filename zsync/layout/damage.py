@@ -152,6 +152,30 @@ def lost_nodes(product: str, gone: Iterable[str], keys: Sequence[str], published
     ]
 
 
+def lost_arrays(product: str, chunks: Iterable[tuple[str, str]]) -> list[Finding]:
+    """Return an error for each array that was published, is something else now, and of which chunks are left.
+
+    Parameters
+    ----------
+    product
+        The product's name.
+    chunks
+        Keys that lie in no array, with the directory of the array that they were published as chunks of.
+    """
+    left: dict[str, str] = {}
+    for key, directory in sorted(chunks):
+        left.setdefault(directory, key)
+    return [
+        _finding(
+            product,
+            left[directory],
+            f"{directory or 'the root of the product'} is published as an array, is none any more, and its chunk"
+            f" {left[directory]} is still there{more}",
+        )
+        for directory, more in examples(left)
+    ]
+
+
 def lost_attributes(product: str, prefix: str, gone: Iterable[str], published: Mapping[str, Any]) -> list[Finding]:
     """Return an error for each node that stays, and of which the attributes are gone that readers saw.
 

@@ -17,8 +17,11 @@ from zsync.inventory import DigestCache, Selection, cache_directory, digest_sour
 from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import (
     consolidate,
+    is_chunk_like,
+    join,
     kept_findings,
     lineage,
+    lost_arrays,
     lost_nodes,
     place,
 )
@@ -134,12 +137,27 @@ def _gone_documents(related: Survey) -> list[str]:
 
 
 def _lost_nodes(config: RunConfig, stock: Stock, related: Survey, gone: Sequence[str]) -> tuple[Finding, ...]:
-    if not gone or not stock.origin.is_local:
+    if not stock.origin.is_local:
         return ()
-    # What is held back, or excluded, is there all the same.
-    published = frozenset(related.target["key"].to_pylist())
-    lost = lost_nodes(stock.product.name, gone, stock.scan.keys, published)
+    lost = []
+    if gone:
+        # What is held back, or excluded, is there all the same.
+        lost = lost_nodes(stock.product.name, gone, stock.scan.keys, frozenset(related.target["key"].to_pylist()))
+    if not lost:
+        lost = lost_arrays(stock.product.name, _loose_chunks(related))
     return tolerated(lost, allows_damage=config.publish.damaged == "allow")
+
+
+def _loose_chunks(related: Survey) -> list[tuple[str, str]]:
+    """Return the keys of the source that lie in no array, and were published as chunks, with the array's directory."""
+    loose = pc.and_(pc.equal(related.objects["role"], scalar(str(Role.FOREIGN))), pc.is_null(related.objects["array"]))
+    keys = related.objects["key"].filter(loose)
+    if not len(keys):
+        return []
+    recorded = related.manifest.take(pc.index_in(keys, related.manifest["key"]))
+    chunks = recorded.filter(pc.is_valid(recorded["array"])).select(["key", "store", "array"]).to_pylist()
+    places = ((row["key"], join(row["store"] or "", row["array"])) for row in chunks)
+    return [(key, place) for key, place in places if is_chunk_like(key[len(place) + 1 :] if place else key)]
 
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
