@@ -100,6 +100,15 @@ def test_p11_chunks_of_no_array_in_a_group(chunks):
     assert [f.code for f in errors(files({"a/.zgroup": ZGROUP, "b.zarr/t/0.0": b"x"}))] == ["lost-metadata"]
 
 
+def test_p11_attributes_and_arrays_without_a_group():
+    arrays = {"s/t/.zarray": zarray(), "s/t/0": b"x"}
+    [found] = errors(files({"s/.zattrs": ATTRIBUTES, **arrays}))
+    assert (found.code, found.key) == ("lost-metadata", "s")
+    assert errors(files({".zattrs": ATTRIBUTES, **arrays})) == [], "what lies above stores is nobody's"
+    assert errors(files({".zgroup": ZGROUP, "s/.zattrs": ATTRIBUTES, **arrays})) == [], "a group without a document"
+    assert errors(files(arrays)) == []
+
+
 @pytest.mark.parametrize(
     "others",
     [
