@@ -81,7 +81,7 @@ class Reason(StrEnum):
 
 
 # Codes of findings that are errors unless `damaged: allow` is said (promise P11).
-DAMAGE = frozenset({"lost-metadata", "misaligned", "cut-off", "not-a-tiff"})
+DAMAGE = frozenset({"lost-metadata", "orphan-metadata", "misaligned", "cut-off", "not-a-tiff"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,8 +263,10 @@ def _orphans(product: str, documents: Documents, nodes: Mapping[str, Node]) -> I
     levels: tuple[tuple[str, Literal["error", "warning"]], ...] = ((docs.ZMETADATA, "error"), (docs.ZATTRS, "warning"))
     for name, level in levels:
         for key, more in examples(join(d, name) for d in lonely if name in documents.names[d]):
+            allow = ", or set damaged: allow" if level == "error" else ""
             message = (
-                f"{key} belongs to no node: neither .zgroup nor .zarray is beside it; restore the one that was{more}"
+                f"{key} belongs to no node: neither .zgroup nor .zarray is beside it{more}; restore the one that"
+                f" was{allow}"
             )
             yield Finding(level, "orphan-metadata", product, key, message)
 

@@ -119,7 +119,7 @@ def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[s
     origin = objects_of(folder, {key: content for key, content in seen.states.there.items() if key in wanted})
     # Chunks without an array are what uploads that were cut off leave, and do no harm here.
     rows = list(zip(origin.seen.keys, origin.seen.signatures, strict=True))
-    _, wrong = _wrong(origin, rows, changes, {*DAMAGE, "no-store"})
+    _, wrong = _wrong(origin, rows, changes, {"lost-metadata", "no-store"})
     why = "this store stays there, and the next `zsync sync` of who was cut off while sending it mends it"
     return {
         unit: Finding("warning", "not-downloaded", found.product, found.key, f"{why}: {found.message}")
