@@ -17,12 +17,7 @@ from zsync.inventory import DigestCache, Selection, cache_directory, digest_sour
 from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import (
     consolidate,
-    is_chunk_like,
-    join,
     kept_findings,
-    lineage,
-    lost_arrays,
-    lost_nodes,
     place,
 )
 from zsync.planning import Survey, kept_keys, undecided
@@ -31,7 +26,7 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
-from zsync.verbs.fitness import tolerated
+from zsync.verbs.damage import gone_documents, lost_nodes_of
 from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
 from zsync.words import Finding, Kind, Role
@@ -49,7 +44,6 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = ".zattrs"
-_DOCUMENTS = r"(^|/)(\.zarray|\.zgroup|\.zattrs|zarr\.json)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +99,8 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     manifest, findings = _manifest(stock)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
     related, kept = _relate(config, stock, local, target, manifest, headers)
-    gone = _gone_documents(related)
-    lost = _lost_nodes(config, stock, related, gone)
+    gone = gone_documents(related)
+    lost = lost_nodes_of(config, stock, related, gone)
     return Surveyed(
         stock,
         local.layout,
@@ -117,47 +111,6 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         () if findings else stock.head.parts,
         frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
     )
-
-
-def _gone_documents(related: Survey) -> list[str]:
-    """Return the keys of metadata that readers find, and that the source does not have.
-
-    What lies above what is published is of interest too, whatever the patterns are.
-    """
-    documents = related.gone.append_column("selected", related.gone_selected)
-    documents = documents.filter(pc.match_substring_regex(documents["key"], _DOCUMENTS))
-    if not len(documents):
-        return []
-    # What was gone at an earlier publication already, and stays for a while or for ever, readers do not find any more.
-    since = related.manifest["gone_s"].take(pc.index_in(documents["key"], related.manifest["key"]))
-    documents = documents.filter(pc.is_null(since))
-    above = {place for key in related.source["key"].to_pylist() for place in lineage(key.rpartition("/")[0])}
-    rows = zip(documents["key"].to_pylist(), documents["selected"].to_pylist(), strict=True)
-    return [key for key, is_selected in rows if is_selected or key.rpartition("/")[0] in above]
-
-
-def _lost_nodes(config: RunConfig, stock: Stock, related: Survey, gone: Sequence[str]) -> tuple[Finding, ...]:
-    if not stock.origin.is_local:
-        return ()
-    lost = []
-    if gone:
-        # What is held back, or excluded, is there all the same.
-        lost = lost_nodes(stock.product.name, gone, stock.scan.keys, frozenset(related.target["key"].to_pylist()))
-    if not lost:
-        lost = lost_arrays(stock.product.name, _loose_chunks(related))
-    return tolerated(lost, allows_damage=config.publish.damaged == "allow")
-
-
-def _loose_chunks(related: Survey) -> list[tuple[str, str]]:
-    """Return the keys of the source that lie in no array, and were published as chunks, with the array's directory."""
-    loose = pc.and_(pc.equal(related.objects["role"], scalar(str(Role.FOREIGN))), pc.is_null(related.objects["array"]))
-    keys = related.objects["key"].filter(loose)
-    if not len(keys):
-        return []
-    recorded = related.manifest.take(pc.index_in(keys, related.manifest["key"]))
-    chunks = recorded.filter(pc.is_valid(recorded["array"])).select(["key", "store", "array"]).to_pylist()
-    places = ((row["key"], join(row["store"] or "", row["array"])) for row in chunks)
-    return [(key, place) for key, place in places if is_chunk_like(key[len(place) + 1 :] if place else key)]
 
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
