@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from zsync.layout import axis_names, is_chunk_like, is_node_document, join, lineage
 from zsync.planning.classify import ChangeClass
 from zsync.tables import scalar
-from zsync.words import Action, Reason, Role, Stage
+from zsync.words import Action, Reason, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -146,7 +146,7 @@ def _chunks(product: str, gone: pa.Table) -> Iterator[Loss]:
 
 
 def _rasters(product: str, gone: pa.Table) -> Iterator[Loss]:
-    lost = gone.filter(pc.equal(gone["role"], scalar(str(Role.COG))))["key"].to_pylist()
+    lost = gone.filter(pc.match_substring_regex(gone["key"], "[.]tiff?$", ignore_case=True))["key"].to_pylist()
     if lost:
         yield Loss(product, "rasters", min(lost), count=len(lost))
 
