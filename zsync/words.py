@@ -80,6 +80,10 @@ class Reason(StrEnum):
     POLICY = "retire: keep"
 
 
+# Codes of findings that are errors unless `damaged: allow` is said (promise P11).
+DAMAGE = frozenset({"lost-metadata", "orphan-metadata", "misaligned", "cut-off", "not-a-tiff"})
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that was noticed about a product.

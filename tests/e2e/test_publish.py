@@ -417,7 +417,7 @@ def test_nothing_imports_pandas(config, tmp_path, command):
         "import atexit, sys\n"
         "atexit.register(lambda: print(sorted({'pandas', 'xarray'} & set(sys.modules))))\n"
         "from zsync.cli import main\n"
-        f"sys.argv = ['zsync', {command!r}, {str(path)!r}, '--include', '*_qf/**']\n"
+        f"sys.argv = ['zsync', {command!r}, {str(path)!r}, '--only', 'pre_qf', '--only', 'post_qf']\n"
         "main()\n"
     )
     said = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -55,6 +55,7 @@ publish = mappings(
     follow_symlinks=st.booleans(),
     foreign=st.sampled_from(["publish", "skip", "refuse"]),
     check_cogs=st.sampled_from(["warn", "refuse", "off"]),
+    damaged=st.sampled_from(["refuse", "allow"]),
     rewrites=st.sampled_from(["auto", "inplace"]),
     on_incompatible=st.sampled_from(["auto", "refuse"]),
 )

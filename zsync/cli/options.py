@@ -18,6 +18,9 @@ Exclude = Annotated[list[str] | None, typer.Option(help="Leave out keys that mat
 Retire = Annotated[str | None, typer.Option(help="What the source no longer has: auto, keep, trash or delete.")]
 MaxDelete = Annotated[str | None, typer.Option(help="Refuse to retire more than N objects, or N% of a product.")]
 AllowEmpty = Annotated[bool | None, typer.Option("--allow-empty", help="Publish an empty source: retires everything.")]
+Damaged = Annotated[
+    str | None, typer.Option(help="Stores that lost documents, rasters cut off, dimensions that differ: refuse, allow.")
+]
 Trust = Annotated[str | None, typer.Option(help="What tells what the target holds: listing or manifest.")]
 Rewrites = Annotated[str | None, typer.Option(help="How old values are replaced: auto or inplace.")]
 OnIncompatible = Annotated[

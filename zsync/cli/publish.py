@@ -12,6 +12,7 @@ from zsync.cli.base import app, door, understood_of
 from zsync.cli.options import (
     AllowEmpty,
     Config,
+    Damaged,
     EndpointUrl,
     Exclude,
     Grace,
@@ -53,6 +54,7 @@ def publish(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    damaged: Damaged = None,
     settle: Settle = None,
     grace: Grace = None,
     trust: Trust = None,
@@ -84,6 +86,7 @@ def plan(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    damaged: Damaged = None,
     grace: Grace = None,
     trust: Trust = None,
     on_incompatible: OnIncompatible = None,

@@ -131,6 +131,10 @@ class Publish(Section):
     foreign: Literal["publish", "skip", "refuse"] = Field(
         "publish", description="files that do not belong to the product's format: publish, skip or refuse"
     )
+    damaged: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="a source of which readers could open less than of what is published, or not all: refuse or allow",
+    )
     check_cogs: Literal["warn", "refuse", "off"] = Field(
         "warn", description="GeoTIFFs that are not cloud-optimized: warn, refuse, or off"
     )

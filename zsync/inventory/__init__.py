@@ -5,7 +5,7 @@ from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, is_leftover, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, as_they_are, list_target
-from zsync.inventory.selection import Selection
+from zsync.inventory.selection import Selection, idle_patterns
 
 __all__ = [
     "DigestCache",
@@ -19,6 +19,7 @@ __all__ = [
     "as_they_are",
     "cache_directory",
     "digest_source",
+    "idle_patterns",
     "is_leftover",
     "is_unfinished_transfer",
     "list_target",

@@ -59,6 +59,22 @@ class Selection:
         ]
 
 
+def idle_patterns(patterns: Iterable[str], keys: Sequence[str]) -> list[str]:
+    """Return the patterns that no key matches.
+
+    Examples
+    --------
+    >>> idle_patterns(["*.tif", "*.tiff"], ["a/b.tif"])
+    ['*.tiff']
+    """
+    found = []
+    for pattern in patterns:
+        compiled = re.compile(_regex(pattern))
+        if not any(compiled.match(key) for key in keys):
+            found.append(pattern)
+    return found
+
+
 def _is_in(key: str, places: frozenset[str]) -> bool:
     """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
     if key in places or "" in places:

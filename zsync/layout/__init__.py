@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.layout.alignment import kept_findings
+from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
+from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.documents import METADATA_NAMES, same_document
 from zsync.layout.files import describe_files
 from zsync.layout.grid import Grid, KeyEncoding
@@ -21,7 +22,7 @@ from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.select import select, with_groups_above
-from zsync.layout.units import store_roots, unit_of
+from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
 
@@ -35,17 +36,24 @@ __all__ = [
     "Layout",
     "Meaning",
     "Store",
+    "axis_names",
     "consolidate",
     "content_type",
     "describe",
+    "is_chunk_like",
     "is_metadata",
+    "is_node_document",
     "join",
     "kept_findings",
     "lineage",
     "local_findings",
     "look_alikes",
+    "lost_arrays",
+    "lost_attributes",
+    "lost_nodes",
     "meaning_of",
     "members_of",
+    "misfit_findings",
     "place",
     "same_document",
     "select",
@@ -99,8 +107,8 @@ def describe(
     """
     findings = key_findings(product, keys)
     if kind is Kind.COG:
-        return Layout(kind, describe_cogs(keys), {}, in_order(findings))
+        return Layout(kind, describe_cogs(keys), {}, in_order([*findings, *misplaced_stores(product, kind, keys)]))
     if kind is Kind.FILES:
-        return Layout(kind, describe_files(keys), {}, in_order(findings))
+        return Layout(kind, describe_files(keys), {}, in_order([*findings, *misplaced_stores(product, kind, keys)]))
     objects, stores, more = describe_zarr(product, keys, documents, sizes)
     return Layout(kind, objects, stores, in_order([*findings, *more]))

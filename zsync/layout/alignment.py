@@ -52,6 +52,97 @@ def kept_findings(product: str, store: Store, kept: Mapping[str, Any]) -> list[F
     ]
 
 
+def misfit_findings(product: str, store: Store, published: Mapping[str, Any]) -> list[Finding]:
+    """Return an error for each group that readers could open as one dataset, and could no more.
+
+    A group that never was one, such as a pyramid of images, is not asked to be.
+
+    Parameters
+    ----------
+    product
+        The product's name.
+    store
+        The store as the source has it.
+    published
+        Documents as readers of the target see them, by key relative to the store's root.
+    """
+    before, after = _arrays_by_group(published), _arrays_by_group(store.documents)
+    found = []
+    for group in sorted(before.keys() & after.keys()):
+        if _misfit(published, before[group]) is not None or _is_pyramid(store.documents, group):
+            continue
+        if (misfit := _misfit(store.documents, after[group])) is not None:
+            array, reason = misfit
+            message = (
+                f"{reason}: readers could open the group {group or 'at the root of the store'} as one dataset, and no"
+                " longer could; bring its arrays into step, or set damaged: allow"
+            )
+            found.append(Finding("error", "misaligned", product, join(store.prefix, array), message))
+    return found
+
+
+def axis_names(documents: Mapping[str, Any], path: str, count: int) -> list[str]:
+    """Return what the axes of an array are called; one without a name is called by its number."""
+    named = _all_dimensions(documents, path) or []
+    return [name for name, _ in named] if len(named) == count else [f"axis {number}" for number in range(count)]
+
+
+def _arrays_by_group(documents: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the paths of arrays, by the group that they lie in; a store that is itself an array has none."""
+    arrays: dict[str, list[str]] = {}
+    for key, document in documents.items():
+        path, _, name = key.rpartition("/")
+        is_array = name == ZARRAY or (
+            name == ZARR_JSON and isinstance(document, Mapping) and document.get("node_type") == "array"
+        )
+        if is_array and path:
+            arrays.setdefault(parent(path), []).append(path)
+    return {group: sorted(set(paths)) for group, paths in arrays.items()}
+
+
+def _misfit(documents: Mapping[str, Any], arrays: list[str]) -> tuple[str, str] | None:
+    """Return the first array that keeps a group from being one dataset, and why; None if all fit."""
+    lengths: dict[str, tuple[int, str]] = {}
+    for path in arrays:
+        dimensions = _all_dimensions(documents, path)
+        name = path.rpartition("/")[2]
+        if dimensions is None:
+            return path, f"the dimensions of {name} have no names"
+        for dimension, length in dimensions:
+            other, where = lengths.setdefault(dimension, (length, name))
+            if other != length:
+                return path, f"the dimension {dimension} has length {other} in {where} and {length} in {name}"
+    return None
+
+
+def _is_pyramid(documents: Mapping[str, Any], group: str) -> bool:
+    """Return whether a group says that its arrays are one image in several sizes (OME-Zarr, GeoZarr)."""
+    inside = documents.get(join(group, ZARR_JSON))
+    attributes = inside.get("attributes") if isinstance(inside, Mapping) else documents.get(join(group, ZATTRS))
+    if not isinstance(attributes, Mapping):
+        return False
+    ome = attributes.get("ome")
+    return "multiscales" in attributes or (isinstance(ome, Mapping) and "multiscales" in ome)
+
+
+def _all_dimensions(documents: Mapping[str, Any], path: str) -> list[tuple[str, int]] | None:
+    """Return the dimensions of an array, and their lengths; None if some have no names."""
+    v3 = documents.get(join(path, ZARR_JSON))
+    document = v3 if v3 is not None else documents.get(join(path, ZARRAY))
+    shape = document.get("shape") if isinstance(document, Mapping) else None
+    named = _dimensions(documents, path)
+    return named if isinstance(shape, list) and len(named) == len(shape) else None
+
+
+def _nczarr_names(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[Any] | None:
+    """Return the names that netCDF-C gives to dimensions, which it writes with the groups that they belong to."""
+    for inside in (document.get("_NCZARR_ARRAY"), attributes.get("_nczarr_array"), attributes.get("_NCZARR_ARRAY")):
+        names = inside.get("dimrefs", inside.get("dimension_references")) if isinstance(inside, Mapping) else None
+        if isinstance(names, list):
+            return [name.rpartition("/")[2] if isinstance(name, str) else None for name in names]
+    return None
+
+
 def _dimensions(documents: Mapping[str, Any], path: str) -> list[tuple[str, int]]:
     """Return the named dimensions of an array, and their lengths."""
     v3 = documents.get(join(path, ZARR_JSON))
@@ -60,6 +151,7 @@ def _dimensions(documents: Mapping[str, Any], path: str) -> list[tuple[str, int]
     if not isinstance(document, Mapping) or not isinstance(attributes, Mapping):
         return []
     names = document.get("dimension_names") if v3 is not None else attributes.get("_ARRAY_DIMENSIONS")
+    names = names if names is not None or v3 is not None else _nczarr_names(document, attributes)
     shape = document.get("shape")
     if not isinstance(names, list) or not isinstance(shape, list):
         return []

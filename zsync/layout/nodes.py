@@ -251,14 +251,34 @@ def _implicit_groups(product: str, nodes: Mapping[str, Node]) -> Iterator[Findin
 
 def _orphans(product: str, documents: Documents, nodes: Mapping[str, Node]) -> Iterator[Finding]:
     lonely = [directory for directory in documents.names if _is_lonely(nodes, directory)]
+    lost = _lost_roots(documents, nodes, lonely)
+    for directory, more in examples(lost):
+        name = directory or "the product's root"
+        message = (
+            f"{name} has attributes (.zattrs) and arrays, and no .zgroup: as a store it cannot be opened{more}; restore"
+            " it, or remove the .zattrs, or set damaged: allow"
+        )
+        yield Finding("error", "lost-metadata", product, directory, message)
     # Readers look for the group first: consolidated metadata without one is a store that cannot be opened.
     levels: tuple[tuple[str, Literal["error", "warning"]], ...] = ((docs.ZMETADATA, "error"), (docs.ZATTRS, "warning"))
     for name, level in levels:
         for key, more in examples(join(d, name) for d in lonely if name in documents.names[d]):
+            allow = ", or set damaged: allow" if level == "error" else ""
             message = (
-                f"{key} belongs to no node: neither .zgroup nor .zarray is beside it; restore the one that was{more}"
+                f"{key} belongs to no node: neither .zgroup nor .zarray is beside it{more}; restore the one that"
+                f" was{allow}"
             )
             yield Finding(level, "orphan-metadata", product, key, message)
+
+
+def _lost_roots(documents: Documents, nodes: Mapping[str, Node], lonely: Iterable[str]) -> list[str]:
+    """Return the directories that were the roots of stores: there are attributes, and arrays beside them."""
+    above_arrays = {parent(node.directory) for node in nodes.values() if node.kind == "array" and node.directory}
+    return [
+        directory
+        for directory in lonely
+        if docs.ZATTRS in documents.names[directory] and directory in above_arrays and nearest(nodes, directory) is None
+    ]
 
 
 def _is_lonely(nodes: Mapping[str, Node], directory: str) -> bool:

@@ -22,7 +22,8 @@ def members_of(document: Mapping[str, Any]) -> dict[str, Any]:
     if "zarr_consolidated_format" in document:
         inside = document.get("metadata")
         return dict(inside) if isinstance(inside, Mapping) else {}
-    inside = (document.get("consolidated_metadata") or {}).get("metadata")
+    consolidated = document.get("consolidated_metadata")
+    inside = consolidated.get("metadata") if isinstance(consolidated, Mapping) else None
     if not isinstance(inside, Mapping):
         return {}
     return {f"{path}/{ZARR_JSON}": inner for path, inner in inside.items()}

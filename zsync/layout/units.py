@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.layout.documents import NODE_NAMES
-from zsync.layout.nodes import lineage
+from zsync.layout.checks import examples
+from zsync.layout.documents import NODE_NAMES, ZMETADATA
+from zsync.layout.nodes import lineage, store_prefixes
+from zsync.words import Finding, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-_NAMED = ".zarr"
+STORE_SUFFIX = ".zarr"
 
 
 def store_roots(keys: Iterable[str]) -> frozenset[str]:
     """Return the directories that are Zarr stores: the outermost ones that have metadata of a node.
 
-    A directory that is named like a store and has no metadata yet counts too: its writer may have begun with chunks.
+    A directory that is named like a store and has no metadata yet counts too: its writer may have begun with chunks. So
+    does one that has consolidated metadata alone: it was a store.
 
     Examples
     --------
@@ -24,10 +27,10 @@ def store_roots(keys: Iterable[str]) -> frozenset[str]:
     ['a/b.zarr', 'c.zarr']
     """
     places = {(directory, name) for directory, _, name in (key.rpartition("/") for key in keys)}
-    nodes = {directory for directory, name in places if name in NODE_NAMES}
+    nodes = {directory for directory, name in places if name in NODE_NAMES or name == ZMETADATA}
     roots = {next(above for above in lineage(directory) if above in nodes) for directory in nodes}
     above_roots = {above for root in roots for above in lineage(root)}
-    for directory in {directory for directory, _ in places if _NAMED in directory}:
+    for directory in {directory for directory, _ in places if STORE_SUFFIX in directory}:
         named = _deepest_named(directory)
         if named is not None and named not in above_roots and unit_of(directory, roots) not in roots:
             roots.add(named)
@@ -35,7 +38,7 @@ def store_roots(keys: Iterable[str]) -> frozenset[str]:
 
 
 def _deepest_named(directory: str) -> str | None:
-    named = [above for above in lineage(directory) if above.endswith(_NAMED)]
+    named = [above for above in lineage(directory) if above.endswith(STORE_SUFFIX)]
     return named[-1] if named else None
 
 
@@ -57,3 +60,31 @@ def unit_of(key: str, roots: Collection[str]) -> str:
     if not roots:
         return key
     return next((above for above in lineage(key) if above in roots), key)
+
+
+def misplaced_stores(product: str, kind: Kind, keys: Sequence[str]) -> list[Finding]:
+    """Return what is given up where Zarr stores are published as something else; as rasters they are not (P1)."""
+    documents = [key for key in keys if key.rpartition("/")[2] in NODE_NAMES]
+    if not documents:
+        return []
+    roots = store_prefixes(documents)
+    first: dict[str, str] = {}
+    for key in sorted(documents):
+        first.setdefault(unit_of(key, roots), key)
+    if kind is Kind.COG:
+        message = "a Zarr store in a product of kind cog: set kind: zarr, or exclude it"
+        return [
+            Finding("error", "zarr-as-cog", product, key, f"{store or 'the product'} is {message}")
+            for store, key in first.items()
+        ]
+    return [
+        Finding(
+            "warning",
+            "zarr-as-files",
+            product,
+            key,
+            f"a Zarr store goes up as plain files: readers may find metadata before its data, and chunks, consolidated"
+            f" metadata and resized arrays are not looked at; kind: zarr does both{more}",
+        )
+        for key, more in examples(first.values(), limit=1)
+    ]

@@ -13,9 +13,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from zsync.layout.checks import examples
+from zsync.layout.damage import unkept_promises, unlisted_arrays
 from zsync.layout.documents import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 from zsync.layout.nodes import below, build_stores, find_nodes, join, parent, read_documents, structure_findings
 from zsync.layout.objects import Verdict, Verdicts
+from zsync.layout.units import STORE_SUFFIX
 from zsync.words import Finding, Role, Stage
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ def describe_zarr(
         findings.append(Finding("error", "no-store", product, min(keys), message))
     verdicts, notes = Verdicts(), _Notes()
     codes = _judge(keys, nodes, verdicts, notes)
+    findings += unkept_promises(product, keys, read, nodes)
+    findings += unlisted_arrays(product, notes.loose(), nodes)
     if sizes is not None:
         _note_empty_chunks(keys, codes, sizes, verdicts, notes)
     return verdicts.table(keys, codes), build_stores(read, nodes), findings + notes.findings(product)
@@ -61,6 +65,11 @@ class _Notes:
         self.outside: defaultdict[_InGrid, list[str]] = defaultdict(list)
         self.wrong_separator: defaultdict[_InGrid, list[str]] = defaultdict(list)
         self.empty: defaultdict[str, list[str]] = defaultdict(list)
+
+    def loose(self) -> list[str]:
+        """Return the keys that may be chunks of which the array is gone: in a group, or in what is named a store."""
+        named = [key for key in self.foreign[_Nowhere.where] if f"{STORE_SUFFIX}/" in key]
+        return [k for k in (*self.foreign[_InGroup.where], *named) if k.rpartition("/")[2] not in METADATA_NAMES]
 
     def findings(self, product: str) -> list[Finding]:
         """Return the findings, few for many keys."""

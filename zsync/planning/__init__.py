@@ -13,6 +13,7 @@ from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
 from zsync.planning.fence import FenceWrite, fence_of
 from zsync.planning.guard import guard_findings, split_arrays
+from zsync.planning.losses import Loss, losses_of
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
@@ -26,6 +27,7 @@ __all__ = [
     "Cost",
     "FenceWrite",
     "Grace",
+    "Loss",
     "Plan",
     "PlannedProduct",
     "Survey",
@@ -39,6 +41,7 @@ __all__ = [
     "incompatible_findings",
     "kept_keys",
     "leave_existing",
+    "losses_of",
     "manifest_of",
     "plan_product",
     "removed_groups",

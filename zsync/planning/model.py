@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from zsync.planning.losses import Loss
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedProduct:
@@ -71,6 +73,8 @@ class Plan:
         What readers are shown while arrays shrink.
     withdrawals
         What readers do not find while arrays are replaced.
+    losses
+        What readers lose.
     """
 
     table: pa.Table
@@ -80,6 +84,7 @@ class Plan:
     changes: tuple[ArrayChange, ...] = ()
     fence: tuple[FenceWrite, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -160,6 +165,7 @@ class Plan:
             "changes": self.summary(),
             "fence": len(self.fence),
             "withdrawn": len(self.withdrawals),
+            "losses": [loss.to_dict() for loss in self.losses],
             "cost": cost.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
         }

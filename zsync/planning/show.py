@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zsync.planning.classify import ChangeClass
+from zsync.planning.losses import losses_text
 from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
@@ -43,6 +44,8 @@ def plan_text(plan: Plan) -> str:
         if len(rows) > _LINES:
             lines.append(f"  and {len(rows) - _LINES:,} more lines; --json or --plan-out has all")
         lines += _classes_text(plan, product.name)
+        mine = [loss for loss in plan.losses if loss.product == product.name]
+        lines += [f"  readers lose {line}" for line in losses_text(mine, _NAMES)]
         withdrawn = sum(item.product == product.name for item in plan.withdrawals)
         if withdrawn:
             lines.append(
@@ -116,6 +119,9 @@ def plan_html(plan: Plan) -> str:
     if arrays:
         head = ["array", "change", "old shape", "new shape", "chunks inside the old extent", ""]
         parts.append(html_table(head, arrays))
+    if plan.losses:
+        lost = [[loss.product, loss.key, loss.kind, loss.detail, loss.count] for loss in plan.losses]
+        parts.append(html_table(["readers lose", "", "what", "which", "how many"], lost))
     cost = plan.cost()
     parts.append(
         f"<p>{cost.puts + cost.copies + cost.lists:,} writes and listings, about ${cost.dollars:.4f} at list price</p>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,21 +17,41 @@ import pyarrow.compute as pc
 from zsync.errors import ObjectNotFoundError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
-from zsync.layout import join, members_of
+from zsync.layout import join, lost_attributes, members_of, misfit_findings
 from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
 from zsync.storage import connect
 from zsync.tables import column, scalar
 from zsync.words import Action, Kind, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from zsync.verbs.survey import Surveyed
+    from zsync.words import Finding
 
 _CONSOLIDATED = ("zarr.json", ".zmetadata")  # where a group has both, readers take it for v3
 
 
-def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], list[FenceWrite]]:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happens to the arrays of a product.
+
+    Attributes
+    ----------
+    arrays
+        What happens to each.
+    fence
+        What readers are shown while some shrink.
+    findings
+        What readers could open, and could not any more (promise P11).
+    """
+
+    arrays: list[ArrayChange] = field(default_factory=list)
+    fence: list[FenceWrite] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def array_changes(item: Surveyed, table: pa.Table) -> Changes:
     """Return what happens to each array of a product, and the fence for those that shrink.
 
     Only stores of which published metadata changes are asked for it; of the others the source's metadata is what is
@@ -44,7 +65,7 @@ def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], l
         Its plan, `zsync.tables.PLAN`.
     """
     if item.kind != Kind.ZARR:
-        return [], []
+        return Changes()
     stores = {prefix: item.layout.stores[prefix] for prefix in _changed_stores(table) if prefix in item.layout.stores}
     own = {prefix: _read(item, prefix, _group_keys(item, prefix)) for prefix in stores}
     seen = {prefix: _as_seen(item, prefix, documents) for prefix, documents in own.items()}
@@ -53,7 +74,25 @@ def array_changes(item: Surveyed, table: pa.Table) -> tuple[list[ArrayChange], l
         changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
     fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
-    return changes, fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
+    return Changes(
+        changes, fence_of(changes, known, removed_groups(table, item.layout.stores, seen)), _losses(item, seen)
+    )
+
+
+def _losses(item: Surveyed, seen: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Return what of the stores that change would be lost to readers, though the arrays are there."""
+    found = []
+    for prefix, documents in seen.items():
+        store, published = item.layout.stores[prefix], dict(documents)
+        base = f"{prefix}/" if prefix else ""
+        inside = [key[len(base) :] for key in item.bare if key.startswith(base)]
+        nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
+        bare = [key for key in inside if key.rpartition("/")[0] in nodes]
+        if unread := [key for key in bare if key not in published]:
+            published |= _read(item, prefix, unread)
+        found += lost_attributes(item.name, prefix, bare, published)
+        found += misfit_findings(item.name, store, published)
+    return found
 
 
 def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:

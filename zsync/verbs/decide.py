@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from zsync.errors import GuardError
-from zsync.inventory.cogs import judge_cogs
+from zsync.inventory.cogs import judge_cogs, judge_rasters
 from zsync.planning import (
     ChangeClass,
     Grace,
@@ -19,14 +19,15 @@ from zsync.planning import (
     guard_findings,
     incompatible_findings,
     leave_existing,
+    losses_of,
     manifest_of,
     plan_product,
     withdraw,
 )
 from zsync.verbs.changes import array_changes
-from zsync.verbs.fitness import leave_out, roots_of
+from zsync.verbs.fitness import leave_out, roots_of, tolerated
 from zsync.verbs.survey import survey, with_digests
-from zsync.words import Action
+from zsync.words import Action, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.verbs.stock import Stock
     from zsync.verbs.survey import Surveyed
+    from zsync.words import Finding
 
 
 def surveyed(config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool) -> list[Surveyed]:
@@ -59,14 +61,17 @@ def planned(
 
 
 def _without_faults(item: Surveyed, plan: Plan) -> Stock:
-    roots = roots_of(item.stock, item.kind)
     faults = [
         finding
         for finding in plan.findings
         # That too much would go is said of the product as a whole, and is no store's fault.
         if finding.level == "error" and finding.product == item.name and finding.code != "max-delete"
     ]
-    return leave_out(item.stock, roots, faults) if item.stock.by_unit and faults else item.stock
+    if not item.stock.by_unit or not faults:
+        return item.stock
+    # A store that has lost its root, or all its metadata, is still one where it is published.
+    roots = roots_of(item.stock, None, item.survey.target["key"].to_pylist())
+    return leave_out(item.stock, roots, faults)
 
 
 def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
@@ -76,14 +81,15 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     """
     policy = config.publish
     grace = Grace(policy.grace_s, int(time.time()))
-    tables, planned, findings, changes, fence, withdrawals = [], [], [], [], [], []
+    tables, planned, findings, changes, fence, withdrawals, losses = [], [], [], [], [], [], []
     for item in items:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
         if item.stock.leaves_existing:
             table, left = leave_existing(item.name, table, item.survey)
             findings += left
-        arrays, shown_meanwhile = array_changes(item, table)
+        changed = array_changes(item, table)
+        arrays = changed.arrays
         table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
         mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
         planned.append(
@@ -93,10 +99,12 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
         tables.append(table)
         changes += arrays
-        fence += shown_meanwhile
+        fence += changed.fence
+        losses += losses_of(item.name, table, item.layout.stores, arrays, item.survey.manifest)
         withdrawals += withdrawn
         findings += [
             *item.findings,
+            *_damage(config, item, changed.findings),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
             *incompatible_findings(arrays, replaces=policy.replaces),
         ]
@@ -108,8 +116,14 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         changes=tuple(changes),
         fence=tuple(fence),
         withdrawals=tuple(withdrawals),
+        losses=tuple(losses),
     )
-    return _with_cog_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+    return _with_raster_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+
+
+def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return what readers could not open any more; what is far away was judged where it was published."""
+    return tolerated(findings, allows_damage=config.publish.damaged == "allow") if item.stock.origin.is_local else ()
 
 
 def refuse_errors(plan: Plan) -> None:
@@ -137,17 +151,18 @@ def _same_rows(left: pa.Table, right: pa.Table) -> bool:
     return bool(left.sort_by("key").equals(right.sort_by("key")))
 
 
-def _with_cog_findings(config: RunConfig, plan: Plan) -> Plan:
-    """Judge the COGs that are to be sent; what is published already was judged before."""
-    findings = [
-        finding
-        for product in plan.products
-        if product.kind == "cog"
-        for finding in judge_cogs(
-            product.root, product.name, plan.rows(Action.SEND, product.name), config.publish.check_cogs
-        )
-    ]
-    return replace(plan, findings=(*plan.findings, *findings))
+def _with_raster_findings(config: RunConfig, plan: Plan) -> Plan:
+    """Judge the rasters that are to be sent; what is published already was judged before."""
+    findings: list[Finding] = []
+    for product in plan.products:
+        rows = plan.rows(Action.SEND, product.name)
+        cut_off = judge_rasters(product.root, product.name, rows)
+        findings += cut_off
+        if product.kind == Kind.COG:
+            unfit = [finding.key for finding in cut_off]
+            findings += judge_cogs(product.root, product.name, rows, config.publish.check_cogs, unfit)
+    judged = tolerated(findings, allows_damage=config.publish.damaged == "allow")
+    return replace(plan, findings=(*plan.findings, *judged))
 
 
 def _retire_mode(asked: str, *, is_versioned: bool) -> str:

@@ -9,8 +9,8 @@ from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
 from zsync.inventory.local import VANISHED
-from zsync.layout import describe, is_metadata, local_findings, store_roots, unit_of
-from zsync.words import Finding, Kind
+from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of
+from zsync.words import DAMAGE, Finding, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,17 @@ class Fit:
     layout: Layout
 
 
-def fit_part(stock: Stock, kind: Kind) -> Fit:
+def tolerated(findings: Iterable[Finding], *, allows_damage: bool) -> tuple[Finding, ...]:
+    """Return findings, of which those of damage are warnings where the user allows it (``damaged: allow``)."""
+    return tuple(
+        replace(finding, level="warning", message=finding.message.rpartition("; ")[0])
+        if allows_damage and finding.level == "error" and finding.code in DAMAGE
+        else finding
+        for finding in findings
+    )
+
+
+def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
     """Return the part of a source that is fit to publish, and what is not, with the reason.
 
     Stores are left out whole. What this run is without already is not looked at: its writer is at work.
@@ -54,6 +64,7 @@ def fit_part(stock: Stock, kind: Kind) -> Fit:
         keys, sizes = scan.keys, [signature[0] for signature in scan.signatures]
         documents = {key: documents[key] for key in keys if key in documents}
         layout = describe(kind, stock.product.name, keys, documents, sizes)
+        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
         findings = layout.findings if stock.origin.is_local else (*layout.findings, *local_findings("", keys))
         errors = [*_of_interest(stock, findings), *_no_store(stock, kind, findings)]
         if not errors:
@@ -62,10 +73,20 @@ def fit_part(stock: Stock, kind: Kind) -> Fit:
         stock = leave_out(stock, roots, errors)
 
 
-def roots_of(stock: Stock, kind: Kind | None = None) -> frozenset[str]:
-    """Return the stores in a source; what is no product of Zarr has none, whatever its files are called."""
+def roots_of(stock: Stock, kind: Kind | None = None, published: Iterable[str] = ()) -> frozenset[str]:
+    """Return the stores in a source; what is no product of Zarr has none, whatever its files are called.
+
+    A product of rasters must not hold any; where it does, they are left out as what they are.
+
+    Parameters
+    ----------
+    published
+        Keys of the target: what is a store there is one.
+    """
     kind = kind or (None if stock.product.kind is None else Kind(stock.product.kind))
-    return store_roots(stock.scan.keys) if kind in (None, Kind.ZARR) else frozenset()
+    if kind is Kind.COG:
+        return store_prefixes(stock.scan.keys)
+    return store_roots([*stock.scan.keys, *published]) if kind in (None, Kind.ZARR) else frozenset()
 
 
 def leave_out(stock: Stock, roots: frozenset[str], findings: Iterable[Finding]) -> Stock:

@@ -21,7 +21,7 @@ from zsync.layout import (
 )
 from zsync.planning import split_arrays
 from zsync.tables import column, scalar
-from zsync.verbs.fitness import fit_part
+from zsync.verbs.fitness import fit_part, tolerated
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
@@ -74,13 +74,14 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             product.root,
             "is it mounted? To retire all that was published, set allow_empty: true",
         )
-    kind = kind_of(product, scan.keys)
+    kind, allows_damage = kind_of(product, scan.keys), config.publish.damaged == "allow"
     if stock.by_unit:
-        fit = fit_part(stock, kind)
+        fit = fit_part(stock, kind, allows_damage=allows_damage)
         stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
     else:
         documents = read_documents(stock.origin, kind, scan.keys, scan.signatures)
         layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
+        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
     keys, source = scan.keys, scan.table()
     selection = Selection(product.include, product.exclude, stock.within, stock.without)
     if not selection.is_everything:

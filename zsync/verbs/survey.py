@@ -27,6 +27,8 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
+from zsync.verbs.damage import gone_documents, lost_nodes_of
+from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
 from zsync.words import Finding, Kind, Role
 
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from zsync.verbs.stock import Stock
 
 
+_ATTRIBUTES = ".zattrs"
+
+
 @dataclass(frozen=True, slots=True)
 class Surveyed:
     """One product, with everything that its plan is made of.
@@ -50,6 +55,8 @@ class Surveyed:
     ----------
     parts
         The parts of its manifest that are known to be there.
+    bare
+        Keys of attributes that readers see, that the source does not have, and that will not stay.
     """
 
     stock: Stock
@@ -59,6 +66,7 @@ class Surveyed:
     findings: tuple[Finding, ...]
     selection: Selection
     parts: tuple[Part, ...]
+    bare: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -78,8 +86,11 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
     ------
     SourceError
         A source is empty, or unfit to publish.
+    ConfigError
+        Patterns select nothing.
     """
-    local = [inspect(config, item) for item in stock]  # before anything more is asked over the network
+    # Before anything more is asked over the network.
+    local = with_selections_judged(config, [inspect(config, item) for item in stock])
     return [_survey(config, mine) for mine in local]
 
 
@@ -89,14 +100,17 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     manifest, findings = _manifest(stock)
     target, skipped = _target(stock, manifest, local, lost=bool(findings))
     related, kept = _relate(config, stock, local, target, manifest, headers)
+    gone = gone_documents(related)
+    lost = lost_nodes_of(config, stock, related, gone)
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *findings, *kept, *skipped, *_shortcomings(stock)),
+        (*local.findings, *lost, *findings, *kept, *skipped, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
+        frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
     )
 
 

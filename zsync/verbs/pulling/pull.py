@@ -250,6 +250,7 @@ def _as_publish(config: RunConfig) -> RunConfig:
         max_delete="100%",
         allow_empty=False,
         check_cogs="off",  # they were judged when they were published
+        damaged="allow",
         on_incompatible="replace",
     )
     return RunConfig(publish=policy)

@@ -12,7 +12,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import beside, move_aside
-from zsync.verbs.team.fit import clashing, contested_names, unfit_stores, unfit_there
+from zsync.verbs.team.fit import clashing, contested_names, unfit_here, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -79,7 +79,7 @@ class Application:
         copied = [change for change in changes if is_copied(change, decided[change.unit])]
         agreed = [change for change in merge(self.seen.states) if change.verdict == Verdict.SAME]
         self._agree(agreed)
-        stays = unfit_stores(self.folder, self.seen, copied)
+        stays = self._unfit_here(copied)
         if coming:
             self._bring(coming, copied)
         unrecorded = [change for change in agreed if not change.is_recorded or self._is_unpublished(change)]
@@ -94,9 +94,13 @@ class Application:
         """Return what cannot be moved though it was decided on."""
         coming = [change for change in changes if downloads(change, decided[change.unit])]
         going = [change for change in changes if uploads(change, decided[change.unit])]
-        unfit = unfit_stores(self.folder, self.seen, going) | unfit_there(self.folder, self.seen, coming)
+        unfit = self._unfit_here(going) | unfit_there(self.folder, self.seen, coming)
         coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)
+
+    def _unfit_here(self, changes: Sequence[Change]) -> dict[str, Finding]:
+        allows_damage = self.config.publish.damaged == "allow"
+        return unfit_here(self.folder, self.seen, changes, allows_damage=allows_damage)
 
     def _is_unpublished(self, change: Change) -> bool:
         """Return whether the target has it, and no publication at all."""

@@ -306,5 +306,6 @@ def _policy(config: RunConfig) -> Publish:
         max_delete="100%",
         allow_empty=True,
         check_cogs="off",
+        damaged="allow",  # what is damaged was left out before, unit by unit
         on_incompatible="replace",
     )

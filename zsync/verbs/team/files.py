@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 from zsync.errors import SourceChangedError, TargetError
 from zsync.keys import checked

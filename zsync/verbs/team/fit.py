@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Objects
-from zsync.layout import describe, store_prefixes
-from zsync.planning.merge import clashes, unit_of
+from zsync.inventory.cogs import cut_off, is_raster
+from zsync.layout import describe, is_metadata, lost_attributes, lost_nodes, misfit_findings, store_prefixes
+from zsync.planning.merge import clashes, same, unit_of
 from zsync.verbs.source import read_documents
 from zsync.verbs.team.carry import objects_of
-from zsync.words import Finding, Kind
+from zsync.words import DAMAGE, Finding, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from zsync.layout import Layout, Store
     from zsync.planning.merge import Change
     from zsync.verbs.team.folder import Folder
     from zsync.verbs.team.look import Look
@@ -60,8 +62,8 @@ def contested_names(folder: Folder, seen: Look, changes: Iterable[Change]) -> li
     ]
 
 
-def unfit_stores(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
-    """Return the stores here that cannot be published as they are, with what is wrong with each.
+def unfit_here(folder: Folder, seen: Look, changes: Sequence[Change], *, allows_damage: bool) -> dict[str, Finding]:
+    """Return the stores and rasters here that cannot be published as they are, with what is wrong with each.
 
     Raises
     ------
@@ -70,11 +72,59 @@ def unfit_stores(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[
     """
     wanted = _keys_of_stores(changes)
     rows = [row for row in zip(seen.scan.keys, seen.scan.signatures, strict=True) if row[0] in wanted]
-    wrong = _wrong(Directory(folder.root, folder.product.name), rows, changes)
+    ignores = DAMAGE if allows_damage else frozenset()
+    layout, wrong = _wrong(Directory(folder.root, folder.product.name), rows, changes, ignores)
+    if not allows_damage:
+        wrong = _cut_off(folder, seen, changes) | _damaged(folder, seen, changes, layout) | wrong
     return {
-        unit: Finding("warning", "not-uploaded", found.product, found.key, f"this store stays here: {found.message}")
+        unit: Finding("warning", "not-uploaded", found.product, found.key, f"this stays here: {found.message}")
         for unit, found in wrong.items()
     }
+
+
+def _cut_off(folder: Folder, seen: Look, changes: Iterable[Change]) -> dict[str, Finding]:
+    """Return the rasters that end before their tiles do."""
+    keys = [key for change in changes if not change.is_store for key in change.keys if key in seen.states.here]
+    found = cut_off(folder.root, folder.product.name, [key for key in keys if is_raster(key)])
+    return {finding.key: finding for finding in found}
+
+
+def _damaged(folder: Folder, seen: Look, changes: Iterable[Change], layout: Layout) -> dict[str, Finding]:
+    """Return the stores of which others could open less than they can now, with the first thing that is lost."""
+    name, there, found = folder.product.name, seen.states.there, {}
+    for change in changes:
+        here = [key for key in change.keys if key in seen.states.here]
+        published = frozenset(key for key in change.keys if key in there)
+        if not change.is_store or not here or not published:
+            continue
+        lost = lost_nodes(name, published.difference(here), here, published)
+        store = layout.stores.get(change.unit)
+        if not lost and store is not None and (stale := _stale_documents(seen, published)):
+            lost = _losses(folder, seen, store, published, stale)
+        if lost:
+            found[change.unit] = lost[0]
+    return found
+
+
+def _stale_documents(seen: Look, published: Iterable[str]) -> list[str]:
+    """Return the keys of the metadata there that is gone here, or another one."""
+    here, there = seen.states.here, seen.states.there
+    return [key for key in published if is_metadata(Kind.ZARR, key) and not same(here.get(key), there.get(key))]
+
+
+def _losses(folder: Folder, seen: Look, store: Store, published: Iterable[str], stale: Iterable[str]) -> list[Finding]:
+    """Return what would be lost of a store, though all its arrays are there; its metadata there is read for that."""
+    name, prefix = folder.product.name, store.prefix
+    origin = objects_of(folder, {key: seen.states.there[key] for key in published if is_metadata(Kind.ZARR, key)})
+    raw = read_documents(origin, Kind.ZARR, origin.seen.keys, origin.seen.signatures)
+    old = describe(Kind.ZARR, name, list(raw), raw).stores.get(prefix)
+    if old is None:
+        return []
+    nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
+    start = len(prefix) + 1 if prefix else 0
+    gone = [key[start:] for key in stale if key.endswith(".zattrs") and key not in seen.states.here]
+    bare = [key for key in gone if key.rpartition("/")[0] in nodes]
+    return [*lost_attributes(name, prefix, bare, old.documents), *misfit_findings(name, store, old.documents)]
 
 
 def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
@@ -87,7 +137,9 @@ def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[s
     """
     wanted = _keys_of_stores(changes)
     origin = objects_of(folder, {key: content for key, content in seen.states.there.items() if key in wanted})
-    wrong = _wrong(origin, list(zip(origin.seen.keys, origin.seen.signatures, strict=True)), changes)
+    # Chunks without an array are what uploads that were cut off leave, and do no harm here.
+    rows = list(zip(origin.seen.keys, origin.seen.signatures, strict=True))
+    _, wrong = _wrong(origin, rows, changes, {"lost-metadata", "no-store"})
     why = "this store stays there, and the next `zsync sync` of who was cut off while sending it mends it"
     return {
         unit: Finding("warning", "not-downloaded", found.product, found.key, f"{why}: {found.message}")
@@ -106,16 +158,19 @@ def _keys_of_stores(changes: Iterable[Change]) -> set[str]:
 
 
 def _wrong(
-    origin: Directory | Objects, rows: Sequence[tuple[str, tuple[int, int, int, int]]], changes: Sequence[Change]
-) -> dict[str, Finding]:
-    """Return the first thing that is wrong with each unit's stores."""
-    if not rows:
-        return {}
+    origin: Directory | Objects,
+    rows: Sequence[tuple[str, tuple[int, int, int, int]]],
+    changes: Sequence[Change],
+    ignores: Collection[str],
+) -> tuple[Layout, dict[str, Finding]]:
+    """Return what stores are, and the first thing that is wrong with each unit's stores."""
     keys, signatures = [key for key, _ in rows], [signature for _, signature in rows]
     documents: Mapping[str, bytes] = read_documents(origin, Kind.ZARR, keys, signatures)
     layout = describe(Kind.ZARR, origin.product, keys, documents, [signature[0] for signature in signatures])
-    stores = store_prefixes(keys)
-    errors = [finding for finding in layout.findings if finding.level == "error"]
+    stores = store_prefixes(keys) | {change.unit for change in changes if change.is_store}
+    errors = [finding for finding in layout.findings if finding.level == "error" and finding.code not in ignores]
     found = {unit_of(finding.key, stores): finding for finding in reversed(errors)}
     names = [change.unit for change in changes if change.is_contested]
-    return {next((name for name in names if place.startswith(f"{name}/")), place): found[place] for place in found}
+    return layout, {
+        next((name for name in names if place.startswith(f"{name}/")), place): found[place] for place in found
+    }
