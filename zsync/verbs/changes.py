@@ -74,12 +74,11 @@ def array_changes(item: Surveyed, table: pa.Table) -> Changes:
         changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
     fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
-    return Changes(
-        changes, fence_of(changes, known, removed_groups(table, item.layout.stores, seen)), _losses(item, seen)
-    )
+    fence = fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
+    return Changes(changes, fence, _losses(item, table, seen))
 
 
-def _losses(item: Surveyed, seen: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+def _losses(item: Surveyed, table: pa.Table, seen: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Return what of the stores that change would be lost to readers, though the arrays are there."""
     found = []
     for prefix, documents in seen.items():
@@ -87,12 +86,20 @@ def _losses(item: Surveyed, seen: Mapping[str, Mapping[str, Any]]) -> list[Findi
         base = f"{prefix}/" if prefix else ""
         inside = [key[len(base) :] for key in item.bare if key.startswith(base)]
         nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
-        bare = [key for key in inside if key.rpartition("/")[0] in nodes]
+        bare = [key for key in inside if key.rpartition("/")[0] in nodes and not _is_new(table, base + key)]
         if unread := [key for key in bare if key not in published]:
             published |= _read(item, prefix, unread)
         found += lost_attributes(item.name, prefix, bare, published)
         found += misfit_findings(item.name, store, published)
     return found
+
+
+def _is_new(table: pa.Table, attributes: str) -> bool:
+    """Return whether a node that lost its attributes is another one now: there is data, and none of it is as it was."""
+    below = attributes.removesuffix(".zattrs")
+    data = table.filter(pc.and_(pc.equal(table["role"], scalar(str(Role.CHUNK))), pc.starts_with(table["key"], below)))
+    actions = set(data["action"].to_pylist())
+    return Action.SEND in actions and Action.UNCHANGED not in actions
 
 
 def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:

@@ -93,17 +93,26 @@ def _damaged(folder: Folder, seen: Look, changes: Iterable[Change], layout: Layo
     """Return the stores of which others could open less than they can now, with the first thing that is lost."""
     name, there, found = folder.product.name, seen.states.there, {}
     for change in changes:
-        here = [key for key in change.keys if key in seen.states.here]
-        published = frozenset(key for key in change.keys if key in there)
+        here = {key: None for key in change.keys if key in seen.states.here}
+        # What others made since is not what was lost here.
+        published = frozenset(key for key in change.keys if key in there and (key in seen.states.base or key in here))
         if not change.is_store or not here or not published:
             continue
-        lost = lost_nodes(name, published.difference(here), here, published)
+        lost = lost_nodes(name, published.difference(here), list(here), published)
         store = layout.stores.get(change.unit)
         if not lost and store is not None and (stale := _stale_documents(seen, published)):
             lost = _losses(folder, seen, store, published, stale)
         if lost:
             found[change.unit] = lost[0]
     return found
+
+
+def _is_new(seen: Look, attributes: str) -> bool:
+    """Return whether a node that lost its attributes is another one now: there is data, and none of it is as it was."""
+    below = attributes.removesuffix(".zattrs")
+    here, there = seen.states.here, seen.states.there
+    data = [key for key in here if key.startswith(below) and not is_metadata(Kind.ZARR, key)]
+    return bool(data) and not any(same(here[key], there.get(key)) for key in data)
 
 
 def _stale_documents(seen: Look, published: Iterable[str]) -> list[str]:
@@ -122,8 +131,9 @@ def _losses(folder: Folder, seen: Look, store: Store, published: Iterable[str], 
         return []
     nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
     start = len(prefix) + 1 if prefix else 0
-    gone = [key[start:] for key in stale if key.endswith(".zattrs") and key not in seen.states.here]
-    bare = [key for key in gone if key.rpartition("/")[0] in nodes]
+    gone = [key for key in stale if key.endswith(".zattrs") and key not in seen.states.here]
+    kept = [key for key in gone if key[start:].rpartition("/")[0] in nodes and not _is_new(seen, key)]
+    bare = [key[start:] for key in kept]
     return [*lost_attributes(name, prefix, bare, old.documents), *misfit_findings(name, store, old.documents)]
 
 
