@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs
@@ -23,8 +24,9 @@ from zsync.planning import (
     plan_product,
     withdraw,
 )
+from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
-from zsync.verbs.fitness import leave_out, roots_of
+from zsync.verbs.fitness import leave_out, roots_of, unreadable
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action
 
@@ -97,6 +99,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         withdrawals += withdrawn
         findings += [
             *item.findings,
+            *unreadable(item.stock, _to_be_read(table)),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
             *incompatible_findings(arrays, replaces=policy.replaces),
         ]
@@ -110,6 +113,12 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         withdrawals=tuple(withdrawals),
     )
     return _with_cog_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+
+
+def _to_be_read(table: pa.Table) -> list[str]:
+    sent = pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["source_key"]))
+    keys: list[str] = table.filter(sent)["source_key"].to_pylist()
+    return keys
 
 
 def refuse_errors(plan: Plan) -> None:

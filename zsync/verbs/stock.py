@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Directory, Listing, Origin, Scan, list_target, scan
+from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 from zsync.storage import StoreSpec, connect, spec_for
 
@@ -110,7 +110,8 @@ def take_stock(
         with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
             answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
             for product, answer in zip(products, answers, strict=True):
-                origin = Directory(product.root, product.name, config.publish.follow_symlinks)
+                selection = Selection(product.include, product.exclude)
+                origin = Directory(product.root, product.name, config.publish.follow_symlinks, selection)
                 scanned = origin.look()
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
                 progress.advance(1, 0)

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.errors import TargetError
+from zsync.errors import SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted
+from zsync.inventory.walk import UNREADABLE
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -265,7 +266,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
     origin = surveyed.stock.origin
     cache = DigestCache(origin.name)
     filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
-    rows = undecided(filled)
+    rows, unread = undecided(filled), dict[str, SourceError]()
     if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
         wanted = [
@@ -277,14 +278,16 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
         ]
         try:
             hashed = digest_source(
-                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit
-            )
+                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit,
+                unread=unread if surveyed.stock.by_unit else None,
+            )  # fmt: skip
         finally:
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
             cache.keep(filled.source, surveyed.stock.scan.keys)
-    return replace(surveyed, survey=filled)
+    found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
+    return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
 
 def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> pa.Table:

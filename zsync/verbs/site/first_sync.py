@@ -68,9 +68,9 @@ def _newest_here(config: RunConfig, product: ResolvedProduct) -> dt.datetime | N
     """Return when a file was written last; None if there is none."""
     if not os.path.isdir(product.root):
         return None
-    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-    chosen = Selection(product.include, product.exclude).mask(found.keys)
-    times = [mtime for (_, mtime, _, _), is_in in zip(found.signatures, chosen, strict=True) if is_in]
+    selection = Selection(product.include, product.exclude)
+    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks, selection=selection)
+    times = [mtime for _, mtime, _, _ in found.only(selection).signatures]
     return dt.datetime.fromtimestamp(max(times) / 1e9, dt.UTC) if times else None
 
 

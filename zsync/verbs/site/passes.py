@@ -235,7 +235,9 @@ class SitePasses:
         )
 
     def _scan(self, product: ResolvedProduct) -> Scan:
-        return scan(product.root, product.name, follow_symlinks=self._config.publish.follow_symlinks)
+        selection = Selection(product.include, product.exclude)
+        follows = self._config.publish.follow_symlinks
+        return scan(product.root, product.name, follow_symlinks=follows, selection=selection)
 
     def _prune_now_and_then(self, stock: Sequence[Stock]) -> None:
         self._since_prune += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,11 +118,9 @@ def scan_folder(folder: Folder, within: frozenset[str] | None = None) -> Scan:
     SourceError
         One of them cannot be a key, or cannot be read.
     """
-    found = scan(folder.root, folder.product.name, follow_symlinks=folder.follow_symlinks)
     selection = folder.selection(within)
+    found = scan(folder.root, folder.product.name, follow_symlinks=folder.follow_symlinks, selection=selection)
     for finding in found.findings:
-        if finding.level == "error" and selection.mask([finding.key])[0]:
+        if finding.level == "error":
             raise SourceError(finding.message, f"{folder.root}/{finding.key}", "or ignore it: team.ignore")
-    chosen = selection.mask(found.keys)
-    rows = [row for row, taken in zip(zip(found.keys, found.signatures, strict=True), chosen, strict=True) if taken]
-    return Scan([key for key, _ in rows], [signature for _, signature in rows], ())
+    return replace(found.only(selection), findings=(), unfinished=())
