@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from zsync.errors import SourceError
 from zsync.inventory.selection import Selection, directories_of
+from zsync.words import UNREADABLE, VANISHED
 
 Signature = tuple[int, int, int, int]  # size, mtime and ctime in nanoseconds, inode
 
-VANISHED, UNREADABLE = "vanished", "unreadable"  # codes of findings
 UNFINISHED = ".partial"
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR)
@@ -144,7 +144,8 @@ class Walk:
     def _add_leftover(self, entry: os.DirEntry[str], key: str) -> None:
         if self._selects and self.selection.leaves_out(key):
             return
-        self.rows.leftovers.append(key)
+        if self._is_of_interest(key):
+            self.rows.leftovers.append(key)
         if entry.name.endswith(UNFINISHED):
             with contextlib.suppress(OSError):  # its writer is done with it already
                 self.rows.unfinished.append((key, _signature(entry.stat(follow_symlinks=False))))

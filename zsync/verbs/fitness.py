@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
-from zsync.inventory.walk import UNREADABLE, VANISHED
 from zsync.layout import describe, is_metadata, local_findings, store_roots, unit_of
-from zsync.words import Finding, Kind
+from zsync.words import UNREADABLE, VANISHED, Finding, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,7 +15,6 @@ from blake3 import blake3
 from zsync.errors import SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted
-from zsync.inventory.walk import UNREADABLE
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -28,7 +27,7 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
 from zsync.verbs.source import inspect
-from zsync.words import Finding, Kind, Role
+from zsync.words import UNREADABLE, Finding, Kind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
