@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError
-from zsync.words import STATE
+from zsync.inventory.neighbours import is_state, products_inside
+from zsync.inventory.selection import is_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from zsync.storage import ObjectStore, Page
 
-_STATE = f"{STATE}/"
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
@@ -34,17 +34,19 @@ class Listing:
         In bytes.
     etags
         Without quotes; None where the service has none.
+    others
+        Places of other products below the prefix; what is theirs is not among the keys.
     """
 
     keys: list[str]
     sizes: list[int]
     etags: list[str | None]
+    others: frozenset[str] = frozenset()
 
     def without(self, keys: Collection[str]) -> Listing:
         """Return the listing without some keys."""
         rows = zip(self.keys, self.sizes, self.etags, strict=True)
-        kept = [row for row in rows if row[0] not in keys]
-        return Listing(*(list(values) for values in zip(*kept, strict=True))) if kept else Listing([], [], [])
+        return _listing([row for row in rows if row[0] not in keys], self.others)
 
     def table(self) -> pa.Table:
         """Return the listing as `zsync.tables.TARGET`."""
@@ -58,8 +60,8 @@ class Listing:
         )
 
 
-def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listing:
-    """Return every object below a prefix.
+def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, takes_all: bool = False) -> Listing:
+    """Return every object below a prefix, but for those of other products there.
 
     The order of a listing is never relied on, and no key is assumed: prefixes come from the service, level by level,
     until there are enough of them to list side by side.
@@ -72,6 +74,8 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listin
         The product's prefix, without a trailing ``/``; empty for the whole bucket.
     workers
         Listings under way at once.
+    takes_all
+        Whatever there is counts, whoever published it.
 
     Raises
     ------
@@ -87,9 +91,16 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listin
         for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True)
     )
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
-    rows = [row for row in rows if not (row[0].startswith(_STATE) or f"/{_STATE}" in row[0])]
-    keys, sizes, etags = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [])
-    return Listing(keys, sizes, etags)
+    states = [row[0] for row in rows if is_state(row[0])]
+    if not states:
+        return _listing(rows)
+    others = frozenset() if takes_all else products_inside(states)
+    return _listing([row for row in rows if not is_state(row[0]) and not is_in(row[0], others)], others)
+
+
+def _listing(rows: Iterable[tuple[str, int, str | None]], others: frozenset[str] = frozenset()) -> Listing:
+    keys, sizes, etags = zip(*rows, strict=True) if rows else ((), (), ())
+    return Listing(list(keys), list(sizes), list(etags), others)
 
 
 def directory_markers(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:

@@ -70,11 +70,13 @@ class Selection:
             bool(self.without) and is_in(key, self.without)
         )
 
+    def is_outside(self, directory: str) -> bool:
+        """Return whether a directory is neither in a place that this is about, nor above one."""
+        return self.within is not None and not is_in(directory, self.within) and directory not in _above(self.within)
+
     def leaves_out_below(self, directory: str) -> bool:
-        """Return whether a directory need not be entered: nothing below it takes part, whatever it is called."""
+        """Return whether a directory need not be entered: all below it is excluded, whatever it is called."""
         if self.without and is_in(directory, self.without):
-            return True
-        if self.within is not None and not is_in(directory, self.within) and directory not in _above(self.within):
             return True
         excluded = _compiled(tuple(filter(_covers_what_is_below, self.exclude)))
         return excluded is not None and excluded.match(f"{directory}/") is not None
@@ -82,6 +84,8 @@ class Selection:
     def may_take_below(self, directory: str) -> bool:
         """Return whether the patterns speak of a directory of which it is not known what it holds."""
         if self.leaves_out(directory) or self.leaves_out_below(directory) or self.leaves_out(f"{directory}/"):
+            return False
+        if self.is_outside(directory):
             return False
         return not self.include or self.mask([directory])[0] or any(_may_match(g, directory) for g in self.include)
 

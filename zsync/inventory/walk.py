@@ -32,7 +32,7 @@ class Rows:
     errors
         Code, key and message of what makes the source unfit.
     unseen
-        Directories, and links to them, that were not entered.
+        Directories, and links, that were not entered.
     links
         All symbolic links, whether they were followed or not.
     """
@@ -126,10 +126,16 @@ class Walk:
         if not entry.is_dir(follow_symlinks=False):
             self._add_file(key, entry.stat(follow_symlinks=False))
             return False
-        if self._selects and self.selection.leaves_out_below(key):
-            self.rows.unseen.append(key)
+        return not self._is_left_out(key)
+
+    def _is_left_out(self, directory: str) -> bool:
+        """Whether a directory is not to be entered."""
+        if not self._selects:
             return False
-        return True
+        if self.selection.leaves_out_below(directory):
+            self.rows.unseen.append(directory)
+            return True
+        return self.selection.is_outside(directory)
 
     def _is_name(self, name: str, key: str) -> bool:
         if not name.isascii() and not _is_utf8(name):
@@ -159,41 +165,46 @@ class Walk:
 
     def _is_link_to_enter(self, entry: os.DirEntry[str], key: str) -> bool:
         self.rows.links.append(key)
-        if self._selects and (self.selection.leaves_out(key) or self.selection.leaves_out_below(key)):
+        if self._is_left_out(key):
+            return False
+        if self._selects and self.selection.leaves_out(key):
             self.rows.unseen.append(key)
             return False
+        status, wrong = self._followed(entry, key)
+        if status is None:
+            self.rows.unseen.append(key)
+            self._tell(wrong[0], key, wrong[1])
+            return False
+        if stat.S_ISDIR(status.st_mode):
+            return True
+        self._add_file(key, status)
+        return False
+
+    def _followed(self, entry: os.DirEntry[str], key: str) -> tuple[os.stat_result | None, tuple[str, str]]:
+        """Return what a link leads to; or nothing, and what is wrong with it: a code and a message."""
         real = os.path.realpath(entry.path)
+        is_allowed = self.follow_symlinks or real == self._real_root or real.startswith(self._real_root + os.sep)
         try:
             status = os.stat(entry.path)  # noqa: PTH116 - links are to be followed
         except OSError as error:
             if error.errno == errno.ELOOP:
-                self._tell("link-loop", key, "a symbolic link leads to itself; remove it, or exclude it")
-                return False
+                return None, ("link-loop", "a symbolic link leads to itself; remove it, or exclude it")
             if error.errno in _NOWHERE:
-                self._tell(
-                    "broken-link", key, f"a symbolic link leads nowhere ({real}); remove it or restore its target"
+                return None, (
+                    "broken-link",
+                    f"a symbolic link leads nowhere ({real}); remove it or restore its target",
                 )
-                return False
-            if self._is_inside(real) or self.follow_symlinks:
+            if is_allowed:
                 raise
-            status = None
-        if status is None or not (self._is_inside(real) or self.follow_symlinks):
-            self._tell(
+        if not is_allowed:
+            return None, (
                 "outside-link",
-                key,
                 f"a symbolic link leads out of the source ({real}); set follow_symlinks: true to publish it",
             )
-            return False
-        if not stat.S_ISDIR(status.st_mode):
-            self._add_file(key, status)
-            return False
-        if self._leads_back(key, real):
-            self._tell("link-loop", key, f"a symbolic link leads back to a directory above it ({real}); remove it")
-            return False
-        return True
-
-    def _is_inside(self, real: str) -> bool:
-        return real == self._real_root or real.startswith(self._real_root + os.sep)
+        if stat.S_ISDIR(status.st_mode) and self._leads_back(key, real):
+            message = f"a symbolic link leads back to a directory above it ({real}); remove it, or exclude it"
+            return None, ("link-loop", message)
+        return status, ("", "")
 
     def _leads_back(self, key: str, real: str) -> bool:
         """Whether a link leads to a directory that it lies in, be it by way of other links."""

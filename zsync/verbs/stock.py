@@ -51,6 +51,8 @@ class Stock:
         Keys that the target keeps in another storage class than asked for.
     unfinished
         Files of the target that a run which died began to write; nobody sees them, and they go.
+    noticed
+        What was noticed on the way.
     recognised
         What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
     listing
@@ -79,6 +81,7 @@ class Stock:
     left_out: tuple[Finding, ...] = ()
     misplaced: frozenset[str] = frozenset()
     unfinished: tuple[str, ...] = ()
+    noticed: tuple[Finding, ...] = ()
     recognised: pa.Table | None = None
 
 
@@ -131,7 +134,9 @@ def _ask(
     if publishes:
         refuse_if_held(store, state, lease)
     if config.publish.trust == "manifest":
-        return spec, state, lease, read_head(store, state), None
+        trusted = read_head(store, state)
+        listing = list_target(store, product.location.path) if trusted.publication is None else None
+        return spec, state, lease, trusted, listing
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)
         listing = list_target(store, product.location.path)

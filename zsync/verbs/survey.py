@@ -15,6 +15,7 @@ from blake3 import blake3
 from zsync.errors import SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted
+from zsync.inventory.selection import is_in
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -26,6 +27,7 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
+from zsync.verbs.neighbours import findings_around, findings_inside, others_in
 from zsync.verbs.source import inspect
 from zsync.words import UNREADABLE, Finding, Kind, Role
 
@@ -86,14 +88,19 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
+    recorded, manifest = manifest["key"], _without_others(stock, manifest)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
+    others = [
+        *findings_inside(stock, local.source["key"], recorded),
+        *findings_around(stock, local.source["key"], target),
+    ]
     related, kept = _relate(config, stock, local, target, manifest, headers)
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *findings, *kept, *_shortcomings(stock)),
+        (*local.findings, *stock.noticed, *findings, *others, *kept, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
     )
@@ -114,6 +121,14 @@ def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
     except ManifestLostError as error:
         message = f"the manifest is lost, so objects are compared by ETag: {error}"
         return table_of([], MANIFEST), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
+    """Return a manifest without what other products have taken since."""
+    others = others_in(stock)
+    if not others:
+        return manifest
+    return manifest.filter(column([not is_in(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.errors import ConfigError, TargetError
 from zsync.inventory import Selection, directory_markers, list_target
+from zsync.inventory.links import links_among
+from zsync.inventory.selection import is_in
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.verbs.places import Place, places_of
@@ -188,8 +190,10 @@ def _selected(listing: Listing, include: Sequence[str]) -> list[tuple[str, int]]
 
 
 def _restore(place: Place, item: Discarded) -> Discarded:
-    there = set(list_target(place.store, place.location.path).keys)
-    missing = [key for key in item.keys if key not in there]
+    listing = list_target(place.store, place.location.path)
+    there = set(listing.keys)
+    # Where another product is now, nothing comes back.
+    missing = [key for key in item.keys if key not in there and not is_in(key, listing.others)]
     with _claimed(place):
         for key in _in_order(place, item.publication, missing):
             place.store.copy(place.state.trash(item.publication, key), place.base + key)
@@ -199,8 +203,12 @@ def _restore(place: Place, item: Discarded) -> Discarded:
 def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
     root = directory.resolve()
     count = 0
+    links = links_among(str(root), item.keys)
     for key in item.keys:
         path = root / key
+        if is_in(key, links) and path.resolve().is_relative_to(root):
+            log.warning("left out, for a symbolic link is there: %s", path)
+            continue
         if not path.resolve().is_relative_to(root) or path.resolve() == root:
             raise ConfigError("this key leads out of the directory", key, "leave it out with include")
         if path.exists():

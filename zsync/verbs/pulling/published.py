@@ -40,7 +40,8 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
     """
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
-        listing = list_target(place.store, place.location.path)
+        # What is to be published from here afterwards is not what others publish there.
+        listing = list_target(place.store, place.location.path, takes_all=not as_listed)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         rows: list[_Row] = [

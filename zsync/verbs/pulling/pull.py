@@ -20,6 +20,8 @@ from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_t
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
+from zsync.verbs.neighbours import leaving_to_others
+from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
@@ -276,7 +278,7 @@ def _take(
         only_ours=True, unfinished=tuple(filter(is_unfinished_transfer, leftovers)),
         recognised=recognised(store, state, head, listing, wanted.directory),
     )  # fmt: skip
-    return found, publication
+    return leaving_links(leaving_to_others(found), wanted.directory), publication
 
 
 def _check_room(plan: Plan, wanted: Sequence[Wanted]) -> None:

@@ -11,7 +11,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import move_aside
-from zsync.verbs.team.fit import clashing, unfit_stores, unfit_there
+from zsync.verbs.team.fit import behind_links, clashing, unfit_stores, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -67,6 +67,7 @@ class Application:
             Something is not as it was looked at any more: what was done is in the base, look again.
         """
         self.publication = self.seen.head.publication
+        self.findings += self.seen.findings
         unfit = self._unfit(changes, decided)
         decided = {unit: SKIP if unit in unfit else decision for unit, decision in decided.items()}
         coming = [change for change in changes if downloads(change, decided[change.unit])]
@@ -89,7 +90,9 @@ class Application:
         """Return what cannot be moved though it was decided on."""
         coming = [change for change in changes if downloads(change, decided[change.unit])]
         going = [change for change in changes if uploads(change, decided[change.unit])]
-        unfit = unfit_stores(self.folder, self.seen, going) | unfit_there(self.folder, self.seen, coming)
+        linked = behind_links(self.folder, self.seen, coming)
+        coming = [change for change in coming if change.unit not in linked]
+        unfit = linked | unfit_stores(self.folder, self.seen, going) | unfit_there(self.folder, self.seen, coming)
         coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Objects
+from zsync.inventory.selection import directories_of
 from zsync.layout import describe, store_prefixes
 from zsync.planning.merge import clashes, unit_of
 from zsync.verbs.source import read_documents
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
     from zsync.planning.merge import Change
     from zsync.verbs.team.folder import Folder
     from zsync.verbs.team.look import Look
+
+
+def behind_links(folder: Folder, seen: Look, coming: Iterable[Change]) -> dict[str, Finding]:
+    """Return the units that cannot come because a link is at their place here, or above it.
+
+    What is written or deleted through a link is another file of this folder, or one outside of it: nobody decided on
+    that one.
+    """
+    links = frozenset(seen.scan.links)
+    if not links:
+        return {}
+    found = {}
+    for change in coming:
+        link = next((place for key in change.keys for place in (*directories_of(key), key) if place in links), None)
+        if link is not None:
+            message = (
+                f"{link} is a symbolic link here, and nothing is written or deleted through a link: {change.unit} stays"
+                " as it is on both sides; replace the link by what it leads to, or ignore it: team.ignore"
+            )
+            found[change.unit] = Finding("warning", "link", folder.product.name, link, message)
+    return found
 
 
 def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequence[Change]) -> dict[str, Finding]:

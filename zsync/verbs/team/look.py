@@ -27,7 +27,7 @@ from zsync.layout import local_findings
 from zsync.planning.merge import Content, Side, States
 from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
 from zsync.verbs.team.folder import scan_folder
-from zsync.words import PART_SIZE
+from zsync.words import PART_SIZE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,6 +52,8 @@ class Look:
 
     Attributes
     ----------
+    folder
+        The folder, with what takes no part for now.
     scan
         The files here that take part.
     table
@@ -62,8 +64,11 @@ class Look:
         Keys that the current publication tells of.
     states
         What both sides hold.
+    findings
+        What was noticed.
     """
 
+    folder: Folder
     scan: Scan
     table: pa.Table
     lease: LeaseState
@@ -71,6 +76,7 @@ class Look:
     listing: Listing
     recorded: frozenset[str]
     states: States
+    findings: tuple[Finding, ...] = ()
 
     def mtime_ns(self, keys: tuple[str, ...]) -> int:
         """Return when any of some files here was written last, in nanoseconds since the epoch; 0 for none."""
@@ -108,6 +114,9 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             answer = pool.submit(_look_there, folder)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
+        folder = replace(folder, away=listing.others.union(here.unseen))
+        findings = [*here.findings, *_of_others(folder, listing, here)]
+        here = here.only(folder.selection())
         there, known = _there(folder, listing, recorded)
     finally:
         progress.end()
@@ -127,7 +136,17 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         yielding_there=base.yielding_there,
         unrecorded=known if head.publication is not None else frozenset(),
     )
-    return Look(here, table, lease, head, listing, frozenset(recorded), states)
+    return Look(folder, here, table, lease, head, listing, frozenset(recorded), states, tuple(findings))
+
+
+def _of_others(folder: Folder, listing: Listing, here: Scan) -> list[Finding]:
+    """Return what is to be said of files here that would lie in another product there."""
+    message = "another product is published there: what is here of it is not synchronized"
+    return [
+        Finding("warning", "another-product", folder.product.name, place, message)
+        for place in sorted(listing.others)
+        if any(Selection(within=frozenset({place})).mask(here.keys))
+    ]
 
 
 def _taken(selection: Selection, contents: Side) -> Side:
@@ -173,7 +192,7 @@ def _without_markers(place: Place, listing: Listing, recorded: Mapping[str, Cont
     suspects = [key for key, size, etag in rows if not size and recorded.get(key) != Content(0, _EMPTY, etag)]
     markers = set(directory_markers(place.store, place.base, suspects))
     kept = [row for row in rows if row[0] not in markers]
-    return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
+    return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept], listing.others)
 
 
 def contents_of(table: pa.Table) -> dict[str, Content]:

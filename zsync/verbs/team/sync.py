@@ -175,6 +175,7 @@ class _Session:
 
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=False)
+        self.findings = list(seen.findings)
         changes = tuple(_synced(item, "") for item in shown)
         return self._product(seen.head.publication, changes, 0, 0)
 
@@ -249,7 +250,7 @@ class _Session:
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=True)
         decided = self.chooser.decide(self.folder.root, shown, emptied=_emptied(self.folder, seen))
-        application = Application(self.config, self.folder, base, seen, self.progress)
+        application = Application(self.config, seen.folder, base, seen, self.progress)
         application.apply([item.change for item in shown], decided)
         self.findings = application.findings
         changes = tuple(
