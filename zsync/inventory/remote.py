@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError
 from zsync.inventory.neighbours import is_state, products_inside
-from zsync.inventory.selection import is_in
+from zsync.inventory.selection import is_below
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -95,7 +95,7 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, takes_all
     if not states:
         return _listing(rows)
     others = frozenset() if takes_all else products_inside(states)
-    return _listing([row for row in rows if not is_state(row[0]) and not is_in(row[0], others)], others)
+    return _listing([row for row in rows if not is_state(row[0]) and not is_below(row[0], others)], others)
 
 
 def _listing(rows: Iterable[tuple[str, int, str | None]], others: frozenset[str] = frozenset()) -> Listing:

@@ -97,6 +97,11 @@ class Selection:
 EVERYTHING = Selection()
 
 
+def is_below(key: str, places: frozenset[str]) -> bool:
+    """Return whether a key lies below one of some places, and is none of them."""
+    return any(above in places for above in directories_of(key))
+
+
 def is_in(key: str, places: frozenset[str]) -> bool:
     """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
     if key in places or "" in places:

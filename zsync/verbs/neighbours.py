@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
 from zsync.inventory import cache_directory
-from zsync.inventory.selection import is_in
+from zsync.inventory.selection import is_below, is_in
 from zsync.publication import ManifestLostError, StateKeys, manifest, read_head
 from zsync.storage import connect
 from zsync.words import Finding
@@ -36,8 +36,8 @@ def findings_inside(stock: Stock, sent: pa.ChunkedArray, recorded: pa.ChunkedArr
     recorded
         Keys that were published.
     """
-    others = sorted(others_in(stock))
-    if not others:
+    others = sorted(others_in(stock) - stock.without)
+    if not others or not stock.origin.is_local:  # of what a pull leaves out it is told already
         return []
     mine, published = sent.to_pylist(), recorded.to_pylist()
     return [_finding(stock, place, mine, published) for place in others]
@@ -58,7 +58,7 @@ def _finding(stock: Stock, place: str, sent: Sequence[str], recorded: Sequence[s
             f" more, remove {state}"
         )
         return Finding("error", CODE, stock.product.name, place, message)
-    if any(is_in(key, here) for key in recorded):
+    if any(is_below(key, here) for key in recorded):
         message = f"what was published there belongs to another product now, {other.url}, and is left to it"
         return Finding("warning", CODE, stock.product.name, place, message)
     return Finding("info", CODE, stock.product.name, place, f"another product, {other.url}, is left alone")
@@ -108,7 +108,7 @@ def _has_published(stock: Stock, around: Location, inside: str) -> bool:
         log.debug("what is published at %s is not known: %s", around.url, error)
         return False
     place = frozenset({inside})
-    return any(is_in(key, place) for key in table["key"].to_pylist())
+    return any(is_below(key, place) for key in table["key"].to_pylist())
 
 
 def leaving_to_others(stock: Stock) -> Stock:

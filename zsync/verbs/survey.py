@@ -15,7 +15,7 @@ from blake3 import blake3
 from zsync.errors import SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
 from zsync.inventory.digest import Signature, Wanted
-from zsync.inventory.selection import is_in
+from zsync.inventory.selection import is_below
 from zsync.layout import (
     consolidate,
     kept_findings,
@@ -51,6 +51,8 @@ class Surveyed:
     ----------
     parts
         The parts of its manifest that are known to be there.
+    sheds
+        The manifest on record names what belongs to another product by now.
     """
 
     stock: Stock
@@ -60,6 +62,7 @@ class Surveyed:
     findings: tuple[Finding, ...]
     selection: Selection
     parts: tuple[Part, ...]
+    sheds: bool = False
 
     @property
     def name(self) -> str:
@@ -103,6 +106,7 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         (*local.findings, *stock.noticed, *findings, *others, *kept, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
+        sheds=len(manifest) < len(recorded),
     )
 
 
@@ -128,7 +132,7 @@ def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
     others = others_in(stock)
     if not others:
         return manifest
-    return manifest.filter(column([not is_in(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
+    return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:

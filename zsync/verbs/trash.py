@@ -14,7 +14,7 @@ from zsync import __version__
 from zsync.errors import ConfigError, TargetError
 from zsync.inventory import Selection, directory_markers, list_target
 from zsync.inventory.links import links_among
-from zsync.inventory.selection import is_in
+from zsync.inventory.selection import is_below, is_in
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.verbs.places import Place, places_of
@@ -193,7 +193,7 @@ def _restore(place: Place, item: Discarded) -> Discarded:
     listing = list_target(place.store, place.location.path)
     there = set(listing.keys)
     # Where another product is now, nothing comes back.
-    missing = [key for key in item.keys if key not in there and not is_in(key, listing.others)]
+    missing = [key for key in item.keys if key not in there and not is_below(key, listing.others)]
     with _claimed(place):
         for key in _in_order(place, item.publication, missing):
             place.store.copy(place.state.trash(item.publication, key), place.base + key)
