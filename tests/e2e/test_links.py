@@ -92,6 +92,7 @@ def test_what_a_colleague_does_behind_a_link_is_not_done_to_what_it_leads_to(tea
     bob.write("f", "2")
     bob.sync()
     before = team.remote()
+    assert ("link", "latest") in codes(synced(ann, where, dry_run=True))
     for _ in range(2):
         result = synced(ann, where)
         assert ("link", "latest") in codes(result)

@@ -157,6 +157,15 @@ def test_many_files_that_cannot_be_read_are_no_reason_to_stop(site, watched, for
     assert data(site)["maps/a"] == b"1"
 
 
+def test_a_source_of_which_nothing_can_be_read_is_told(site, tmp_path, forbidden):
+    root = write_tree(tmp_path / "run", {"maps": {"a": b"1"}})
+    age(root)
+    forbidden.add(root / "maps")
+    result = once(site, root)
+    assert (result.exit_status, "run/maps" in str(result.errors["run"])) == (3, True)
+    assert there(site) == {}
+
+
 def test_a_geotiff_that_cannot_be_read_is_held_back_alone(site, tmp_path, forbidden):
     root = tmp_path / "run"
     for name in ("a.tif", "b.tif"):

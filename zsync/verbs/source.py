@@ -67,7 +67,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
         The patterns take only a part of an array.
     """
     product, scan = stock.product, stock.scan
-    if not stock.by_unit:
+    if not stock.by_unit or not scan.keys:
         _refuse(scan.findings)
     if not scan.keys and not config.publish.allow_empty:
         raise SourceError(

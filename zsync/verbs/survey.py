@@ -303,7 +303,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(filled.source, surveyed.stock.scan.keys)
+            cache.keep(filled.source, surveyed.stock.scan.keys, surveyed.stock.scan.unseen)
     found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
@@ -322,7 +322,8 @@ def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
     source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), surveyed.stock.scan.keys)
+    seen = surveyed.stock.scan
+    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), seen.keys, seen.unseen)
 
 
 def _from_files(source: pa.Table) -> Any:

@@ -150,7 +150,9 @@ class SitePasses:
     def _is_idle(self, stock: Stock) -> bool:
         """Whether nothing was ever published from a source, and nothing in it is at rest: there is nothing to do."""
         is_gone = not stock.scan.keys and stock.listing is not None and bool(stock.listing.keys)
-        if stock.head.publication is not None or is_gone:  # that a source is empty now is for others to judge
+        is_unfit = any(finding.level == "error" for finding in stock.scan.findings)
+        # That a source is empty now, or that there is more in it than can be seen, is for others to judge.
+        if stock.head.publication is not None or is_gone or is_unfit:
             return False
         held = self._states[stock.product.name].held
         return not any(Selection(stock.product.include, stock.product.exclude, without=held).mask(stock.scan.keys))
