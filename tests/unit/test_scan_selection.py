@@ -274,6 +274,15 @@ def test_directories_that_are_linked_into_each_other_are_walked_once_each_way(ro
     assert codes(found) == [("link-loop", "d/x/y"), ("link-loop", "e/y/x")]
 
 
+def test_a_marker_that_is_a_link_is_seen_though_it_is_not_published(root):
+    (root / "d" / "_SUCCESS").symlink_to("b")
+    (root / "d" / "more_SUCCESS").symlink_to("..")
+    selection = Selection(exclude=("re:_SUCCESS$",))
+    found = scan(str(root), "p", selection=selection)
+    assert (found.keys, codes(found)) == (["a", "d/_SUCCESS", "d/b"], [])
+    assert found.only(selection).keys == ["a", "d/b"]
+
+
 def test_a_link_through_a_file_leads_nowhere(root):
     (root / "l").symlink_to("a/b")
     assert codes(scan(str(root), "p")) == [("broken-link", "l")]

@@ -18,7 +18,9 @@ Signature = tuple[int, int, int, int]  # size, mtime and ctime in nanoseconds, i
 UNFINISHED = ".partial"
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR)
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the process is at fault, not a directory
+_OPEN = "raise the limit of open files (ulimit -n)"
+# What is the process's trouble, not that of a directory, with what to do.
+_OURS = {errno.EMFILE: _OPEN, errno.ENFILE: _OPEN, errno.ENOMEM: "there is no memory left"}
 _ADVICE = {errno.ENAMETOOLONG: "its path is too long: shorten it, or exclude it"}
 _PERMISSIONS = "check its permissions, or exclude it"
 
@@ -98,7 +100,9 @@ class Walk:
             if not prefix and error.errno == errno.ENOENT:
                 raise SourceError("the source is not there any more", self.root, "is it mounted?") from None
             if error.errno in _OURS:
-                raise SourceError(f"a directory cannot be read ({error.strerror})", directory, "free some") from error
+                raise SourceError(
+                    f"a directory cannot be read ({error.strerror})", directory, _OURS[error.errno]
+                ) from error
             if not prefix:
                 raise SourceError(
                     f"a directory cannot be read ({error.strerror})", directory, "check its permissions"
@@ -168,7 +172,7 @@ class Walk:
         if self._is_left_out(key):
             return False
         if self._selects and self.selection.leaves_out(key):
-            self.rows.unseen.append(key)
+            self._add_left_out(entry, key)
             return False
         status, wrong = self._followed(entry, key)
         if status is None:
@@ -179,6 +183,15 @@ class Walk:
             return True
         self._add_file(key, status)
         return False
+
+    def _add_left_out(self, entry: os.DirEntry[str], key: str) -> None:
+        """Take in a link to a file, as files that are left out are: it may be what says that a writer is done."""
+        with contextlib.suppress(OSError):
+            status = os.stat(entry.path)  # noqa: PTH116 - links are to be followed
+            if stat.S_ISREG(status.st_mode):
+                self._add_file(key, status)
+                return
+        self.rows.unseen.append(key)
 
     def _followed(self, entry: os.DirEntry[str], key: str) -> tuple[os.stat_result | None, tuple[str, str]]:
         """Return what a link leads to; or nothing, and what is wrong with it: a code and a message."""
@@ -216,7 +229,9 @@ class Walk:
 
     def _cannot_read(self, key: str, what: str, error: OSError) -> None:
         if error.errno in _OURS:
-            raise SourceError(f"{what} cannot be read ({error.strerror})", f"{self.root}/{key}", "free some") from error
+            raise SourceError(
+                f"{what} cannot be read ({error.strerror})", f"{self.root}/{key}", _OURS[error.errno]
+            ) from error
         if error.errno in _NOWHERE:
             self._tell(VANISHED, key, "a file went away while it was looked at; is a writer still at work?")
             return
