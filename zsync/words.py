@@ -10,6 +10,11 @@ STATE = ".zsync"  # the directory, beside each product, that zsync keeps its rec
 PART_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
 
 
+# Codes of findings that more than one room knows.
+VANISHED = "vanished"  # it went away while it was looked at
+UNREADABLE = "unreadable"
+
+
 class Kind(StrEnum):
     """What a product is."""
 

@@ -181,6 +181,18 @@ def test_digests_are_known_while_nothing_changes(tmp_path, monkeypatch):
         remember(root)
 
 
+def test_what_is_known_of_a_directory_that_is_left_out_stays_known(tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "root", {"a": b"1", "d": {"b": b"2"}, "e": b"3"})
+    monkeypatch.setattr("zsync.inventory.cache.RACY_NS", 0)
+    remember(root)
+    (root / "e").unlink()
+    found = scan(str(root), "p", selection=Selection(exclude=("d",)))
+    table = DigestCache(str(root)).fill(found.table())
+    DigestCache(str(root)).keep(table, found.keys, found.unseen)
+    (root / "e").write_bytes(b"3")
+    assert known(root) == {"a": "d" * 64, "d/b": "d" * 64, "e": None}
+
+
 def test_files_that_changed_just_now_are_not_remembered(tmp_path):
     root = write_tree(tmp_path / "root", {"a": b"1"})
     remember(root)

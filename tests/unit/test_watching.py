@@ -33,6 +33,7 @@ from zsync.watching.metrics import exposition
 from zsync.watching.running import Pace
 from zsync.watching.stillness import first_look, next_look, published
 from zsync.watching.where import mount_type
+from zsync.words import Finding
 
 NS = 10**9
 NOW = 1_000_000  # seconds since the epoch
@@ -196,6 +197,21 @@ def test_what_is_not_selected_does_not_matter():
     assert not state.held
     state = next_look(state, look({"f": OLD, "x.log": NOW + 1}), at(5), rules)
     assert not state.waiting
+
+
+def test_what_no_file_shows_is_looked_at_as_soon_as_it_is_so_and_as_it_is_no_more():
+    """A link to itself in a store, say; it is no file, and nothing else changed."""
+    good = look(dict.fromkeys([*STORE, "f"], OLD))
+    bad = replace(good, findings=(Finding("error", "link-loop", "p", "a.zarr/me", "remove it"),))
+    state = first_look(good, at(0), RULES)
+    for scan, start in ((bad, 1), (good, 10)):
+        state = next_look(state, scan, at(start), RULES)
+        assert state.moving.keys() == {"a.zarr"}
+        state = next_look(state, scan, at(start + 3), RULES)
+        assert state.ready == {"a.zarr"}
+        state = published(state, (), {"a.zarr"} if scan is bad else ())
+        assert state.ready == frozenset()
+        assert next_look(state, scan, at(start + 5), RULES).ready == frozenset()
 
 
 def test_what_was_found_unfit_waits_until_it_changes():

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zsync.inventory.selection import is_below
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -63,7 +65,7 @@ class DigestCache:
             table = table.set_column(table.schema.get_field_index(name), name, known)
         return table
 
-    def keep(self, table: pa.Table, there: Sequence[str] = ()) -> None:
+    def keep(self, table: pa.Table, there: Sequence[str] = (), unseen: Sequence[str] = ()) -> None:
         """Remember the digests of a source inventory; what changed too recently is left out.
 
         Parameters
@@ -72,6 +74,8 @@ class DigestCache:
             The inventory, `zsync.tables.SOURCE`.
         there
             Keys that the source has besides, if the inventory is only of a part: what is known of them stays known.
+        unseen
+            Directories that were not looked at: the same.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -80,7 +84,7 @@ class DigestCache:
 
         before = scalar(time.time_ns() - RACY_NS, pa.int64())
         old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
-        others = self._others(table, there)
+        others = self._others(table, there, frozenset(unseen))
         table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
         if others is not None:
             table = pa.concat_tables([table, others])
@@ -100,19 +104,22 @@ class DigestCache:
                 "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror
             )
 
-    def _others(self, table: pa.Table, there: Sequence[str]) -> pa.Table | None:
-        """Return what is known of keys that are there, and that a table does not tell of."""
+    def _others(self, table: pa.Table, there: Sequence[str], unseen: frozenset[str]) -> pa.Table | None:
+        """Return what is known of keys that are there, or may be, and that a table does not tell of."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         from zsync.tables import column
 
-        if len(there) <= len(table):
+        if len(there) <= len(table) and not unseen:
             return None
         kept = self._load()
         if kept is None:
             return None
         wanted = pc.is_in(kept["key"], column(list(there), pa.string()))
+        if unseen:
+            below = [is_below(key, unseen) for key in kept["key"].to_pylist()]
+            wanted = pc.or_(wanted, column(below, pa.bool_()))
         return kept.filter(pc.and_(wanted, pc.invert(pc.is_in(kept["key"], table["key"]))))
 
     def _load(self) -> pa.Table | None:

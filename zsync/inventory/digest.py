@@ -74,6 +74,7 @@ def digest_source(
     workers: int,
     advance: Callable[[int, int], None] = lambda _objects, _bytes: None,
     skips_moving: bool = False,
+    unread: dict[str, SourceError] | None = None,
 ) -> list[Hashed]:
     """Hash files in parallel.
 
@@ -89,6 +90,8 @@ def digest_source(
         Called with numbers of objects and bytes as they are done.
     skips_moving
         Leave out files that are no longer as the scan saw them.
+    unread
+        Takes what cannot be read, by key, with the error that would else be raised.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def digest_source(
     slices = [wanted[i : i + step] for i in range(0, len(wanted), step)]
 
     def work(part: Sequence[Wanted]) -> list[Hashed]:
-        done = [_hashed(f"{root}/{item.key}", item, skips_moving=skips_moving) for item in part]
+        done = [_hashed(f"{root}/{item.key}", item, unread, skips_moving=skips_moving) for item in part]
         advance(len(part), sum(item.signature.size for item in part))
         return [hashed for hashed in done if hashed is not None]
 
@@ -109,12 +112,17 @@ def digest_source(
         return [hashed for part in pool.map(work, slices) for hashed in part]
 
 
-def _hashed(path: str, item: Wanted, *, skips_moving: bool) -> Hashed | None:
+def _hashed(path: str, item: Wanted, unread: dict[str, SourceError] | None, *, skips_moving: bool) -> Hashed | None:
     try:
         return hash_file(path, item)
     except SourceChangedError:
         if not skips_moving:
             raise
+        return None
+    except SourceError as error:
+        if unread is None:
+            raise
+        unread[item.key] = error
         return None
 
 

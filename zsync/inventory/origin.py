@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
 from zsync.inventory.digest import BLOCK, Signature, read_blocks
 from zsync.inventory.local import Scan, scan
+from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.keys import Key, under
 from zsync.storage import connect
 
@@ -69,11 +70,18 @@ class FileReader:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A source on the file system."""
+    """A source on the file system.
+
+    Attributes
+    ----------
+    selection
+        What takes part: what does not is not looked at (`zsync.inventory.scan`).
+    """
 
     root: str
     product: str
     follow_symlinks: bool = False
+    selection: Selection = EVERYTHING
 
     @property
     def name(self) -> str:
@@ -92,7 +100,7 @@ class Directory:
 
     def look(self) -> Scan:
         """Scan it."""
-        return scan(self.root, self.product, follow_symlinks=self.follow_symlinks)
+        return scan(self.root, self.product, follow_symlinks=self.follow_symlinks, selection=self.selection)
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""

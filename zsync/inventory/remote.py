@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError, TargetError
+from zsync.inventory.neighbours import is_state, products_inside
+from zsync.inventory.selection import is_below
 from zsync.keys import Key, shown, sort, under
-from zsync.words import STATE, Finding
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from zsync.inventory.selection import Selection
     from zsync.storage import ObjectStore, Page
 
-_STATE = f"{STATE}/"
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
@@ -42,18 +43,22 @@ class Listing:
         Without quotes; None where the service has none.
     unfit
         What else is there, and why its key cannot be one; nothing is done with it.
+    others
+        Places of other products below the prefix; what is theirs is not among the keys.
     """
 
     keys: list[Key]
     sizes: list[int]
     etags: list[str | None]
     unfit: Mapping[str, str] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
 
     def without(self, keys: Collection[str]) -> Listing:
         """Return the listing without some keys."""
         rows = zip(self.keys, self.sizes, self.etags, strict=True)
         kept = [row for row in rows if row[0] not in keys]
-        return Listing([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept], self.unfit)
+        columns = ([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
+        return Listing(*columns, self.unfit, self.others)
 
     def without_markers(self, recorded: Container[str] = ()) -> Listing:
         """Return the listing without empty objects that stand for a directory: they have its name.
@@ -106,8 +111,10 @@ class Listing:
         )
 
 
-def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, here: bool = False) -> Listing:
-    """Return every object below a prefix.
+def list_target(
+    store: ObjectStore, prefix: str, *, workers: int = 16, here: bool = False, takes_all: bool = False
+) -> Listing:
+    """Return every object below a prefix, but for those of other products there.
 
     The order of a listing is never relied on, and no key is assumed: prefixes come from the service, level by level,
     until there are enough of them to list side by side.
@@ -122,6 +129,8 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, here: boo
         Listings under way at once.
     here
         The objects are to become files of this machine.
+    takes_all
+        Whatever there is counts, whoever published it.
 
     Raises
     ------
@@ -142,14 +151,17 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16, here: boo
             elif not (key.endswith("/") and size <= _MARKER_BYTES):
                 found[key[len(base) :]] = size, etag
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
-    keys = sort([key for key in found if not (key.startswith(_STATE) or f"/{_STATE}" in key)], here=here)
+    states = [key for key in found if is_state(key)]
+    others = products_inside(states) if states and not takes_all else frozenset()
+    keys = sort([key for key in found if not is_state(key) and not (others and is_below(key, others))], here=here)
     fit = sorted(keys.fit)
     told = [found[key] for key in fit]
     if any(size < 0 or (etag is not None and not etag.isprintable()) for size, etag in told):
         raise TargetError(
             "the service lists what cannot be: a size or an ETag", store.url(prefix), "see to the service"
         )
-    return Listing(fit, [size for size, _ in told], [etag for _, etag in told], {**elsewhere, **keys.unfit})
+    sizes, etags = [size for size, _ in told], [etag for _, etag in told]
+    return Listing(fit, sizes, etags, {**elsewhere, **keys.unfit}, others)
 
 
 def directories_of(keys: Iterable[str]) -> set[str]:

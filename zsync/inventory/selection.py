@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from zsync.config.values import REGEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+# What a regular expression must not have in it for this to hold: if it is found in a text, it is found in a longer one.
+_LOOKS_AHEAD = re.compile(r"\$|\\[ZzbB]|\(\?[=!>]|[+*?}]\+")
+_LITERAL = re.compile(r"(?:[\w/ -]|\\[^\w\s])*")  # what a regular expression begins with that stands for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,47 @@ class Selection:
         """Return for every key whether it takes part."""
         if self.is_everything:
             return [True] * len(keys)
-        included, excluded = _compiled(self.include), _compiled(self.exclude)
+        included, excluded = self._patterns
         return [
             (included is None or included.match(key) is not None)
             and (excluded is None or excluded.match(key) is None)
-            and (self.within is None or _is_in(key, self.within))
-            and not (self.without and _is_in(key, self.without))
+            and (self.within is None or is_in(key, self.within))
+            and not (self.without and is_in(key, self.without))
             for key in keys
         ]
+
+    def leaves_out(self, key: str) -> bool:
+        """Return whether something takes no part because of what it is: excluded, not because it was not included."""
+        _, excluded = self._patterns
+        return (excluded is not None and excluded.match(key) is not None) or (
+            bool(self.without) and is_in(key, self.without)
+        )
+
+    def is_outside(self, directory: str) -> bool:
+        """Return whether a directory is neither in a place that this is about, nor above one."""
+        return self.within is not None and not is_in(directory, self.within) and directory not in _above(self.within)
+
+    def leaves_out_below(self, directory: str) -> bool:
+        """Return whether a directory need not be entered: all below it is excluded, whatever it is called."""
+        if self.without and is_in(directory, self.without):
+            return True
+        excluded = _compiled(tuple(filter(_covers_what_is_below, self.exclude)))
+        return excluded is not None and excluded.match(f"{directory}/") is not None
+
+    def may_take_below(self, directory: str) -> bool:
+        """Return whether the patterns speak of a directory of which it is not known what it holds."""
+        if self.leaves_out(directory) or self.leaves_out_below(directory) or self.leaves_out(f"{directory}/"):
+            return False
+        if self.is_outside(directory):
+            return False
+        return not self.include or self.mask([directory])[0] or any(_may_match(g, directory) for g in self.include)
+
+    @property
+    def _patterns(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+        return _compiled(self.include), _compiled(self.exclude)
+
+
+EVERYTHING = Selection()
 
 
 def idle_patterns(patterns: Iterable[str], keys: Sequence[str]) -> list[str]:
@@ -75,7 +113,12 @@ def idle_patterns(patterns: Iterable[str], keys: Sequence[str]) -> list[str]:
     return found
 
 
-def _is_in(key: str, places: frozenset[str]) -> bool:
+def is_below(key: str, places: frozenset[str]) -> bool:
+    """Return whether a key lies below one of some places, and is none of them."""
+    return any(above in places for above in directories_of(key))
+
+
+def is_in(key: str, places: frozenset[str]) -> bool:
     """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
     if key in places or "" in places:
         return True
@@ -87,7 +130,25 @@ def _is_in(key: str, places: frozenset[str]) -> bool:
     return False
 
 
-def _compiled(globs: Iterable[str]) -> re.Pattern[str] | None:
+@lru_cache(maxsize=8)
+def _above(places: frozenset[str]) -> frozenset[str]:
+    return frozenset(above for place in places for above in directories_of(place))
+
+
+def directories_of(key: str) -> list[str]:
+    """Return the directories that a key lies in, the outermost first, without the product's root.
+
+    Examples
+    --------
+    >>> directories_of("a/b/c")
+    ['a', 'a/b']
+    """
+    parts = key.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+@lru_cache(maxsize=64)
+def _compiled(globs: tuple[str, ...]) -> re.Pattern[str] | None:
     patterns = [_regex(glob) for glob in globs]
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
 
@@ -98,7 +159,39 @@ def _regex(glob: str) -> str:
     from fsspec.utils import glob_translate
 
     anchored = glob.strip("/")
-    anywhere = "" if "/" in glob.rstrip("/") else "(?:.*/)?"
+    anywhere = "(?s:.*/)?" if _is_anywhere(glob) else ""
     # fsspec's translation is of a whole path; it ends in \Z, and ours may go on below a directory.
     body = re.sub(r"\\[Zz]$", "", glob_translate(anchored))
-    return rf"{anywhere}{body}(?:/.*)?\Z"
+    return rf"{anywhere}{body}(?:/(?s:.*))?\Z"
+
+
+def _is_anywhere(glob: str) -> bool:
+    return "/" not in glob.rstrip("/")
+
+
+def _covers_what_is_below(pattern: str) -> bool:
+    """Return whether a pattern that matches a directory, with a slash after it, matches all that is below."""
+    return not pattern.startswith(REGEX) or _LOOKS_AHEAD.search(pattern) is None
+
+
+def _may_match(pattern: str, directory: str) -> bool:
+    """Return whether a pattern is about what may lie below a directory.
+
+    A name by itself, which stands for any depth, is not: it would be about every directory that there is.
+    """
+    if pattern.startswith(REGEX):
+        expression = pattern.removeprefix(REGEX)
+        if not expression.startswith("^") or "|" in expression:
+            return True
+        found = _LITERAL.match(expression, 1)
+        # The last character may be followed by a quantifier that takes it away again.
+        literal = re.sub(r"\\(.)", r"\1", found[0] if found else "")[:-1]
+        return literal.startswith(f"{directory}/"[: len(literal)])
+    if _is_anywhere(pattern):
+        return any(character in pattern for character in "*?[")
+    for part, name in zip(pattern.strip("/").split("/"), directory.split("/"), strict=False):
+        if part == "**":
+            return True
+        if not Selection((part,)).mask([name])[0]:
+            return False
+    return True

@@ -21,7 +21,7 @@ from zsync.layout.model import Array, Layout, Store
 from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
-from zsync.layout.select import select, with_groups_above
+from zsync.layout.select import arrays_cut, select, with_groups_above
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
@@ -36,6 +36,7 @@ __all__ = [
     "Layout",
     "Meaning",
     "Store",
+    "arrays_cut",
     "axis_names",
     "consolidate",
     "content_type",

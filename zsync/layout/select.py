@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from zsync.layout.nodes import join, lineage
+from zsync.layout.nodes import below, join, lineage
 from zsync.tables import column
 from zsync.words import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from zsync.layout.model import Layout, Store
 
@@ -38,6 +38,34 @@ def with_groups_above(layout: Layout, mask: Sequence[bool]) -> list[bool]:
         chosen or (metadata and key.rpartition("/")[0] in needed)
         for key, chosen, metadata in zip(keys, mask, is_metadata, strict=True)
     ]
+
+
+def arrays_cut(layout: Layout, mask: Sequence[bool], directories: Iterable[str]) -> list[str]:
+    """Return the arrays of a selection that may have chunks in directories that it leaves out.
+
+    Parameters
+    ----------
+    layout
+        The layout of what is known, which is nothing below these directories.
+    mask
+        Which rows of `layout.objects` are selected.
+    """
+    inside = [(directory, above) for directory in directories for above in _above(directory)]
+    if not inside:
+        return []
+    keys = layout.objects["key"].to_pylist()
+    selected = {key.rpartition("/")[0] for key, chosen in zip(keys, mask, strict=True) if chosen}
+    arrays = {join(store.prefix, path) for store in layout.stores.values() for path in store.arrays} & selected
+    return sorted({above for directory, above in inside if above in arrays and _may_hold_chunks(directory, above)})
+
+
+def _above(directory: str) -> list[str]:
+    return list(lineage(directory.rpartition("/")[0])) if directory else []
+
+
+def _may_hold_chunks(directory: str, array: str) -> bool:
+    first, *others = below(array, directory).split("/")
+    return (first == "c" or first.isdecimal()) and all(part.isdecimal() for part in others)
 
 
 def select(layout: Layout, mask: Sequence[bool]) -> Layout:

@@ -264,12 +264,15 @@ def _level(path: str) -> tuple[list[_Row], list[str]]:
     base = path.rstrip("/")
     with entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 if entry.is_dir():
                     directories.append(f"{base}/{entry.name}")
                 elif entry.is_file():
                     status = entry.stat()
                     files.append((f"{base[1:]}/{entry.name}".lstrip("/"), status.st_size, _token(status)))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # a link to itself is nothing either
+                    raise
     return files, directories
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs, judge_rasters
@@ -24,8 +25,9 @@ from zsync.planning import (
     plan_product,
     withdraw,
 )
+from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
-from zsync.verbs.fitness import leave_out, roots_of, tolerated
+from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action, Kind
 
@@ -105,6 +107,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         findings += [
             *item.findings,
             *_damage(config, item, changed.findings),
+            *unreadable(item.stock, _to_be_read(table)),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
             *incompatible_findings(arrays, replaces=policy.replaces),
         ]
@@ -126,6 +129,12 @@ def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> t
     return tolerated(findings, allows_damage=config.publish.damaged == "allow") if item.stock.origin.is_local else ()
 
 
+def _to_be_read(table: pa.Table) -> list[str]:
+    sent = pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["source_key"]))
+    keys: list[str] = table.filter(sent)["source_key"].to_pylist()
+    return keys
+
+
 def refuse_errors(plan: Plan) -> None:
     """Raise the first error among a plan's findings.
 
@@ -142,7 +151,9 @@ def refuse_errors(plan: Plan) -> None:
 def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
     """Whether the manifests say just what there is; a target that another tool filled is not on record yet."""
     return all(
-        item.stock.head.publication is not None and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
+        item.stock.head.publication is not None
+        and not item.sheds
+        and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
         for item in items
     )
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
-from zsync.inventory.local import VANISHED
 from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of
-from zsync.words import DAMAGE, Finding, Kind
+from zsync.words import DAMAGE, UNREADABLE, VANISHED, Finding, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zsync.verbs.stock import Stock
 
 _NO_STORE = "no-store"
+_EFFECTIVE = os.access in os.supports_effective_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,11 @@ def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
     """
     roots = roots_of(stock, kind)
     gone = {unit_of(finding.key, roots) for finding in stock.scan.findings if finding.code == VANISHED}
-    others = [finding for finding in stock.scan.findings if finding.code != VANISHED]
-    stock = leave_out(replace(stock, without=stock.without | gone), roots, _of_interest(stock, others))
+    # A scan tells only of what the patterns select, by names that patterns may not know any more.
+    others = [item for item in stock.scan.findings if item.level == "error" and item.code != VANISHED]
+    at_work = Selection(within=stock.within, without=stock.without).mask([finding.key for finding in others])
+    others = [finding for finding, is_mine in zip(others, at_work, strict=True) if is_mine]
+    stock = leave_out(replace(stock, without=stock.without | gone), roots, others)
     stock, documents = _documents(stock, kind, roots)
     while True:
         scan = _part(stock)
@@ -71,6 +75,25 @@ def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
             fine = tuple(finding for finding in layout.findings if finding.level != "error")
             return Fit(stock, scan, documents, replace(layout, findings=fine))
         stock = leave_out(stock, roots, errors)
+
+
+def unreadable(stock: Stock, keys: Iterable[str]) -> list[Finding]:
+    """Return which files of a source cannot be read, before anything is sent for it."""
+    if not stock.origin.is_local:
+        return []
+    found = []
+    for key in keys:
+        path = f"{stock.origin.name}/{key}"
+        if os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
+            continue
+        try:  # not every file system answers such questions truly
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            continue  # that it is gone is noticed when it is read
+        except OSError as error:
+            message = f"a source file cannot be read ({error.strerror}); check its permissions, or exclude it"
+            found.append(Finding("error", UNREADABLE, stock.product.name, key, message))
+    return found
 
 
 def roots_of(stock: Stock, kind: Kind | None = None, published: Iterable[str] = ()) -> frozenset[str]:
@@ -136,7 +159,9 @@ def _documents(stock: Stock, kind: Kind, roots: frozenset[str]) -> tuple[Stock, 
         except SourceChangedError:
             stock = replace(stock, without=stock.without | {unit_of(key, roots)})
         except SourceError as error:
-            finding = Finding("error", "unreadable", stock.product.name, key, str(error))
+            if Selection(exclude=stock.product.exclude).leaves_out(key):
+                continue
+            finding = Finding("error", UNREADABLE, stock.product.name, key, str(error))
             stock = replace(stock, without=stock.without | {unit_of(key, roots)})
             stock = replace(stock, left_out=(*stock.left_out, *_of_interest(before, [finding])))
     return stock, documents

@@ -73,9 +73,10 @@ class Memo:
         total = hashlib.blake2b(json.dumps([__version__, policy], sort_keys=True, default=str).encode(), digest_size=32)
         for item in self._stock:
             listing = item.listing
-            listed = (
-                (listing.keys, listing.sizes, listing.etags, sorted(listing.unfit)) if listing is not None else None
-            )
+            listed = None
+            if listing is not None:
+                notes = (sorted(listing.unfit), sorted(listing.others))
+                listed = (listing.keys, listing.sizes, listing.etags, notes)
             found = [
                 item.product.name, item.product.root, item.product.kind, item.product.location.url, item.head.etag,
                 item.head.publication, item.scan.keys, item.scan.signatures, listed,

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
-from zsync.inventory import Scan, scan
+from zsync.inventory import Scan, Selection, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def wait_until_settled(config: RunConfig, products: Sequence[ResolvedProduct]) -
     began = last = time.monotonic()
     seen: list[Scan] = []
     while True:
-        now = [scan(item.root, item.name, follow_symlinks=config.publish.follow_symlinks) for item in _there(products)]
+        now = [_selected(config, product) for product in _there(products)]
         if now != seen:
             seen, last = now, time.monotonic()
         newest_ns = max((item.newest_ns for item in now), default=0)
@@ -54,6 +54,12 @@ def wait_until_settled(config: RunConfig, products: Sequence[ResolvedProduct]) -
             )
         log.info("waiting for the source to settle: it changed %.0f s ago, settle is %d s", max(age, 0), settle)
         time.sleep(min(max(settle - max(age, 0), 0.05), settle))
+
+
+def _selected(config: RunConfig, product: ResolvedProduct) -> Scan:
+    selection = Selection(product.include, product.exclude)
+    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks, selection=selection)
+    return found.only(selection)
 
 
 def _there(products: Sequence[ResolvedProduct]) -> list[ResolvedProduct]:

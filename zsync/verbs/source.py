@@ -13,6 +13,7 @@ from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Selection
 from zsync.inventory.digest import Signature
 from zsync.layout import (
+    arrays_cut,
     describe,
     is_metadata,
     local_findings,
@@ -25,7 +26,7 @@ from zsync.verbs.fitness import fit_part, tolerated
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.inventory import Origin
@@ -66,7 +67,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
         The patterns take only a part of an array.
     """
     product, scan = stock.product, stock.scan
-    if not stock.by_unit:
+    if not stock.by_unit or not scan.keys:
         _refuse(scan.findings)
     if not scan.keys and not config.publish.allow_empty:
         raise SourceError(
@@ -79,14 +80,18 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
         fit = fit_part(stock, kind, allows_damage=allows_damage)
         stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
     else:
-        documents = read_documents(stock.origin, kind, scan.keys, scan.signatures)
+        excluded = Selection(exclude=product.exclude)
+        documents = read_documents(stock.origin, kind, scan.keys, scan.signatures, excluded.leaves_out)
         layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
         layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
     keys, source = scan.keys, scan.table()
-    selection = Selection(product.include, product.exclude, stock.within, stock.without)
+    # What is below a directory that was not entered may be there still.
+    without = stock.without.union(stock.scan.unseen)
+    selection = Selection(product.include, product.exclude, stock.within, without)
     if not selection.is_everything:
         mask = selection.mask(keys)
-        if torn := split_arrays(layout.objects, column(mask, pa.bool_())):
+        torn = split_arrays(layout.objects, column(mask, pa.bool_())) or arrays_cut(layout, mask, stock.scan.unseen)
+        if torn:
             raise ConfigError(
                 "include and exclude take only a part of an array",
                 f"{product.name}/{torn[0]}",
@@ -133,7 +138,11 @@ def kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
 
 
 def read_documents(
-    origin: Origin, kind: Kind, keys: Sequence[str], signatures: Sequence[tuple[int, int, int, int]]
+    origin: Origin,
+    kind: Kind,
+    keys: Sequence[str],
+    signatures: Sequence[tuple[int, int, int, int]],
+    is_spare: Callable[[str], bool] = lambda _key: False,
 ) -> dict[str, bytes]:
     """Read the metadata documents; their bytes are hashed later, so what is planned is what was understood.
 
@@ -145,16 +154,23 @@ def read_documents(
         What it is.
     keys, signatures
         What is there.
+    is_spare
+        Tells of a document whether it does not matter if it cannot be read.
     """
     wanted = [(key, signature) for key, signature in zip(keys, signatures, strict=True) if is_metadata(kind, key)]
 
-    def read(item: tuple[str, tuple[int, int, int, int]]) -> tuple[str, bytes]:
-        return item[0], b"".join(origin.reader(item[0], Signature(*item[1])).blocks())
+    def read(item: tuple[str, tuple[int, int, int, int]]) -> tuple[str, bytes | None]:
+        try:
+            return item[0], b"".join(origin.reader(item[0], Signature(*item[1])).blocks())
+        except SourceError:
+            if not is_spare(item[0]):
+                raise
+            return item[0], None
 
     if origin.is_local:
-        return dict(map(read, wanted))
+        return {key: body for key, body in map(read, wanted) if body is not None}
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-documents") as pool:
-        return dict(pool.map(read, wanted))
+        return {key: body for key, body in pool.map(read, wanted) if body is not None}
 
 
 def _refuse(findings: tuple[Finding, ...]) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Directory, Listing, Origin, Scan, list_target, scan
+from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 from zsync.storage import StoreSpec, connect, spec_for
 
@@ -51,6 +51,8 @@ class Stock:
         Keys that the target keeps in another storage class than asked for.
     unfinished
         Files of the target that a run which died began to write; nobody sees them, and they go.
+    noticed
+        What was noticed on the way.
     recognised
         What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
     listing
@@ -79,6 +81,7 @@ class Stock:
     left_out: tuple[Finding, ...] = ()
     misplaced: frozenset[str] = frozenset()
     unfinished: tuple[str, ...] = ()
+    noticed: tuple[Finding, ...] = ()
     recognised: pa.Table | None = None
 
 
@@ -110,7 +113,8 @@ def take_stock(
         with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
             answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
             for product, answer in zip(products, answers, strict=True):
-                origin = Directory(product.root, product.name, config.publish.follow_symlinks)
+                selection = Selection(product.include, product.exclude)
+                origin = Directory(product.root, product.name, config.publish.follow_symlinks, selection)
                 scanned = origin.look()
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
                 progress.advance(1, 0)
@@ -131,7 +135,9 @@ def _ask(
         refuse_if_held(store, state, lease)
     # What a run that did not come to its end left in the target is in no manifest.
     if config.publish.trust == "manifest" and not lease.is_unfinished:
-        return spec, state, lease, read_head(store, state), None
+        trusted = read_head(store, state)
+        listing = list_target(store, product.location.path) if trusted.publication is None else None
+        return spec, state, lease, trusted, listing
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)
         listing = list_target(store, product.location.path)

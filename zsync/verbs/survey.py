@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.errors import TargetError
+from zsync.errors import SourceError, TargetError
 from zsync.inventory import DigestCache, Selection, as_they_are, cache_directory, digest_source, list_target
 from zsync.inventory.digest import Signature, Wanted
+from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.layout import (
     consolidate,
@@ -28,9 +29,10 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
 from zsync.verbs.damage import gone_documents, lost_nodes_of
+from zsync.verbs.neighbours import findings_around, findings_inside, others_in
 from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
-from zsync.words import Finding, Kind, Role
+from zsync.words import UNREADABLE, Finding, Kind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +59,8 @@ class Surveyed:
         The parts of its manifest that are known to be there.
     bare
         Keys of attributes that readers see, that the source does not have, and that will not stay.
+    sheds
+        The manifest on record names what belongs to another product by now.
     """
 
     stock: Stock
@@ -67,6 +71,7 @@ class Surveyed:
     selection: Selection
     parts: tuple[Part, ...]
     bare: frozenset[str] = frozenset()
+    sheds: bool = False
 
     @property
     def name(self) -> str:
@@ -98,7 +103,12 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(stock)
+    recorded, manifest = manifest["key"], _without_others(stock, manifest)
     target, skipped = _target(stock, manifest, local, lost=bool(findings))
+    others = [
+        *findings_inside(stock, local.source["key"], recorded),
+        *findings_around(stock, local.source["key"], target),
+    ]
     related, kept = _relate(config, stock, local, target, manifest, headers)
     gone = gone_documents(related)
     lost = lost_nodes_of(config, stock, related, gone)
@@ -107,10 +117,11 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         local.layout,
         headers,
         related,
-        (*local.findings, *lost, *findings, *kept, *skipped, *_shortcomings(stock)),
+        (*local.findings, *stock.noticed, *lost, *findings, *others, *kept, *skipped, *_shortcomings(stock)),
         local.selection,
         () if findings else stock.head.parts,
         frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
+        sheds=len(manifest) < len(recorded),
     )
 
 
@@ -129,6 +140,14 @@ def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
     except ManifestLostError as error:
         message = f"the manifest is lost, so objects are compared by ETag: {error}"
         return table_of([], MANIFEST), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
+    """Return a manifest without what other products have taken since."""
+    others = others_in(stock)
+    if not others:
+        return manifest
+    return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:
@@ -278,7 +297,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
     origin = surveyed.stock.origin
     cache = DigestCache(origin.name)
     filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
-    rows = undecided(filled)
+    rows, unread = undecided(filled), dict[str, SourceError]()
     if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
         wanted = [
@@ -290,14 +309,16 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
         ]
         try:
             hashed = digest_source(
-                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit
-            )
+                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit,
+                unread=unread if surveyed.stock.by_unit else None,
+            )  # fmt: skip
         finally:
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(filled.source, surveyed.stock.scan.keys)
-    return replace(surveyed, survey=filled)
+            cache.keep(filled.source, surveyed.stock.scan.keys, surveyed.stock.scan.unseen)
+    found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
+    return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
 
 def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> pa.Table:
@@ -314,7 +335,8 @@ def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
     source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), surveyed.stock.scan.keys)
+    seen = surveyed.stock.scan
+    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), seen.keys, seen.unseen)
 
 
 def _from_files(source: pa.Table) -> Any:

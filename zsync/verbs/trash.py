@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.errors import ConfigError, LinkError, ObjectNotFoundError, TargetError
 from zsync.inventory import Selection, as_they_are, list_target
+from zsync.inventory.selection import is_below
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
@@ -202,8 +203,10 @@ def _selected(listing: Listing, include: Sequence[str]) -> list[tuple[str, int]]
 
 
 def _restore(place: Place, item: Discarded, leases: Leases) -> Discarded:
-    there = set(list_target(place.store, place.location.path).keys)
-    missing = [key for key in item.keys if key not in there]
+    listing = list_target(place.store, place.location.path)
+    there = set(listing.keys)
+    # Where another product is now, nothing comes back.
+    missing = [key for key in item.keys if key not in there and not is_below(key, listing.others)]
     count = 0
     for key in _in_order(place, item.publication, missing):
         leases.check()
@@ -223,8 +226,16 @@ def _is_absent(place: Place, key: str) -> bool:
 
 def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
     root = str(directory.expanduser().absolute())
-    count = sum(_written(place, item.publication, key, root) for key in item.keys)
+    links = links_among(root, item.keys)
+    left = [key for key in item.keys if is_in(key, links) and _stays_inside(root, key)]
+    for key in left:
+        log.warning("left out, for a symbolic link is there: %s/%s", root, key)
+    count = sum(_written(place, item.publication, key, root) for key in item.keys if key not in left)
     return _told(item, count)
+
+
+def _stays_inside(root: str, key: str) -> bool:
+    return Path(root, key).resolve().is_relative_to(Path(root).resolve())
 
 
 def _written(place: Place, publication: str, key: str, root: str) -> bool:

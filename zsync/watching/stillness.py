@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zsync.layout import store_roots, unit_of
-from zsync.words import Finding
+from zsync.words import VANISHED, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -161,6 +161,8 @@ def next_look(before: State, scan: Scan, at: Clock, rules: Rules) -> State:
     """Return what another look adds to what was known."""
     old, new = _by_key(before.scan), _by_key(scan)
     changed = [] if old == new else [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    # What becomes unfit, or fit again, without any file that shows it: a link to itself, a directory of no permissions.
+    changed += sorted((_unfit(before.scan) ^ _unfit(scan)).difference(changed))
     # What a store was a part of a moment ago it still is while it goes away.
     roots = rules.roots(scan.keys) if not changed else rules.roots([*scan.keys, *before.scan.keys])
     by_unit = _by_unit(changed, roots, rules)
@@ -270,6 +272,10 @@ def _newest(state: State, roots: frozenset[str], units: Collection[str]) -> dict
 
 def _files(scan: Scan) -> list[tuple[str, Signature]]:
     return [*zip(scan.keys, scan.signatures, strict=True), *scan.unfinished]
+
+
+def _unfit(scan: Scan) -> set[str]:
+    return {finding.key for finding in scan.findings if finding.level == "error" and finding.code != VANISHED}
 
 
 def _by_key(scan: Scan) -> dict[str, Signature]:

@@ -49,7 +49,8 @@ def published(
     findings: tuple[Finding, ...] = ()
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
-        listing = _listed(place)
+        # What is to be published from here afterwards is not what others publish there.
+        listing = _listed(place, takes_all=not as_listed)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         findings = listing.skipped(name, selection)
@@ -65,10 +66,10 @@ def published(
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
 
 
-def _listed(place: Place) -> Listing:
+def _listed(place: Place, *, takes_all: bool) -> Listing:
     """Return what is there of which files can be made."""
     path = place.location.path
-    listing = list_target(place.store, path, here=True).without_markers()
+    listing = list_target(place.store, path, here=True, takes_all=takes_all).without_markers()
     return as_they_are(place.store, path, listing, listing.keys).without_clashes()
 
 

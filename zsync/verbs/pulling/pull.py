@@ -21,6 +21,8 @@ from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
+from zsync.verbs.neighbours import leaving_to_others
+from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
@@ -288,7 +290,7 @@ def _take(
         only_ours=True, unfinished=unfinished,
         recognised=recognised(store, state, head, listing, root),
     )  # fmt: skip
-    return found, publication
+    return leaving_links(leaving_to_others(found), wanted.directory), publication
 
 
 def _check_room(plan: Plan, wanted: Sequence[Wanted]) -> None:

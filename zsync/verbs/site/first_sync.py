@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from zsync.config.sections import Pull
 from zsync.errors import ConfigError
 from zsync.inventory import Selection, scan
+from zsync.inventory.neighbours import is_state, products_inside
+from zsync.inventory.selection import is_below
 from zsync.storage import spec_for
 from zsync.storage.details import list_details
 from zsync.verbs.pulling.pull import pull_listed
-from zsync.words import STATE
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct, RunConfig
@@ -68,9 +69,9 @@ def _newest_here(config: RunConfig, product: ResolvedProduct) -> dt.datetime | N
     """Return when a file was written last; None if there is none."""
     if not os.path.isdir(product.root):
         return None
-    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks)
-    chosen = Selection(product.include, product.exclude).mask(found.keys)
-    times = [mtime for (_, mtime, _, _), is_in in zip(found.signatures, chosen, strict=True) if is_in]
+    selection = Selection(product.include, product.exclude)
+    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks, selection=selection)
+    times = [mtime for _, mtime, _, _ in found.only(selection).signatures]
     return dt.datetime.fromtimestamp(max(times) / 1e9, dt.UTC) if times else None
 
 
@@ -78,11 +79,13 @@ def _newest_there(config: RunConfig, product: ResolvedProduct) -> dt.datetime | 
     """Return when an object was written last; None if there is none."""
     spec = spec_for(product.location, config.storage, config.publish.transport)
     base = f"{product.location.path}/" if product.location.path else ""
+    found = {item.key.removeprefix(base): item.modified for item in list_details(spec, base)}
+    others = products_inside(filter(is_state, found))
     return max(
         (
-            found.modified
-            for found in list_details(spec, base)
-            if STATE not in found.key.removeprefix(base).split("/") and not found.key.endswith("/")
+            modified
+            for key, modified in found.items()
+            if not is_state(key) and not is_below(key, others) and not key.endswith("/")
         ),
         default=None,
     )

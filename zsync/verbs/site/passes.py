@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.errors import ConflictError, SourceChangedError, TargetError, ZsyncError
+from zsync.errors import ConflictError, SourceChangedError, SourceError, TargetError, ZsyncError
 from zsync.inventory import Selection, cache_directory, scan
 from zsync.layout import unit_of
 from zsync.publication import prune, read_head
 from zsync.report.text import finding_text
 from zsync.storage import connect
+from zsync.verbs.fitness import leave_out
 from zsync.verbs.publish import publish_stock
 from zsync.verbs.site.classes import misplaced_keys
 from zsync.verbs.site.first_sync import first_sync
@@ -23,7 +24,7 @@ from zsync.verbs.telling import and_tell
 from zsync.watching import Clock, Looked, State
 from zsync.watching.stillness import first_look, next_look, published
 from zsync.watching.stopping import Stoppable, StoppedError
-from zsync.words import Action, Finding, Reason
+from zsync.words import UNREADABLE, Action, Finding, Reason
 
 if TYPE_CHECKING:
     import threading
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TRIES = 5  # a store that moves is left out, and the others are tried again
+_MOST_UNREAD = 50  # files that cannot be read though they may be: beyond that a disk is at fault
 _PRUNE_AT_LEAST = 5  # publications between two prunings
 _USUAL = ("foreign", "leftover")  # what of any directory is so, and of which the count would be news all the time
 _UNSTABLE = "it is not what it was hashed to be, though its times say so; touch it"
@@ -78,6 +80,7 @@ class SitePasses:
         self._left: dict[tuple[str, str], Signature] = {}  # by product and key: what was left because it moved
         self._is_looked_since = False  # whether the files were looked at since the last publish
         self._is_failing = False
+        self._unread: dict[tuple[str, str], Finding] = {}  # by product and key: what this publish could not read
         self._states: dict[str, State] = {}
         # Products and units that were in motion when all was compared: what the target has of them is not known yet.
         self._uncompared: set[tuple[str, str]] | None = None
@@ -117,7 +120,8 @@ class SitePasses:
         compare = compare or bool(self._uncompared and self._uncompared & self._in_states("ready"))
         policy = self._config.publish.model_copy(update={"trust": "listing" if compare else "manifest"})
         config = self._config.model_copy(update={"publish": policy})
-        for _ in range(_TRIES):
+        self._unread, tries = {}, _TRIES
+        while tries:
             at = _now()
             taken = take_stock(config, self._products, self._progress, publishes=True)
             self._see({item.product.name: item.scan for item in taken}, at)
@@ -131,6 +135,11 @@ class SitePasses:
             except SourceChangedError:
                 if not self._moved_since():
                     raise
+                tries -= 1
+                continue
+            except SourceError as error:
+                if len(self._unread) >= _MOST_UNREAD or not self._is_of_a_file(error, stock):
+                    raise
                 continue
             return self._after(result, stock, compare=compare)
         return self._looked()
@@ -141,14 +150,28 @@ class SitePasses:
     def _is_idle(self, stock: Stock) -> bool:
         """Whether nothing was ever published from a source, and nothing in it is at rest: there is nothing to do."""
         is_gone = not stock.scan.keys and stock.listing is not None and bool(stock.listing.keys)
-        if stock.head.publication is not None or is_gone:  # that a source is empty now is for others to judge
+        is_unfit = any(finding.level == "error" for finding in stock.scan.findings)
+        # That a source is empty now, or that there is more in it than can be seen, is for others to judge.
+        if stock.head.publication is not None or is_gone or is_unfit:
             return False
         held = self._states[stock.product.name].held
         return not any(Selection(stock.product.include, stock.product.exclude, without=held).mask(stock.scan.keys))
 
     def _prepared(self, stock: Stock, *, compare: bool) -> Stock:
         wrong = misplaced_keys(stock, self._config.storage.storage_class) if compare else frozenset()
-        return replace(stock, by_unit=True, without=self._states[stock.product.name].held, misplaced=wrong)
+        held = self._states[stock.product.name].held
+        unread = [finding for (name, _), finding in self._unread.items() if name == stock.product.name]
+        roots = self._rules[stock.product.name].roots(stock.scan.keys)
+        return leave_out(replace(stock, by_unit=True, without=held, misplaced=wrong), roots, unread)
+
+    def _is_of_a_file(self, error: SourceError, stock: Sequence[Stock]) -> bool:
+        """Whether an error is about one file, that is left out from now on: what it is part of is held back alone."""
+        for item in stock:
+            name, key = item.product.name, (error.where or "").removeprefix(f"{item.product.root}/")
+            if key and key != error.where and (name, key) not in self._unread:
+                self._unread[name, key] = Finding("error", UNREADABLE, name, key, str(error))
+                return True
+        return False
 
     def _after(self, result: PublishResult, stock: Sequence[Stock], *, compare: bool) -> Looked:
         self._unfit, self._left = {}, {}
@@ -234,7 +257,9 @@ class SitePasses:
         )
 
     def _scan(self, product: ResolvedProduct) -> Scan:
-        return scan(product.root, product.name, follow_symlinks=self._config.publish.follow_symlinks)
+        selection = Selection(product.include, product.exclude)
+        follows = self._config.publish.follow_symlinks
+        return scan(product.root, product.name, follow_symlinks=follows, selection=selection)
 
     def _prune_now_and_then(self, stock: Sequence[Stock]) -> None:
         self._since_prune += 1

@@ -12,7 +12,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import beside, move_aside
-from zsync.verbs.team.fit import clashing, contested_names, unfit_here, unfit_there
+from zsync.verbs.team.fit import behind_links, clashing, contested_names, unfit_here, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -72,6 +72,7 @@ class Application:
         self.findings += contested_names(
             self.folder, self.seen, [change for change in changes if decided[change.unit] == SKIP]
         )
+        self.findings += self.seen.findings
         unfit = self._unfit(changes, decided)
         decided = {unit: SKIP if unit in unfit else decision for unit, decision in decided.items()}
         coming = [change for change in changes if downloads(change, decided[change.unit])]
@@ -94,7 +95,9 @@ class Application:
         """Return what cannot be moved though it was decided on."""
         coming = [change for change in changes if downloads(change, decided[change.unit])]
         going = [change for change in changes if uploads(change, decided[change.unit])]
-        unfit = self._unfit_here(going) | unfit_there(self.folder, self.seen, coming)
+        linked = behind_links(self.folder, self.seen, coming)
+        coming = [change for change in coming if change.unit not in linked]
+        unfit = linked | self._unfit_here(going) | unfit_there(self.folder, self.seen, coming)
         coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)
 

@@ -18,6 +18,7 @@ from blake3 import blake3
 from zsync.config import Publish, ResolvedProduct, RunConfig
 from zsync.errors import SourceChangedError
 from zsync.inventory import Objects, Scan, cache_directory, list_target
+from zsync.inventory.links import links_among
 from zsync.layout import Layout, place, store_prefixes
 from zsync.planning.merge import Content, clashes
 from zsync.publication import manifest, read_head, read_lease, read_parts, refuse_if_held
@@ -26,7 +27,7 @@ from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.verbs.carry import carry
 from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
 from zsync.verbs.directories import clear_way
-from zsync.verbs.pulling.room import check_links, check_space
+from zsync.verbs.pulling.room import check_space
 from zsync.verbs.stock import Stock
 from zsync.verbs.team.folder import Chosen, scan_folder
 from zsync.verbs.team.look import contents_of, look_there_again
@@ -113,7 +114,7 @@ def bring(task: Task, changes: Sequence[Change]) -> Moved:
     if in_the_way:
         _bring_keys(task, frozenset(in_the_way), {})
         task = replace(task, seen=without(seen, in_the_way))
-    check_links(root, list(there))
+    _refuse_links(root, there)
     clear_way(root, there)
     return _bring_keys(task, frozenset(change.unit for change in changes), there)
 
@@ -124,20 +125,20 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     store, state = connect(folder.local), folder.local_state
     lease = read_lease(store, state)
     refuse_if_held(store, state, lease)
-    head, listing = read_head(store, state), list_target(store, folder.here.path)
+    head, listing = read_head(store, state), list_target(store, folder.here.path, takes_all=True)
     # After the listing: what changes from here on is not as it is listed.
     _refuse_if_changed(folder, seen, places)
     origin = objects_of(folder, there)
     product = replace(_product(folder, origin.name, there), location=folder.here)
     stock = Stock(
         product, folder.local, state, lease, head, listing, origin, origin.seen,
-        within=places, without=folder.ignored, keeps=places, as_is=True,
+        within=places, without=folder.without, keeps=places, as_is=True,
     )  # fmt: skip
     item = _knowing(surveyed(policy, [stock], progress, writes_cache=False)[0], seen, listing)
     plan = decide(policy, [item])
     refuse_errors(plan)
     check_space(folder.root, plan.bytes(Action.SEND))
-    check_links(folder.root, plan.rows(Action.SEND)["key"].to_pylist())
+    _refuse_links(folder.root, [*_keys_of(plan, Action.SEND), *_keys_of(plan, Action.RETIRE)])
     if plan.is_empty:
         return Moved(dict(there), findings=plan.findings)
     _announce(plan, task.announce)
@@ -149,6 +150,23 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
         for key, content in there.items()
     }
     return Moved(contents, publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
+
+
+def _keys_of(plan: Plan, action: Action) -> list[str]:
+    keys: list[str] = plan.rows(action)["key"].to_pylist()
+    return keys
+
+
+def _refuse_links(root: str, keys: Iterable[str]) -> None:
+    """Refuse to write or delete through a link that was not there when it was looked.
+
+    Raises
+    ------
+    SourceChangedError
+        There is one.
+    """
+    for link in sorted(links_among(root, keys)):
+        raise SourceChangedError("a symbolic link came to be here meanwhile", f"{root}/{link}", "synchronize again")
 
 
 def without(seen: Look, keys: Collection[str]) -> Look:
@@ -261,7 +279,7 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
     target = folder.there
     stock = Stock(
         _product(folder, folder.root, found.keys), target.spec, target.state, seen.lease, seen.head, seen.listing,
-        origin, found, within=places, without=folder.ignored, keeps=keeps, as_is=True,
+        origin, found, within=places, without=folder.without, keeps=keeps, as_is=True,
     )  # fmt: skip
     items = surveyed(policy, [stock], progress, writes_cache=False)
     plan = decide(policy, items)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Objects
 from zsync.inventory.cogs import cut_off, is_raster
+from zsync.inventory.selection import directories_of
 from zsync.layout import describe, is_metadata, lost_attributes, lost_nodes, misfit_findings, store_prefixes
 from zsync.planning.merge import clashes, same, unit_of
 from zsync.verbs.source import read_documents
@@ -24,6 +25,27 @@ _CLASH = (
     "here a file and there a directory have this name, or the other way: rename one of them, or say with --prefer which"
     " is to have it"
 )
+
+
+def behind_links(folder: Folder, seen: Look, coming: Iterable[Change]) -> dict[str, Finding]:
+    """Return the units that cannot come because a link is at their place here, or above it.
+
+    What is written or deleted through a link is another file of this folder, or one outside of it: nobody decided on
+    that one.
+    """
+    links = frozenset(seen.scan.links)
+    if not links:
+        return {}
+    found = {}
+    for change in coming:
+        link = next((place for key in change.keys for place in (*directories_of(key), key) if place in links), None)
+        if link is not None:
+            message = (
+                f"{link} is a symbolic link here, and nothing is written or deleted through a link: {change.unit} stays"
+                " as it is on both sides; replace the link by what it leads to, or ignore it: team.ignore"
+            )
+            found[change.unit] = Finding("warning", "link", folder.product.name, link, message)
+    return found
 
 
 def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequence[Change]) -> dict[str, Finding]:

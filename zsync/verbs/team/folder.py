@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zsync.storage import StoreSpec
     from zsync.verbs.places import Place
 
+_LINKS = ("broken-link", "link-loop")  # what is, or was, behind them takes no part
 IGNORE_FILE = ".S3/ignore_remote.txt"  # paths that a team of s3synchrony ignores, one a line
 _MOST_OF_LIST = 2**24  # bytes
 
@@ -41,6 +42,8 @@ class Folder:
         The target.
     member
         Who we are to the others.
+    away
+        Places that take no part on either side: other products in the target, and what was not looked at here.
     """
 
     product: ResolvedProduct
@@ -49,6 +52,7 @@ class Folder:
     there: Place
     member: str
     follow_symlinks: bool = False
+    away: frozenset[str] = frozenset()
 
     @property
     def root(self) -> str:
@@ -77,13 +81,18 @@ class Folder:
         return frozenset(name for name in names if name)
 
     @property
+    def without(self) -> frozenset[str]:
+        """Places that take no part."""
+        return self.ignored | self.away
+
+    @property
     def exclude(self) -> tuple[str, ...]:
         """Patterns of what takes no part on either side."""
         return (*self.product.exclude, *LEFTOVERS)
 
     def selection(self, within: frozenset[str] | None = None) -> Selection:
         """Return what takes part, or of that what lies in some places."""
-        return Selection(self.product.include, self.exclude, within, self.ignored)
+        return Selection(self.product.include, self.exclude, within, self.without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ class Chosen:
 
     def look(self) -> Scan:
         """Scan it."""
-        return scan_folder(self.folder, self.within)
+        return replace(scan_folder(self.folder, self.within), findings=())
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""
@@ -114,18 +123,18 @@ class Chosen:
 
 
 def scan_folder(folder: Folder, within: frozenset[str] | None = None) -> Scan:
-    """Return the files of a folder that take part.
+    """Return the files of a folder that take part; of links that lead nowhere, or back, it is told.
 
     Raises
     ------
     SourceError
         One of them cannot be a key, or cannot be read.
     """
-    found = scan(folder.root, folder.product.name, follow_symlinks=folder.follow_symlinks)
     selection = folder.selection(within)
-    for finding in found.findings:
-        if finding.level == "error" and selection.mask([finding.key])[0]:
+    found = scan(folder.root, folder.product.name, follow_symlinks=folder.follow_symlinks, selection=selection)
+    errors = [finding for finding in found.findings if finding.level == "error"]
+    for finding in errors:
+        if finding.code not in _LINKS:
             raise SourceError(finding.message, f"{folder.root}/{finding.key}", "or ignore it: team.ignore")
-    chosen = selection.mask(found.keys)
-    rows = [row for row, taken in zip(zip(found.keys, found.signatures, strict=True), chosen, strict=True) if taken]
-    return Scan([key for key, _ in rows], [signature for _, signature in rows], ())
+    told = tuple(replace(finding, level="warning") for finding in errors)
+    return replace(found.only(selection), findings=told, unfinished=())

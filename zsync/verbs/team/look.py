@@ -25,7 +25,7 @@ from zsync.layout import local_findings
 from zsync.planning.merge import Content, Side, States
 from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
 from zsync.verbs.team.folder import scan_folder
-from zsync.words import PART_SIZE
+from zsync.words import PART_SIZE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from zsync.verbs.places import Place
     from zsync.verbs.team.base import Base
     from zsync.verbs.team.folder import Folder
-    from zsync.words import Finding
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +49,8 @@ class Look:
 
     Attributes
     ----------
+    folder
+        The folder, with what takes no part for now.
     scan
         The files here that take part.
     table
@@ -61,9 +62,10 @@ class Look:
     states
         What both sides hold.
     findings
-        What in the target is left out.
+        What was noticed, and what in the target is left out.
     """
 
+    folder: Folder
     scan: Scan
     table: pa.Table
     lease: LeaseState
@@ -109,6 +111,9 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             answer = pool.submit(_look_there, folder)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
+        folder = replace(folder, away=listing.others.union(here.unseen))
+        findings = [*here.findings, *_of_others(folder, listing, here)]
+        here = here.only(folder.selection())
         there, known = _there(folder, listing, recorded)
     finally:
         progress.end()
@@ -128,8 +133,27 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         yielding_there=base.yielding_there,
         unrecorded=known if head.publication is not None else frozenset(),
     )
-    findings = listing.skipped(folder.product.name, taking)
-    return Look(here, table, lease, head, listing, frozenset(recorded), states, findings)
+    return Look(
+        folder,
+        here,
+        table,
+        lease,
+        head,
+        listing,
+        frozenset(recorded),
+        states,
+        (*findings, *listing.skipped(folder.product.name, taking)),
+    )
+
+
+def _of_others(folder: Folder, listing: Listing, here: Scan) -> list[Finding]:
+    """Return what is to be said of files here that would lie in another product there."""
+    message = "another product is published there: what is here of it is not synchronized"
+    return [
+        Finding("warning", "another-product", folder.product.name, place, message)
+        for place in sorted(listing.others)
+        if any(Selection(within=frozenset({place})).mask(here.keys))
+    ]
 
 
 def _taken(selection: Selection, contents: Side) -> Side:

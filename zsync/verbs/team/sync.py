@@ -176,7 +176,11 @@ class _Session:
 
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=False)
-        self.findings = list(seen.findings)
+        from zsync.planning.merge import DOWNLOADS
+        from zsync.verbs.team.fit import behind_links
+
+        coming = [item.change for item in shown if item.change.verdict in DOWNLOADS]
+        self.findings = [*seen.findings, *behind_links(seen.folder, seen, coming).values()]
         changes = tuple(_synced(item, "") for item in shown)
         return self._product(seen.head.publication, changes, 0, 0)
 
@@ -251,7 +255,7 @@ class _Session:
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=True)
         decided = self.chooser.decide(self.folder.root, shown, emptied=_emptied(self.folder, seen))
-        application = Application(self.config, self.folder, base, seen, self.progress)
+        application = Application(self.config, seen.folder, base, seen, self.progress)
         application.apply([item.change for item in shown], decided)
         self.findings = [*application.findings, *seen.findings]
         changes = tuple(

@@ -1,0 +1,44 @@
+"""Symbolic links among the places of files: two keys may be one file, and what is done to one is done to the other."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from zsync.inventory.selection import directories_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def links_among(root: str, keys: Iterable[str]) -> frozenset[str]:
+    """Return the links below a directory that are at the place of some keys, or above one.
+
+    Every directory is listed once, and no file is asked for by itself.
+    """
+    wanted = set(keys)
+    directories = {
+        above for directory in {key.rpartition("/")[0] for key in wanted} for above in _with_above(directory)
+    }
+    wanted |= directories
+    found, pending = set(), [""]
+    while pending:
+        directory = pending.pop()
+        prefix = f"{directory}/" if directory else ""
+        try:
+            with os.scandir(f"{root}/{directory}") as entries:
+                for entry in entries:
+                    key = prefix + entry.name
+                    if key not in wanted:
+                        continue
+                    if entry.is_symlink():
+                        found.add(key)
+                    elif key in directories and entry.is_dir(follow_symlinks=False):
+                        pending.append(key)
+        except OSError:  # it is not there yet, or whoever writes there will be told
+            continue
+    return frozenset(found)
+
+
+def _with_above(directory: str) -> list[str]:
+    return [*directories_of(directory), directory] if directory else []
