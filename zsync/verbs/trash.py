@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.errors import ConfigError, LinkError, ObjectNotFoundError, TargetError
 from zsync.inventory import Selection, as_they_are, list_target
-from zsync.inventory.selection import is_below
+from zsync.inventory.links import links_among
+from zsync.inventory.selection import is_below, is_in
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
