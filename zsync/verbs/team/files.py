@@ -31,6 +31,7 @@ def move_aside(root: str, unit: str, copy: str) -> None:
     if os.path.lexists(f"{root}/{copy}"):
         raise SourceChangedError("the name of a conflict copy is taken", f"{root}/{copy}", "synchronize again")
     try:
+        Path(root, copy).parent.mkdir(parents=True, exist_ok=True)
         Path(root, unit).rename(Path(root, copy))
     except FileNotFoundError as error:
         raise SourceChangedError("a file went away meanwhile", f"{root}/{unit}", "synchronize again") from error
