@@ -149,6 +149,7 @@ class Target(RuleBasedStateMachine):
         self.source: dict[str, State | None] = {FIRST: State(7, 6), SECOND: State(4, 4)}
         self.written: dict[str, State | None] = {FIRST: None, SECOND: None}
         self.seen: dict[str, State | None] = {FIRST: None, SECOND: None}
+        self.known: dict[str, tuple[object, State | None]] = {}  # what was there when it was read, and what was read
         self.is_damaged = False  # by an outsider, and not repaired yet
         self.is_as_published = False  # nothing happened since a publish succeeded
 
@@ -306,7 +307,18 @@ class Target(RuleBasedStateMachine):
         self.is_as_published &= self.source == before
 
     def read(self, store):
-        """Return the state that a reader sees; None if there is no store for it. Its values must be those it tells."""
+        """Return the state that a reader sees; None if there is no store for it. Its values must be those it tells.
+
+        What is there byte for byte as it was when it was read last is not read again.
+        """
+        objects = self.client.list_objects_v2(Bucket=self.site.bucket, Prefix=f"{self.site.prefix}/{store}/")
+        assert not objects["IsTruncated"]
+        there = self.is_damaged, *((entry["Key"], entry["ETag"]) for entry in objects.get("Contents", ()))
+        if self.known.get(store, (None, None))[0] != there:
+            self.known[store] = there, self.read_anew(store)
+        return self.known[store][1]
+
+    def read_anew(self, store):
         self.counts["reads"] += 1
         options = {
             "key": self.site.s3.access_key,

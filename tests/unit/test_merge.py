@@ -23,6 +23,8 @@ from zsync.planning.merge import (
 KEYS = ("f", "g", "d/h", "s.zarr/.zgroup", "s.zarr/x/.zarray", "s.zarr/x/0", "s.zarr/x/1")
 contents = st.sampled_from([Content(1, digest, f"etag {digest}") for digest in "abc"])
 sides = st.dictionaries(st.sampled_from(KEYS), contents)
+TREES = (("d",), ("d/x", "d/y"), ("d/x/z", "d/y"), ("d/s.zarr/.zgroup", "d/x"), ("d/s.zarr/.zgroup",), ())
+names = st.sampled_from(TREES).flatmap(lambda keys: st.fixed_dictionaries(dict.fromkeys(keys, contents)))
 OLD, NEW, OTHER = (Content(1, digest) for digest in "abc")
 
 
@@ -227,3 +229,53 @@ def test_copies_keep_their_ending_and_fit():
 )  # fmt: skip
 def test_choices_by_number(text, chosen):
     assert chosen_numbers(text, 3) == chosen
+
+
+def test_a_name_that_is_a_file_here_and_a_directory_there_is_one_conflict():
+    [change] = merge(States({}, {"d": NEW}, {"d/e/f": NEW, "d/s.zarr/.zgroup": NEW}))
+    assert (change.unit, change.verdict, change.is_store) == ("d", Verdict.CONFLICT, False)
+    assert (change.here, change.there, change.parts) == ("new", "new", ("d", "d/e/f", "d/s.zarr"))
+    [change] = merge(States({"d/x": OLD}, {"d/x": NEW, "d/y": NEW}, {"d": NEW}))
+    assert (change.unit, change.verdict, change.parts) == ("d", Verdict.CONFLICT, ("d", "d/x", "d/y"))
+
+
+def test_a_name_of_which_one_side_has_no_changes_of_its_own_is_no_conflict():
+    assert verdicts(base={"d/x": OLD}, here={"d/x": OLD}, there={"d": NEW}) == {
+        "d": Verdict.NEW_THERE,
+        "d/x": Verdict.DELETED_THERE,
+    }
+    assert verdicts(base={"d": OLD}, here={"d/x": NEW}, there={"d": OLD}) == {
+        "d": Verdict.DELETED_HERE,
+        "d/x": Verdict.NEW_HERE,
+    }
+    # A store and a file of its name are one unit anyway.
+    [change] = merge(States({}, {"s.zarr": NEW}, {"s.zarr/.zgroup": NEW}))
+    assert (change.unit, change.verdict, change.parts) == ("s.zarr", Verdict.CONFLICT, ())
+
+
+def test_what_never_arrived_in_a_contested_directory_is_not_taken_for_a_version():
+    left = {"d/s.zarr/.zgroup": OLD, "d/s.zarr/0": NEW}
+    found = merge(
+        States(
+            here=left | {"d/x": NEW},
+            there={"d": NEW},
+            coming={key: frozenset([content]) for key, content in left.items()},
+        )
+    )
+    assert [(change.unit, change.verdict, change.parts) for change in found] == [
+        ("d", Verdict.CONFLICT, ("d", "d/x")),
+        ("d/s.zarr", Verdict.DELETED_THERE, ()),
+    ]
+
+
+@given(base=names, here=names, there=names)
+def test_what_is_decided_as_one_never_clashes(base, here, there):
+    """Whoever wins each conflict: no file comes where a directory stays, and the other way."""
+    changes = merge(States(base, here, there))
+    wins_here = [change for change in changes if change.verdict in {*UPLOADS, Verdict.CONFLICT}]
+    for moving, source, target in (
+        ([change for change in changes if change not in wins_here], there, here),
+        (wins_here, here, there),
+    ):
+        units = {key for change in moving for key in change.keys}
+        assert not clashes([key for key in target if key not in units], [key for key in units if key in source])

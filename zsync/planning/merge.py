@@ -134,8 +134,8 @@ class Change:
         The current publication tells of it as it is there.
     fingerprint
         Another one when anything of its states is another.
-    is_contested
-        It is a file on one side and a directory on the other.
+    parts
+        Where it is a file on one side and a directory on the other: the units that it is made of.
     """
 
     unit: str
@@ -149,7 +149,7 @@ class Change:
     is_unfinished: bool
     is_recorded: bool
     fingerprint: str = field(repr=False)
-    is_contested: bool = False
+    parts: tuple[str, ...] = ()
 
 
 def merge(states: States) -> list[Change]:
@@ -176,7 +176,8 @@ def merge(states: States) -> list[Change]:
 def _join_contested(states: States, changes: dict[str, Change]) -> None:
     """Make one change of all that a name is about which is a file on one side and a directory on the other.
 
-    Where all of it moves one way there is nothing to be decided.
+    Where all of it moves one way there is nothing to be decided. What only goes, since it is gone there and was not
+    changed here, goes whatever is decided: it may be what is left of a store that never arrived.
     """
     differing = {unit: change for unit, change in changes.items() if change.verdict != Verdict.SAME}
     keys = [key for change in differing.values() for key in change.keys]
@@ -185,6 +186,7 @@ def _join_contested(states: States, changes: dict[str, Change]) -> None:
         moves_one_way = any(all(part.verdict in way for part in parts) for way in (UPLOADS, DOWNLOADS))
         if len(parts) < 2 or moves_one_way:  # fewer: the name is a store's, or lies in one
             continue
+        parts = [part for part in parts if part.verdict != Verdict.DELETED_THERE]
         for part in parts:
             del changes[part.unit]
         changes[name] = _joined(states, name, parts)
@@ -201,7 +203,7 @@ def _joined(states: States, name: str, parts: Sequence[Change]) -> Change:
         part.is_store and not part.is_recorded and _is_torn(states, part.unit, part.keys) for part in parts
     )
     change = _change(name, keys, sides, verdict, is_store=False, is_recorded=is_recorded, is_unfinished=torn)
-    return replace(change, is_contested=True)
+    return replace(change, parts=tuple(part.unit for part in parts))
 
 
 def unit_of(key: str, stores: frozenset[str]) -> str:

@@ -12,7 +12,7 @@ from zsync.verbs.team.base import write_base
 from zsync.verbs.team.carry import Moved, Task, bring, send, without
 from zsync.verbs.team.choose import downloads, is_copied, uploads
 from zsync.verbs.team.files import beside, move_aside
-from zsync.verbs.team.fit import behind_links, clashing, contested_names, unfit_here, unfit_there
+from zsync.verbs.team.fit import behind_links, clashing, contested_names, occupied, unfit_here, unfit_there
 from zsync.verbs.team.synced import SKIP
 from zsync.words import Finding
 
@@ -98,6 +98,7 @@ class Application:
         linked = behind_links(self.folder, self.seen, coming)
         coming = [change for change in coming if change.unit not in linked]
         unfit = linked | self._unfit_here(going) | unfit_there(self.folder, self.seen, coming)
+        unfit |= occupied(self.folder, self.seen, coming)
         coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)
 
@@ -132,6 +133,7 @@ class Application:
             self._copy(change)
         moved = bring(Task(self.folder, self.config, self.seen, self._expect, self.progress), coming)
         self.received = moved.objects
+        self.seen = without(self.seen, {key for change in coming for key in change.keys if key not in there})
         self._settle(coming, moved)
 
     def _expect(self, contents: Mapping[str, Content | None]) -> None:
@@ -149,8 +151,13 @@ class Application:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         taken = self.names | beside(self.folder.root, change.unit)
         name = copy_name(change.unit, self.folder.member, stamp, taken)
-        move_aside(self.folder.root, change.unit, name)
         self.copies[change.unit] = name
+        self.names.add(name)
+        here = self.seen.states.here
+        for part in change.parts or (change.unit,):
+            below = () if change.parts and part == change.unit else (f"{part}/",)
+            if any(key == part or key.startswith(below) for key in change.keys if key in here):
+                move_aside(self.folder.root, part, name + part.removeprefix(change.unit))
         self.seen = without(self.seen, set(change.keys))
 
     def _send(self, going: Sequence[Change], copies: Sequence[str], unrecorded: Sequence[Change]) -> None:
@@ -201,4 +208,4 @@ class Application:
 
 def _as_they_are(changes: Sequence[Change], side: Side) -> Yielding:
     """Return the stores among some units, key by key; a file is replaced in one step, and needs no memory of it."""
-    return {key: side.get(key) for change in changes if change.is_store or change.is_contested for key in change.keys}
+    return {key: side.get(key) for change in changes if change.is_store or change.parts for key in change.keys}

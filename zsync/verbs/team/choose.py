@@ -93,7 +93,7 @@ class Chooser:
             return self.prefer
         if item.change.is_unfinished and (self.ask is None or self.prefer in (REMOTE, BOTH)):
             return SKIP  # to wait is no guess
-        if item.change.is_contested and self.ask is None:
+        if item.change.parts and self.ask is None:
             return SKIP
         return None
 

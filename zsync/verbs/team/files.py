@@ -34,7 +34,7 @@ def move_aside(root: str, unit: str, copy: str) -> None:
         A link is in the way.
     """
     try:
-        with place(root, checked(unit)) as (handle, name), place(root, checked(copy)) as (other, new):
+        with place(root, checked(unit)) as (handle, name), place(root, checked(copy), make=True) as (other, new):
             if exists(other, new):
                 raise SourceChangedError("the name of a conflict copy is taken", f"{root}/{copy}", "synchronize again")
             os.rename(name, new, src_dir_fd=handle, dst_dir_fd=other)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Objects
 from zsync.inventory.cogs import cut_off, is_raster
 from zsync.inventory.selection import directories_of
-from zsync.layout import describe, is_metadata, lost_attributes, lost_nodes, misfit_findings, store_prefixes
+from zsync.layout import describe, is_metadata, lineage, lost_attributes, lost_nodes, misfit_findings, store_prefixes
 from zsync.planning.merge import clashes, same, unit_of
 from zsync.verbs.source import read_documents
 from zsync.verbs.team.carry import objects_of
@@ -68,6 +70,39 @@ def clashing(folder: Folder, seen: Look, coming: Sequence[Change], going: Sequen
     return found
 
 
+def occupied(folder: Folder, seen: Look, coming: Sequence[Change]) -> dict[str, Finding]:
+    """Return the units that cannot come because something is in their place that takes no part.
+
+    Parameters
+    ----------
+    coming
+        The units that are to come; what is here of them and not there will be gone.
+    """
+    found = {}
+    goes = {key for change in coming for key in change.keys if key in seen.states.here}
+    for change in coming:
+        for key in change.keys:
+            if key in seen.states.there and (other := _in_the_way(folder.root, key, goes)) is not None:
+                message = f"{other!r} takes no part, and is in the way of what is to come here: move it away"
+                found[change.unit] = Finding("warning", "occupied", folder.product.name, key, message)
+    return found
+
+
+def _in_the_way(root: str, key: str, goes: Collection[str]) -> str | None:
+    """Return what keeps a file from coming: what is in a directory of its name, or a directory of it that is none."""
+    path = f"{root}/{key}"
+    if os.path.isdir(path) and not Path(path).is_symlink():
+        below = (f"{directory[len(root) + 1 :]}/{name}" for directory, _, names in os.walk(path) for name in names)
+        return next((name for name in below if name not in goes), None)
+    if key in goes:
+        return None  # its directories are there
+    above = (directory for directory in lineage(key.rpartition("/")[0]) if directory not in goes)
+    return next(
+        (name for name in above if name and not os.path.isdir(f"{root}/{name}") and os.path.lexists(f"{root}/{name}")),
+        None,
+    )
+
+
 def contested_names(folder: Folder, seen: Look, changes: Iterable[Change]) -> list[Finding]:
     """Return a finding for either side of each name that is a file on one and a directory on the other.
 
@@ -79,7 +114,7 @@ def contested_names(folder: Folder, seen: Look, changes: Iterable[Change]) -> li
     return [
         Finding("warning", "clash", folder.product.name, min(key for key in change.keys if key in side), _CLASH)
         for change in changes
-        if change.is_contested
+        if change.parts
         for side in (seen.states.here, seen.states.there)
     ]
 
@@ -183,7 +218,7 @@ def _keys_of_stores(changes: Iterable[Change]) -> set[str]:
     """Return all keys that stores have; what has a store's own name is a file that takes its place."""
     found = {key for change in changes if change.is_store for key in change.keys if key != change.unit}
     for change in changes:
-        if change.is_contested:
+        if change.parts:
             stores = store_prefixes(change.keys)
             found |= {key for key in change.keys if key not in stores and unit_of(key, stores) in stores}
     return found
@@ -202,7 +237,7 @@ def _wrong(
     stores = store_prefixes(keys) | {change.unit for change in changes if change.is_store}
     errors = [finding for finding in layout.findings if finding.level == "error" and finding.code not in ignores]
     found = {unit_of(finding.key, stores): finding for finding in reversed(errors)}
-    names = [change.unit for change in changes if change.is_contested]
+    names = [change.unit for change in changes if change.parts]
     return layout, {
         next((name for name in names if place.startswith(f"{name}/")), place): found[place] for place in found
     }
