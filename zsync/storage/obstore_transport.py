@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import html
 import re
+from collections import Counter
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -15,13 +17,18 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 from zsync.errors import CredentialsError, NetworkError, TargetError, TransientError, ZsyncError
 from zsync.storage.answers import error_for
 from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, keep_replaced
+from zsync.storage.listing import PAGE, endless, in_time, not_a_listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from obstore.store import S3Store
 
+    from zsync.storage.listing import Listed
+
 _LARGE = 2**20  # bytes; a body that may take long to send
+_ENDLESS = 3  # pages that begin with the same key; two may be, where a service repeats one
+_COLUMNS = (attrgetter("keys"), attrgetter("sizes"), attrgetter("etags"))
 
 
 class ObstoreTransport(ObjectStore):
@@ -32,13 +39,24 @@ class ObstoreTransport(ObjectStore):
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
+    list_strictly
+        Lists below a prefix, with a delimiter or without, and believes no answer that is not a listing. obstore reads
+        one that is something else as a page without entries, and as the last: so where it shows none, or as many as
+        pages that are full have, it is asked again in this way.
     """
 
     def __init__(
-        self, store: S3Store, base_url: str, *, etag_is_md5: bool, open_patient: Callable[[], S3Store]
+        self,
+        store: S3Store,
+        base_url: str,
+        *,
+        etag_is_md5: bool,
+        open_patient: Callable[[], S3Store],
+        list_strictly: Callable[[str, str], Iterator[Listed]],
     ) -> None:
         self._store = store
         self._open_patient = open_patient
+        self._list_strictly = list_strictly
         self._base_url = base_url.rstrip("/")
         self._capabilities = Capabilities("obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5)
 
@@ -57,13 +75,34 @@ class ObstoreTransport(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
+        # Kept until the end: only then is it known whether they are all.
+        pages: tuple[Page, ...] = in_time(lambda: tuple(self._pages(prefix)), lambda: ())
+        if _may_be_cut_short(sum(len(page.keys) for page in pages)):
+            pages = tuple(_as_here(listed.page) for listed in self._list_strictly(prefix, ""))
+        yield from pages
+
+    def _pages(self, prefix: str) -> Iterator[Page]:
+        begun: Counter[str] = Counter()
         with translated(self.url(prefix)):
             # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
-            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000):
-                yield _page(batch)
+            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=PAGE):
+                page = _page(batch)
+                begun.update(page.keys[:1])
+                if begun[page.keys[0]] == _ENDLESS:
+                    raise endless(self.url(prefix))
+                yield page
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
+        page, prefixes = in_time(lambda: self._level(prefix), lambda: (Page(), ()))
+        if not _may_be_cut_short(len(page.keys) + len(prefixes)):
+            return page, prefixes
+        answers = tuple(self._list_strictly(prefix, "/"))
+        pages = [_as_here(listed.page) for listed in answers]
+        columns = ([value for page in pages for value in column(page)] for column in _COLUMNS)
+        return Page(*columns), [name for listed in answers for name in listed.prefixes]
+
+    def _level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         with translated(self.url(prefix)):
             level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
         return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
@@ -164,6 +203,19 @@ def _unquoted(etag: str | None) -> str | None:
     return None if etag is None else etag.strip('"')
 
 
+def _may_be_cut_short(entries: int) -> bool:
+    """Whether a listing ends where a page that is full does: one that follows may have been no listing.
+
+    Pages that are not the last have `PAGE` entries, with the services that we know.
+    """
+    return entries % PAGE == 0
+
+
+def _as_here(page: Page) -> Page:
+    """Return a page with the keys as obstore shows them: what stands for a directory without its slash."""
+    return Page([key.rstrip("/") for key in page.keys], page.sizes, page.etags)
+
+
 def _page(listed: Any) -> Page:
     etags = [_unquoted(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
@@ -218,6 +270,8 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return TargetError(message, url, "rename it; transport: fsspec tells every one")
+    if "invalid list response" in text:
+        return not_a_listing(url)
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text:
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError
@@ -102,6 +103,7 @@ def _explicit(keys: dict[str, str]) -> Callable[[], Any]:
 def _open_obstore(spec: StoreSpec) -> ObjectStore:
     from obstore.store import S3Store
 
+    from zsync.storage.listing import list_strictly
     from zsync.storage.obstore_transport import ObstoreTransport
 
     place = reach(spec)
@@ -140,6 +142,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
         spec.location.url,
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
+        list_strictly=functools.partial(list_strictly, spec),
     )
 
 
@@ -190,12 +193,23 @@ def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     session = aiobotocore.session.AioSession(profile=options.pop("profile", None))
     # No timeout of aiohttp's counts while it waits for the service to ask for the body.
     session.unregister("before-call.s3", botocore.handlers.add_expect_header)
+    # botocore reads what is no listing as one without entries.
+    session.register("before-parse.s3.ListObjectsV2", functools.partial(_see_listing, spec.location.url))
     fs = fsspec.filesystem("s3", session=session, **options)
     fs.retries = 1
     # Nor does one while a body is sent.
     fs.call_s3 = functools.partial(fs.call_s3, timeout=REQUEST_TIMEOUT_S)
     fs.pipe_file = functools.partial(fs.pipe_file, timeout=REQUEST_TIMEOUT_S)
     return fs
+
+
+def _see_listing(url: str, response_dict: dict[str, Any], **_more: Any) -> None:
+    from zsync.storage.listing import refuse_unless_listing
+
+    status, body = response_dict["status_code"], response_dict["body"]
+    # botocore says 500 of an answer of 200 that it cannot parse.
+    if status == HTTPStatus.OK or (status == HTTPStatus.INTERNAL_SERVER_ERROR and b"<Error" not in body):
+        refuse_unless_listing(body, url)
 
 
 def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
