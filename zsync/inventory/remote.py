@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ObjectNotFoundError
+from zsync.errors import ObjectNotFoundError, TargetError
 from zsync.words import STATE
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ def list_target(store: ObjectStore, prefix: str, *, workers: int = 16) -> Listin
     base = f"{prefix}/" if prefix else ""
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
         pages = list(_pages(store, base, pool))
-    rows = sorted(
-        (key[len(base) :], size, etag)
-        for page in pages
-        for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True)
-    )
+    # By key: a service may show one on two pages, while others come and go.
+    found = {
+        key: (size, etag) for page in pages for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True)
+    }
+    if strange := next((key for key in found if not f"{key}/".startswith(base)), None):
+        raise TargetError("the service lists what was not asked for", store.url(prefix), f"see to it: {strange!r}")
+    rows = sorted((key[len(base) :], *what) for key, what in found.items())
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
     rows = [row for row in rows if not (row[0].startswith(_STATE) or f"/{_STATE}" in row[0])]
     keys, sizes, etags = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [])
@@ -123,7 +125,7 @@ def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[
     frontier: Iterable[str] = [base]
     for _ in range(_LEVELS):
         levels = list(pool.map(store.list_level, frontier))
-        below = [name for _, prefixes in levels for name in prefixes]
+        below = [*dict.fromkeys(name for _, prefixes in levels for name in prefixes)]
         if len(below) > _TOO_MANY:
             break
         yield from (page for page, _ in levels)

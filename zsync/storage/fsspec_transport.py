@@ -13,6 +13,7 @@ from zsync.errors import (
     CredentialsError,
     NetworkError,
     NoBucketError,
+    ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
     TargetError,
@@ -135,7 +136,10 @@ class FsspecTransport(ObjectStore):
         """Ask for an object's ETag (or what stands for it) and version."""
         with translated(self.url(key)):
             self._fs.invalidate_cache(self._path(key))
-            return _stored(self._fs.info(self._path(key)))
+            info = self._fs.info(self._path(key))
+        if info.get("type") == "directory":  # there is no such object, only some below it
+            raise ObjectNotFoundError("there is no such object", self.url(key))
+        return _stored(info)
 
     def put(self, key: str, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""

@@ -12,6 +12,7 @@ import re
 import threading
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 1000  # entries of a page that is full
+_ASKED_WITH = "zsync_asked_with"
 _ROOT = "ListBucketResult"
 _MOST_BYTES = 64 * 2**20  # a page of a thousand of the longest keys, each byte of them escaped, is a tenth of it
 PATIENCE_S = 60.0  # with a listing that may have no end
@@ -121,17 +123,25 @@ def not_a_listing(url: str) -> TransientError:
     return TransientError(f"the answer to a listing is no {_ROOT}", url, "is a proxy or portal in between?")
 
 
-def refuse_unless_listing(body: bytes, url: str) -> None:
-    """Raise unless an answer is a listing, and whole.
+def see_listings(session: Any, url: str) -> None:
+    """Have a session of botocore's raise for answers to listings that it would read as empty, or without an end."""
 
-    Raises
-    ------
-    TransientError
-        It is something else.
-    TargetError
-        It tells of an error.
-    """
-    _parsed(body, url)
+    def see_answer(response_dict: dict[str, Any], **_more: Any) -> None:
+        status, body = response_dict["status_code"], response_dict["body"]
+        # botocore says 500 of an answer of 200 that it cannot parse.
+        if status == HTTPStatus.OK or (status == HTTPStatus.INTERNAL_SERVER_ERROR and b"<Error" not in body):
+            _parsed(body, url)
+
+    def see_question(params: dict[str, Any], context: dict[str, Any], **_more: Any) -> None:
+        context[_ASKED_WITH] = params.get("ContinuationToken")
+
+    def see_end(parsed: dict[str, Any], context: dict[str, Any], **_more: Any) -> None:
+        if parsed.get("IsTruncated") and parsed.get("NextContinuationToken") == context.get(_ASKED_WITH):
+            raise endless(url)
+
+    session.register("before-parameter-build.s3.ListObjectsV2", see_question)
+    session.register("before-parse.s3.ListObjectsV2", see_answer)
+    session.register("after-call.s3.ListObjectsV2", see_end)
 
 
 @functools.lru_cache(maxsize=64)
@@ -161,9 +171,11 @@ class _Lister:
     def ask(self, query: Mapping[str, str]) -> tuple[Listed, str | None]:
         """Return one answer, and the token that the next one is asked with; None after the last."""
         status, headers, body = self._send(query)
-        if status >= 300:
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
             text = body.decode(errors="replace")
-            region = headers.get("x-amz-bucket-region") if status == 301 else _first("Region", text)
+            region = (
+                headers.get("x-amz-bucket-region") if status == HTTPStatus.MOVED_PERMANENTLY else _first("Region", text)
+            )
             raise error_for(status, _first("Code", text), self.url, region=region)
         return _read(_parsed(body, self.url), self.url)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from contextlib import contextmanager
 from contextvars import ContextVar
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError
@@ -187,29 +186,21 @@ def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     import botocore.handlers
     import fsspec
 
+    from zsync.storage.listing import see_listings
+
     options = s3fs_options(spec)
     # A retry that we do not see is one that is not paced.
     options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
     session = aiobotocore.session.AioSession(profile=options.pop("profile", None))
     # No timeout of aiohttp's counts while it waits for the service to ask for the body.
     session.unregister("before-call.s3", botocore.handlers.add_expect_header)
-    # botocore reads what is no listing as one without entries.
-    session.register("before-parse.s3.ListObjectsV2", functools.partial(_see_listing, spec.location.url))
+    see_listings(session, spec.location.url)
     fs = fsspec.filesystem("s3", session=session, **options)
     fs.retries = 1
     # Nor does one while a body is sent.
     fs.call_s3 = functools.partial(fs.call_s3, timeout=REQUEST_TIMEOUT_S)
     fs.pipe_file = functools.partial(fs.pipe_file, timeout=REQUEST_TIMEOUT_S)
     return fs
-
-
-def _see_listing(url: str, response_dict: dict[str, Any], **_more: Any) -> None:
-    from zsync.storage.listing import refuse_unless_listing
-
-    status, body = response_dict["status_code"], response_dict["body"]
-    # botocore says 500 of an answer of 200 that it cannot parse.
-    if status == HTTPStatus.OK or (status == HTTPStatus.INTERNAL_SERVER_ERROR and b"<Error" not in body):
-        refuse_unless_listing(body, url)
 
 
 def s3fs_options(spec: StoreSpec) -> dict[str, Any]:

@@ -13,7 +13,15 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from zsync.errors import TargetError
-from zsync.inventory import DigestCache, Selection, cache_directory, digest_source, directory_markers, list_target
+from zsync.inventory import (
+    DigestCache,
+    Selection,
+    agreed_listing,
+    cache_directory,
+    digest_source,
+    directory_markers,
+    list_target,
+)
 from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import (
     consolidate,
@@ -83,9 +91,9 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
 
 
 def _survey(config: RunConfig, local: Inspected) -> Surveyed:
-    stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
-    manifest, findings = _manifest(stock)
+    manifest, findings = _manifest(local.stock)
+    stock = _agreed(local.stock, manifest)
     target = _without_markers(stock, _target(stock, manifest, lost=bool(findings)), local)
     related, kept = _relate(config, stock, local, target, manifest, headers)
     return Surveyed(
@@ -114,6 +122,15 @@ def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
     except ManifestLostError as error:
         message = f"the manifest is lost, so objects are compared by ETag: {error}"
         return table_of([], MANIFEST), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _agreed(stock: Stock, manifest: pa.Table) -> Stock:
+    """Return the stock with a listing that does not lack what the manifest names and is there."""
+    location = stock.product.location
+    if stock.listing is None or location.scheme == "file":  # a directory is no service: what it does not show is gone
+        return stock
+    listing = agreed_listing(connect(stock.spec), location.path, stock.listing, manifest["key"].to_pylist())
+    return stock if listing is stock.listing else replace(stock, listing=listing)
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:

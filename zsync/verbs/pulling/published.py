@@ -6,20 +6,28 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError, TargetError
-from zsync.inventory import Objects, Scan, cache_directory, list_target
-from zsync.publication import ManifestLostError, manifest, read_parts
+from zsync.inventory import Objects, Scan, agreed_listing, cache_directory, list_target
+from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from zsync.publication import Part
+    from zsync.publication import Part, StateKeys
+    from zsync.storage import ObjectStore
     from zsync.verbs.places import Place
 
 _MOST_BYTES = 2**60
 _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
-def published(place: Place, name: str, at: str | None, *, as_listed: bool = False) -> tuple[Objects, str | None]:
+def published(
+    place: Place,
+    name: str,
+    at: str | None,
+    *,
+    as_listed: bool = False,
+    known: Callable[[], Iterable[str]] = tuple,
+) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
     Parameters
@@ -32,6 +40,8 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
         Id of a publication; None: the current one.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
+    known
+        Returns the keys that were pulled before: what a listing lacks of them would be deleted here, and is asked for.
 
     Raises
     ------
@@ -40,7 +50,8 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
     """
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
-        listing = list_target(place.store, place.location.path)
+        named = {*known(), *recorded_keys(place.store, place.state)}
+        listing = agreed_listing(place.store, place.location.path, list_target(place.store, place.location.path), named)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         rows: list[_Row] = [
@@ -53,6 +64,16 @@ def published(place: Place, name: str, at: str | None, *, as_listed: bool = Fals
     tags = {key: (etag, version) for key, _, etag, version, _ in rows}
     digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def recorded_keys(store: ObjectStore, state: StateKeys) -> list[str]:
+    """Return the keys that the current publication names, if there is one that can be read."""
+    try:
+        table = manifest.read(store, state, read_head(store, state).parts, cache_directory() / "manifests")
+    except ManifestLostError:
+        return []
+    keys: list[str] = table["key"].to_pylist()
+    return keys
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:

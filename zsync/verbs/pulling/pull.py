@@ -20,7 +20,7 @@ from zsync.inventory import Objects, is_leftover, is_unfinished_transfer, list_t
 from zsync.publication import StateKeys, read_head, read_lease, refuse_if_held
 from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
-from zsync.verbs.pulling.published import published
+from zsync.verbs.pulling.published import published, recorded_keys
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
 from zsync.verbs.stock import Stock
@@ -259,10 +259,12 @@ def _take(
     """Take stock of one product: what is published, and what is here."""
     from zsync.verbs.pulling.pending import recognised
 
-    origin, publication = published(wanted.place, wanted.name, at, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)
+    origin, publication = published(
+        wanted.place, wanted.name, at, as_listed=as_listed, known=lambda: recorded_keys(store, state)
+    )
     lease = read_lease(store, state)
     if publishes:
         refuse_if_held(store, state, lease)

@@ -17,6 +17,7 @@ from zsync.inventory import (
     Listing,
     Scan,
     Selection,
+    agreed_listing,
     cache_directory,
     digest_source,
     directory_markers,
@@ -30,7 +31,7 @@ from zsync.verbs.team.folder import scan_folder
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -105,7 +106,8 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
     progress.begin("survey", 1, 0)
     try:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-look") as pool:
-            answer = pool.submit(_look_there, folder)
+            known_before = _taken(folder.selection(), base.contents)
+            answer = pool.submit(_look_there, folder, known_before)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
         there, known = _there(folder, listing, recorded)
@@ -135,7 +137,9 @@ def _taken(selection: Selection, contents: Side) -> Side:
     return {key: content for (key, content), taken in zip(contents.items(), mask, strict=True) if taken}
 
 
-def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
+def _look_there(
+    folder: Folder, known_before: Iterable[str] = ()
+) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
     place = folder.there
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(place.store, place.state)
@@ -145,8 +149,11 @@ def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Co
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
         log.warning("the manifest is lost, so objects are compared by ETag: %s", error)
-        return lease, head, _without_markers(place, listing, {}), {}
-    recorded = contents_of(table)
+        recorded = {}
+    else:
+        recorded = contents_of(table)
+    # What a listing lacks would be deleted here: it is asked for first.
+    listing = agreed_listing(place.store, place.location.path, listing, {*known_before, *recorded})
     return lease, head, _without_markers(place, listing, recorded), recorded
 
 
