@@ -6,8 +6,9 @@ Everything here is light: a publish with nothing to do ends soon after, without 
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Listing, Origin, Scan, list_target, scan
@@ -53,6 +54,8 @@ class Stock:
         Files of the target that a run which died began to write; nobody sees them, and they go.
     recognised
         What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
+    taken_ns
+        When all of it was known, in nanoseconds since the epoch: nothing of the source was read before.
     listing
         Its target; None where the manifest is trusted instead.
     head
@@ -80,6 +83,7 @@ class Stock:
     misplaced: frozenset[str] = frozenset()
     unfinished: tuple[str, ...] = ()
     recognised: pa.Table | None = None
+    taken_ns: int = field(default_factory=time.time_ns)
 
 
 def take_stock(

@@ -300,7 +300,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(filled.source, surveyed.stock.scan.keys)
+            cache.keep(filled.source, surveyed.stock.scan.keys, hashed_ns=surveyed.stock.taken_ns)
     return replace(surveyed, survey=filled)
 
 
@@ -317,8 +317,9 @@ def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> p
 def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
-    source = _merged(surveyed.survey.source, hashed)
-    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), surveyed.stock.scan.keys)
+    source, stock = _merged(surveyed.survey.source, hashed), surveyed.stock
+    cache = DigestCache(stock.origin.name)
+    cache.keep(source.filter(_from_files(source)), stock.scan.keys, hashed_ns=stock.taken_ns)
 
 
 def _from_files(source: pa.Table) -> Any:

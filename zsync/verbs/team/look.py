@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -222,6 +223,7 @@ def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writ
             wanted[key] = place, Wanted(key, Signature(*signature), asked)
     if not wanted:
         return table
+    began_ns = time.time_ns()
     progress.begin("digest", len(wanted), sum(item.signature.size for _, item in wanted.values()))
     try:
         items = [item for _, item in wanted.values()]
@@ -235,7 +237,7 @@ def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writ
         index = table.schema.get_field_index(name)
         table = table.set_column(index, table.schema.field(index), column(values, table.schema.field(index).type))
     if writes_cache:
-        cache.keep(table)
+        cache.keep(table, hashed_ns=began_ns)
     return table
 
 
