@@ -72,6 +72,11 @@ def door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
         said = f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; run with -v and report it"
         _tell(error, said, int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
+    except BaseException as error:  # a panic of a library in Rust is no `Exception`; what it says may hold anything
+        if isinstance(error, SystemExit | GeneratorExit):
+            raise
+        said = f"internal error: {type(error).__name__}; run with -v and report it"
+        _tell(error, said, int(ExitStatus.FAILED), as_json=as_json, verbose=verbose)
 
 
 def _terminate(_signal: int, _frame: object) -> None:

@@ -297,7 +297,11 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
     if name in _BROKEN:
         return TransientError("the connection broke", url, "try again")
-    return error_of_system(error, url) if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        return error_of_system(error, url)
+    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
+        return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
+    return None
 
 
 def answer_of(error: BaseException | None) -> dict[str, Any] | None:

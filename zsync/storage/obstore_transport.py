@@ -232,6 +232,13 @@ def translated(url: str) -> Iterator[None]:
         if "path" not in str(error).lower():
             raise
         raise TargetError("this key cannot be written", url, "rename the file") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        # What it says may hold what it was given.
+        raise TargetError(
+            "the client for S3 broke down over this", url, "check endpoint, region and credentials"
+        ) from None
 
 
 def translate(error: Exception, url: str) -> ZsyncError:

@@ -103,7 +103,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
     from obstore.store import S3Store
 
     from zsync.storage.listing import list_strictly
-    from zsync.storage.obstore_transport import ObstoreTransport
+    from zsync.storage.obstore_transport import ObstoreTransport, translated
 
     place = reach(spec)
     # Whatever is not said here obstore takes from the environment by itself.
@@ -136,8 +136,10 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
             **options,
         )
 
+    with translated(spec.location.url):
+        store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
     return ObstoreTransport(
-        open_store(read_timeout=f"{READ_TIMEOUT_S}s"),
+        store,
         spec.location.url,
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
