@@ -165,7 +165,7 @@ class _Lister:
             verify=spec.ca_bundle or True,
             proxies=get_environ_proxies(self._address),
             timeout=_TIMEOUTS_S,
-            max_pool_connections=16,
+            max_pool_connections=512,  # no more than may be used at once: urllib3 warns of each that is one too many
         )
 
     def ask(self, query: Mapping[str, str]) -> tuple[Listed, str | None]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from zsync.words import Finding
 
 
+_AT_ONCE = 32  # products of which stock is taken side by side
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
     """One product as it was found.
@@ -111,7 +114,9 @@ def take_stock(
     progress.begin("survey", len(products), 0)
     found = []
     try:
-        with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
+        with ThreadPoolExecutor(
+            max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
+        ) as pool:
             answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
             for product, answer in zip(products, answers, strict=True):
                 origin = Directory(product.root, product.name, config.publish.follow_symlinks)
