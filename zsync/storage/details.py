@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import TargetError
 from zsync.storage.base import Headers
+from zsync.storage.fsspec_transport import translated
 from zsync.storage.opening import connect, open_s3fs, pace_of
 from zsync.storage.retrying import retry
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from zsync.storage.spec import StoreSpec
 
 _MOMENTS = ("mtime", "LastModified", "modified", "created")  # what file systems of fsspec call it
+_OPAQUE: set[StoreSpec] = set()
 _USUAL = "STANDARD"  # what a service means that names no class
 
 
@@ -69,6 +71,22 @@ def keeps_classes(spec: StoreSpec, key: str, storage_class: str) -> bool:
         store.delete([trial])
 
 
+def etag_is_opaque(spec: StoreSpec, key: str) -> bool:
+    """Return whether an object's ETag says nothing of its bytes: it is encrypted with a key of somebody's.
+
+    Notes
+    -----
+    Amazon S3 API Reference, "Object", `ETag`. Where one object is so, all are taken to be: it is a bucket's setting.
+    """
+    if spec in _OPAQUE:
+        return True
+    with translated(spec.location.child(key).url):
+        found = open_s3fs(spec).call_s3("head_object", Bucket=spec.location.bucket, Key=key)
+    if str(found.get("ServerSideEncryption", "")).startswith("aws:kms") or found.get("SSECustomerAlgorithm"):
+        _OPAQUE.add(spec)
+    return spec in _OPAQUE
+
+
 def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     after: dict[str, str] = {}
     while True:
@@ -87,8 +105,6 @@ def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
 
 
 def _page(spec: StoreSpec, prefix: str, after: dict[str, str]) -> dict[str, Any]:
-    from zsync.storage.fsspec_transport import translated
-
     def ask() -> dict[str, Any]:
         with pace_of(spec).slot(), translated(spec.location.child(prefix).url if prefix else spec.location.url):
             answer: dict[str, Any] = open_s3fs(spec).call_s3(
@@ -102,8 +118,6 @@ def _page(spec: StoreSpec, prefix: str, after: dict[str, str]) -> dict[str, Any]
 def _found(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     """Yield what a file system tells; most know a time, by one name or another."""
     import fsspec
-
-    from zsync.storage.fsspec_transport import translated
 
     place = spec.location.child(prefix.rstrip("/"))
     with translated(place.url):

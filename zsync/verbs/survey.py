@@ -220,7 +220,7 @@ def _kept_documents(
         inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]
         try:
             extra.setdefault(row["store"], {})[inside] = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TargetError(
                 "metadata in the target is not JSON",
                 store.url(base + row["key"]),
