@@ -8,7 +8,7 @@ from zsync.config.resolve import ResolvedProduct
 from zsync.config.sections import Product
 from zsync.config.show import to_native, to_yaml
 from zsync.config.template import template
-from zsync.config.values import seconds
+from zsync.config.values import credential, endpoint, region, seconds
 
 __all__ = [
     "Location",
@@ -17,7 +17,10 @@ __all__ = [
     "ResolvedProduct",
     "RunConfig",
     "Storage",
+    "credential",
+    "endpoint",
     "find",
+    "region",
     "seconds",
     "template",
     "to_native",

@@ -19,12 +19,13 @@ from zsync.config.values import (
     MOST_TAGS,
     PERCENTAGE,
     CacheStage,
+    Credential,
     Duration,
     Endpoint,
     Header,
     LocalPath,
     Patterns,
-    Secret,
+    Region,
     Section,
     TagValue,
     Text,
@@ -49,11 +50,11 @@ class Storage(Section):
     endpoint_url: Endpoint | None = Field(
         None, description="URL of an S3 service other than AWS, like https://host:port"
     )
-    region: Text | None = Field(None, description="region of the bucket")
+    region: Region | None = Field(None, description="region of the bucket")
     profile: Text | None = Field(None, description="profile in the AWS configuration files")
-    access_key_id: Secret | None = Field(None, description="better left to the profile or the environment")
-    secret_access_key: Secret | None = Field(None, description="better left to the profile or the environment")
-    session_token: Secret | None = Field(None, description="better left to the profile or the environment")
+    access_key_id: Credential | None = Field(None, description="better left to the profile or the environment")
+    secret_access_key: Credential | None = Field(None, description="better left to the profile or the environment")
+    session_token: Credential | None = Field(None, description="better left to the profile or the environment")
     anonymous: bool = Field(default=False, description="send requests unsigned, to read public data")
     path_style: bool | None = Field(
         None, description="put the bucket in the path of requests, not in the host name; null: only with endpoint_url"

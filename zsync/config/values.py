@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +24,9 @@ from zsync.errors import ConfigError
 PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 COUNT = re.compile(r"[0-9]{1,18}")
 _DURATION = re.compile(r"([0-9]{1,9}) ?(ms|[smhd]?)")
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_PATH = re.compile(r"[!#-&(-;=?-_a-~]*")  # printable ASCII without quotes, blanks and angle brackets
 _UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 REGEX = "re:"  # begins a pattern that is a regular expression
 MOST_TAGS = 10  # what S3 takes
@@ -94,17 +98,66 @@ def _local(value: str) -> str:
     raise ValueError(problem)
 
 
-def _endpoint(value: str) -> str:
-    scheme, _, host = value.partition("://")
+def credential(value: str) -> str:
+    """Return a key, a secret or a token, without the line end that a file or a shell left at its end.
+
+    Raises
+    ------
+    ValueError
+        It holds what no header can; the value is not part of the text.
+    """
+    text = value.strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a credential holds printable ASCII without blanks; check for stray characters")
+    return text
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    return SecretStr(credential(value.get_secret_value()))
+
+
+def region(value: str) -> str:
+    """Return the name of a region, without blanks around it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    text = value.strip()
+    if not _REGION.fullmatch(text):
+        raise ValueError("a region is a name like us-west-2")
+    return text
+
+
+def endpoint(value: str) -> str:
+    """Return the URL of a service, without blanks around it and slashes after it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    text = value.strip().rstrip("/")
+    scheme, _, host = text.partition("://")
     if "@" in host:
         raise ValueError("the URL holds credentials; take them out, use storage.profile or the environment")
-    if scheme not in {"http", "https"} or not host or not host.isprintable() or " " in host:
+    try:
+        parts = urlsplit(text)
+        is_sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("must be a URL like https://host:port") from None
+    # Letters beyond ASCII, quotes and blanks are what no client of S3 takes; a name may be one of Docker's, with "_".
+    fits = _HOST.fullmatch(parts.netloc) and _PATH.fullmatch(host)
+    if not (is_sound and fits and scheme in {"http", "https"}):
         raise ValueError("must be a URL like https://host:port")
-    return value.rstrip("/")
+    return text
 
 
 def _webhook(value: SecretStr) -> SecretStr:
-    _endpoint(value.get_secret_value())
+    text = value.get_secret_value()
+    if endpoint(text) != text.rstrip("/"):
+        raise ValueError("the URL has blanks around it")
     return value  # as it is: a slash at its end may matter
 
 
@@ -154,12 +207,14 @@ TagValue = Annotated[str, BeforeValidator(_count_as_text)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Patterns = Annotated[list[Pattern], BeforeValidator(listed)]
 Secret = Annotated[SecretStr, AfterValidator(_unmasked)]
+Credential = Annotated[Secret, AfterValidator(_credential)]
 LocalPath = Annotated[Text, AfterValidator(_local)]
 TargetUrl = Annotated[Text, AfterValidator(_canonical_url)]
 ProductName = Annotated[Text, AfterValidator(_product_name)]
 Duration = Annotated[int | str, BeforeValidator(_duration)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_webhook)]
-Endpoint = Annotated[Text, AfterValidator(_endpoint)]
+Endpoint = Annotated[Text, AfterValidator(endpoint)]
+Region = Annotated[Text, AfterValidator(region)]
 CacheStage = Literal["root", "group", "array", "data"]
 
 

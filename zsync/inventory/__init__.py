@@ -1,5 +1,6 @@
 """What is there: Arrow tables of a source on a file system and of a target in a store."""
 
+from zsync.inventory.asking import agreed_listing
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, is_leftover, is_unfinished_transfer, scan
@@ -16,6 +17,7 @@ __all__ = [
     "Reader",
     "Scan",
     "Selection",
+    "agreed_listing",
     "as_they_are",
     "cache_directory",
     "digest_source",

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zsync.inventory.sealed import sealed, unsealed
 from zsync.inventory.selection import is_below
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A file that changed this recently before it was hashed may change again without its times showing it: file systems
-# keep times in ticks of up to two seconds (the "racy git" problem). Its digest is not kept.
+# A file that changed this recently before its hashing began may have changed again after it without its times showing
+# it: file systems keep times in ticks of up to two seconds (the "racy git" problem). Its digest is not kept.
 RACY_NS = 2 * 10**9
+_BEFORE = b"ARROW1"  # what earlier versions kept begins so
 _STATS = ("size", "mtime_ns", "ctime_ns", "inode")
 
 
@@ -37,7 +39,7 @@ def cache_directory() -> Path:
 
 
 class DigestCache:
-    """Digests of one product's source, kept from run to run in one Arrow file.
+    """Digests of one product's source, kept from run to run in one file (`zsync.inventory.sealed`).
 
     A file counts as known only if path, size, mtime_ns, ctime_ns and inode are all as they were when it was hashed.
     Whatever is wrong with the cache, the worst that happens is that files are hashed again.
@@ -65,8 +67,10 @@ class DigestCache:
             table = table.set_column(table.schema.get_field_index(name), name, known)
         return table
 
-    def keep(self, table: pa.Table, there: Sequence[str] = (), unseen: Sequence[str] = ()) -> None:
-        """Remember the digests of a source inventory; what changed too recently is left out.
+    def keep(
+        self, table: pa.Table, there: Sequence[str] = (), unseen: Sequence[str] = (), *, hashed_ns: int | None = None
+    ) -> None:
+        """Remember the digests of a source inventory; what had changed too recently when it was hashed is left out.
 
         Parameters
         ----------
@@ -76,13 +80,15 @@ class DigestCache:
             Keys that the source has besides, if the inventory is only of a part: what is known of them stays known.
         unseen
             Directories that were not looked at: the same.
+        hashed_ns
+            When hashing began, in nanoseconds since the epoch; None: just now.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         from zsync.tables import scalar
 
-        before = scalar(time.time_ns() - RACY_NS, pa.int64())
+        before = scalar((time.time_ns() if hashed_ns is None else hashed_ns) - RACY_NS, pa.int64())
         old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
         others = self._others(table, there, frozenset(unseen))
         table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
@@ -92,8 +98,8 @@ class DigestCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._path.parent, suffix=".partial")
             try:
-                with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-                    writer.write_table(table)
+                with os.fdopen(handle, "wb") as file:
+                    file.writelines(sealed(table))
                 Path(name).replace(self._path)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -123,16 +129,16 @@ class DigestCache:
         return kept.filter(pc.and_(wanted, pc.invert(pc.is_in(kept["key"], table["key"]))))
 
     def _load(self) -> pa.Table | None:
-        import pyarrow as pa
-
         from zsync.tables import SOURCE
 
         try:
-            with pa.memory_map(str(self._path)) as file:
-                table = pa.ipc.open_file(file).read_all()
+            data = self._path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, pa.ArrowException) as error:
+        except OSError as error:
             log.warning("the digest cache cannot be read, so files will be hashed again: %s (%s)", self._path, error)
             return None
-        return table if table.schema.equals(SOURCE) else None
+        table, is_whole = unsealed(data, SOURCE)
+        if not is_whole and not data.startswith(_BEFORE):
+            log.warning("the digest cache cannot be read, so files will be hashed again: %s (damaged)", self._path)
+        return table

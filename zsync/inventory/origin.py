@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,13 +13,21 @@ from zsync.inventory.local import Scan, scan
 from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.keys import Key, under
 from zsync.storage import connect
+from zsync.storage.details import etag_is_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from zsync.storage import StoreSpec
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
 _ATTEMPTS = 3  # to have an object as it is on record
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
 
 
 class Reader(Protocol):
@@ -120,7 +130,7 @@ class ObjectReader:
     version
         The version to read; None for the current one.
     digest
-        What its bytes must come to, if that is on record.
+        What its bytes must come to, if that is on record. If it is not, an ETag that is an MD5 tells.
     """
 
     store: StoreSpec
@@ -141,26 +151,35 @@ class ObjectReader:
         if self.size <= block:
             yield self._whole()
             return
-        from blake3 import blake3
-
-        total = blake3()
+        check = self._check()
         for start in range(0, self.size, block):
             data = self.part(start, min(block, self.size - start))
-            total.update(data)
+            check.update(data)
             yield data
-        if self.digest not in (None, total.hexdigest()):
+        if not self._is_sound(check):
             raise self._damaged()
 
     def _whole(self) -> bytes:
-        if self.digest is None:
-            return self.part(0, self.size)
-        from blake3 import blake3
-
         for _ in range(_ATTEMPTS):
-            data = self.part(0, self.size)
-            if blake3(data).hexdigest() == self.digest:
+            data, check = self.part(0, self.size), self._check()
+            check.update(data)
+            if self._is_sound(check):
                 return data
         raise self._damaged()
+
+    def _check(self) -> _Hash:
+        """Return what hashes the bytes as what is known of them was hashed."""
+        if self.digest is not None:
+            from blake3 import blake3
+
+            return blake3()
+        return hashlib.md5(usedforsecurity=False)
+
+    def _is_sound(self, check: _Hash) -> bool:
+        if self.digest is not None:
+            return check.hexdigest() == self.digest
+        is_md5 = _MD5.fullmatch(self.etag or "") and connect(self.store).capabilities.etag_is_md5
+        return not is_md5 or check.hexdigest() == self.etag or etag_is_opaque(self.store, self.path)
 
     def _damaged(self) -> TransientError:
         url = connect(self.store).url(self.path)

@@ -214,7 +214,7 @@ def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[
     frontier: Iterable[str] = [base]
     for _ in range(_LEVELS):
         levels = list(pool.map(store.list_level, frontier))
-        below = [name for _, prefixes in levels for name in prefixes]
+        below = [*dict.fromkeys(name for _, prefixes in levels for name in prefixes)]
         if len(below) > _TOO_MANY:
             break
         yield from (page for page, _ in levels)

@@ -26,6 +26,9 @@ _REQUIRED_V3 = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "codec
 # The specifications ask for these too, but other readers do without.
 _EXPECTED_V2 = ("compressor", "fill_value", "order", "filters")
 _EXPECTED_V3 = ("fill_value",)
+_MOST_LEVELS = 500  # Python's own parser gives up at some 950, less what calls it
+_CONSOLIDATED_LEVELS = 4  # that consolidated metadata puts around those of a node
+_TOO_DEEP = f"is not usable JSON (it is nested too deeply, in more than {_MOST_LEVELS} levels)"
 _SEPARATORS = (".", "/")  # no set: what is looked for may be any JSON value
 
 
@@ -36,10 +39,14 @@ def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
     try:
         document = json.loads(raw)
     except RecursionError:
-        return None, "is not JSON (it is nested too deeply)"
+        return None, _TOO_DEEP
     except ValueError as error:
         return None, f"is not JSON ({error})"
-    return (document, "") if isinstance(document, dict) else (None, "is not a JSON object")
+    if not isinstance(document, dict):
+        return None, "is not a JSON object"
+    if raw.count(b"[") + raw.count(b"{") > _MOST_LEVELS and _is_deep(document):
+        return None, _TOO_DEEP
+    return document, ""
 
 
 def problem(name: str, document: Mapping[str, Any]) -> str | None:
@@ -243,8 +250,8 @@ def _canonical_extension(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     """Return a fill value in one of the ways in which its numbers can be written."""
-    if isinstance(value, list):
-        return [_number(item) for item in value]
+    if isinstance(value, list):  # the parts of a complex number
+        return [item if isinstance(item, list) else _number(item) for item in value]
     if not isinstance(value, float):
         return value
     if math.isnan(value):
@@ -257,12 +264,35 @@ def _number(value: Any) -> Any:
 
 def _equal(a: Any, b: Any) -> bool:
     """Return whether two JSON values are the same, NaN being the same as NaN, and true and 1.0 not the same as 1."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_equal(value, b[key]) for key, value in a.items())
-    if isinstance(a, list):
-        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, float):
-        return repr(a) == repr(b)
-    return bool(a == b)
+    pairs = [(a, b)]  # no recursion: attributes may be nested deeper than Python calls functions
+    while pairs:
+        left, right = pairs.pop()
+        if type(left) is not type(right):
+            return False
+        if isinstance(left, dict):
+            if left.keys() != right.keys():
+                return False
+            pairs += [(value, right[key]) for key, value in left.items()]
+        elif isinstance(left, list):
+            if len(left) != len(right):
+                return False
+            pairs += zip(left, right, strict=True)
+        elif (repr(left) != repr(right)) if isinstance(left, float) else left != right:
+            return False
+    return True
+
+
+def _is_deep(document: Mapping[str, Any]) -> bool:
+    """Whether a document is nested deeper than every reader can follow, wherever it stands when it reads it."""
+    is_consolidated = "consolidated_metadata" in document or "zarr_consolidated_format" in document
+    level: list[Any] = [document]
+    for _ in range(_MOST_LEVELS + (_CONSOLIDATED_LEVELS if is_consolidated else 0)):
+        level = [
+            value
+            for node in level
+            for value in (node.values() if isinstance(node, dict) else node)
+            if isinstance(value, dict | list)
+        ]
+        if not level:
+            return False
+    return True

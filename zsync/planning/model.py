@@ -85,6 +85,7 @@ class Plan:
     fence: tuple[FenceWrite, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     losses: tuple[Loss, ...] = ()
+    _shares: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -101,10 +102,14 @@ class Plan:
 
     def rows(self, action: Action, product: str | None = None) -> pa.Table:
         """Return the part of the table with an action, of one product or of all."""
-        mask = pc.equal(self.table["action"], scalar(str(action)))
-        if product is not None:
-            mask = pc.and_(mask, pc.equal(self.table["product"], scalar(product)))
-        return self.table.filter(mask)
+        table = self.table if product is None else self.share(product)
+        return table.filter(pc.equal(table["action"], scalar(str(action))))
+
+    def share(self, product: str) -> pa.Table:
+        """Return the part of the table about one product; it is cut once, for there may be thousands of them."""
+        if not self._shares:
+            self._shares.update(_cut(self.table))
+        return self._shares.get(product, self.table.slice(0, 0))
 
     def waves(self) -> Iterator[Wave]:
         """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in each."""
@@ -185,3 +190,16 @@ class Plan:
         from zsync.planning.show import plan_html
 
         return plan_html(self)
+
+
+def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the names of the products of a plan, each with its rows."""
+    names = pc.unique(table["product"])
+    codes = numbers(pc.index_in(table["product"], names))
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+        table, codes = table.take(column(order.tolist(), pa.int64())), codes[order]
+    table = table.combine_chunks()  # to slice a table of many chunks takes as long as there are chunks
+    ends = np.searchsorted(codes, np.arange(len(names)), side="right").tolist()
+    for name, start, end in zip(names.to_pylist(), [0, *ends], ends, strict=False):
+        yield name, table.slice(start, end - start)

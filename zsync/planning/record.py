@@ -54,7 +54,7 @@ def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answ
     KeyError
         An object that was to be sent has no answer.
     """
-    rows = plan.table.filter(pc.equal(plan.table["product"], scalar(product)))
+    rows = plan.share(product)
     unchanged = rows.filter(pc.equal(rows["action"], scalar(str(Action.UNCHANGED))))
     is_known = pc.or_(pc.is_valid(rows["digest"]), pc.is_valid(rows["gone_s"]))
     kept = rows.filter(pc.and_(pc.equal(rows["action"], scalar(str(Action.KEEP))), is_known))

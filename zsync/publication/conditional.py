@@ -80,7 +80,7 @@ def _is_ours(store: ObjectStore, key: Key, write_id: str) -> Stored | None:
     try:
         found = store.get(key)
         document = json.loads(found.data)
-    except (ObjectNotFoundError, ValueError):
+    except (ObjectNotFoundError, ValueError, RecursionError):
         return None
     if isinstance(document, dict) and document.get("write_id") == write_id:
         return Stored(found.etag, found.version)

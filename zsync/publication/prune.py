@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zsync.errors import ObjectNotFoundError
+from zsync.errors import ObjectNotFoundError, TargetError
 from zsync.publication.holding import Leases
 from zsync.publication.lease import read_lease, refuse_if_held
 from zsync.publication.record import MOST_BYTES, read_head
@@ -94,7 +95,9 @@ def prune(store: ObjectStore, keys: StateKeys, keep: int, version: str, cache: P
         publications = _names(store, f"{keys.prefix}/publications/", _RECORD)
         parts = _names(store, f"{keys.prefix}/manifests/", _PART)
         stay = {*sorted(publications, reverse=True)[:keep], *([head.publication] if head.publication else [])}
-        references = _references(store, keys, sorted(stay))
+        records = _records(store, keys, sorted(stay))
+        _refuse_if_hidden(store, keys, publications, {head.publication, *_parents(records)})
+        references = {publication: parts for publication, (parts, _) in records.items()}
         if head.publication is not None:  # of the head nothing may be lost, whatever its record says
             mine = {part.digest for part in head.parts}
             references[head.publication] = mine | references.get(head.publication, set())
@@ -114,20 +117,43 @@ def _names(store: ObjectStore, prefix: str, suffix: str) -> list[str]:
     return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and "/" not in name]
 
 
-def _references(store: ObjectStore, keys: StateKeys, publications: Sequence[str]) -> dict[str, set[str]]:
-    """Return the parts of publications; one whose record cannot be understood is not among them."""
+def _records(store: ObjectStore, keys: StateKeys, publications: Sequence[str]) -> dict[str, tuple[set[str], str]]:
+    """Return parts and parent of publications; one whose record cannot be understood is not among them."""
 
-    def read(publication: str) -> set[str] | None:
+    def read(publication: str) -> tuple[set[str], str] | None:
         try:
             document = json.loads(store.get(keys.publication(publication), most=MOST_BYTES).data)
             mine = next(item for item in document["products"] if item["name"] == document["product"])
-            return {str(part["digest"]) for part in mine["manifest"]}
+            return {str(part["digest"]) for part in mine["manifest"]}, str(document.get("parent") or "")
         except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return None
 
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-prune") as pool:
         found = dict(zip(publications, pool.map(read, publications), strict=True))
-    return {publication: parts for publication, parts in found.items() if parts is not None}
+    return {publication: record for publication, record in found.items() if record is not None}
+
+
+def _parents(records: Mapping[str, tuple[set[str], str]]) -> set[str]:
+    """Return what the records name as their parents, but for the oldest of them: its own may be gone."""
+    return {parent for _, (_, parent) in sorted(records.items())[1:] if parent}
+
+
+def _refuse_if_hidden(
+    store: ObjectStore, keys: StateKeys, listed: Collection[str], named: Collection[str | None]
+) -> None:
+    """Raise if a listing lacks a publication that is there: its parts would go.
+
+    Raises
+    ------
+    TargetError
+        It does.
+    """
+    for publication in sorted(name for name in named if name is not None and name not in listed):
+        with contextlib.suppress(ObjectNotFoundError):
+            store.head(keys.publication(publication))
+            raise TargetError(
+                "the listing lacks a publication that is there", store.url(keys.publication(publication)), "try again"
+            )
 
 
 def _delete(store: ObjectStore, keys: Sequence[Key]) -> None:

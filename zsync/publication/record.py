@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MOST_BYTES = 64 * 2**20  # of a head, or a record
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")  # it becomes a part of keys
+_NAMED = 20  # products of a publication of which every record names all
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,10 @@ class PublishedProduct:
         """Size of the product, in bytes."""
         return sum(part.bytes for part in self.parts)
 
+    def in_brief(self) -> dict[str, Any]:
+        """Return what the records of others tell of it, as JSON."""
+        return {"name": self.name, "url": self.url, "kind": self.kind, "objects": self.objects, "bytes": self.bytes}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the share as JSON."""
         return {
@@ -93,12 +98,20 @@ class PublishedProduct:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One committed run: all its products, when, and who."""
+    """One committed run: all its products, when, and who.
+
+    Attributes
+    ----------
+    objects, bytes
+        Of all products together.
+    """
 
     id: str
     time: str  # ISO 8601, UTC
     by: dict[str, str]
     products: tuple[PublishedProduct, ...]
+    objects: int
+    bytes: int
     write_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
@@ -107,10 +120,17 @@ class Publication:
     ) -> Publication:
         """Return the record of a run that ends now; `member` is who made it, to the others of a team."""
         by = this_process(version) | ({"member": member} if member else {})
-        return cls(publication_id, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), by, products)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        objects, size = sum(item.objects for item in products), sum(item.bytes for item in products)
+        return cls(publication_id, now, by, products, objects, size)
 
     def to_dict(self, product: PublishedProduct) -> dict[str, Any]:
-        """Return the record as JSON, as it is kept beside `product`."""
+        """Return the record as JSON, as it is kept beside `product`.
+
+        It tells all of that product. Of the others it names a few: together, records must not grow with the square of
+        the number of products. Those that are not named have records of the same id beside them.
+        """
+        others = [item for item in self.products if item is not product] if len(self.products) <= _NAMED else []
         return {
             "format": FORMAT,
             "id": self.id,
@@ -118,9 +138,10 @@ class Publication:
             "parent": product.parent,
             "by": self.by,
             "product": product.name,
-            "objects": sum(item.objects for item in self.products),
-            "bytes": sum(item.bytes for item in self.products),
-            "products": [item.to_dict() for item in self.products],
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "number_of_products": len(self.products),
+            "products": [product.to_dict(), *(item.in_brief() for item in others)],
             "write_id": self.write_id,
         }
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
 from zsync.keys import under
-from zsync.storage.base import Headers
+from zsync.storage.base import Headers, bare_etag
 from zsync.storage.calls import call_again
+from zsync.storage.fsspec_transport import translated
 from zsync.storage.opening import connect
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zsync.storage.spec import StoreSpec
 
 _MOMENTS = ("mtime", "LastModified", "modified", "created")  # what file systems of fsspec call it
+_OPAQUE: set[StoreSpec] = set()
 _USUAL = "STANDARD"  # what a service means that names no class
 
 
@@ -71,6 +73,21 @@ def keeps_classes(spec: StoreSpec, key: str, storage_class: str) -> bool:
         store.delete([trial])
 
 
+def etag_is_opaque(spec: StoreSpec, key: str) -> bool:
+    """Return whether an object's ETag says nothing of its bytes: it is encrypted with a key of somebody's.
+
+    Notes
+    -----
+    Amazon S3 API Reference, "Object", `ETag`. Where one object is so, all are taken to be: it is a bucket's setting.
+    """
+    if spec in _OPAQUE:
+        return True
+    found = call_again(spec, "head_object", key, Key=key)
+    if str(found.get("ServerSideEncryption", "")).startswith("aws:kms") or found.get("SSECustomerAlgorithm"):
+        _OPAQUE.add(spec)
+    return spec in _OPAQUE
+
+
 def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     after: dict[str, str] = {}
     while True:
@@ -79,7 +96,7 @@ def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
             yield Details(
                 found["Key"],
                 found["Size"],
-                found["ETag"].strip('"') if found.get("ETag") else None,
+                bare_etag(found.get("ETag") or None),
                 found.get("StorageClass") or _USUAL,
                 found["LastModified"],
             )
@@ -91,8 +108,6 @@ def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
 def _found(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     """Yield what a file system tells; most know a time, by one name or another."""
     import fsspec
-
-    from zsync.storage.fsspec_transport import translated
 
     place = spec.location.child(prefix.rstrip("/"))
     with translated(place.url):

@@ -12,6 +12,7 @@ from zsync.errors import (
     CredentialsError,
     NetworkError,
     NoBucketError,
+    ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
     TargetError,
@@ -152,7 +153,10 @@ class FsspecTransport(ObjectStore):
         """Ask for an object's ETag (or what stands for it) and version."""
         with translated(self.url(key)):
             self._fs.invalidate_cache(self._path(key))
-            return _stored(self._fs.info(self._path(key)))
+            info = self._fs.info(self._path(key))
+        if info.get("type") == "directory":  # there is no such object, only some below it
+            raise ObjectNotFoundError("there is no such object", self.url(key))
+        return _stored(info)
 
     def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object in one part."""
@@ -307,7 +311,11 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
     if name in _BROKEN:
         return UnansweredError("the connection broke", url, "try again")
-    return error_of_system(error, url) if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        return error_of_system(error, url)
+    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
+        return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
+    return None
 
 
 def answer_of(error: BaseException | None) -> dict[str, Any] | None:

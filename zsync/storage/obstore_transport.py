@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import html
 import re
+from collections import Counter
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -36,6 +38,7 @@ from zsync.storage.base import (
     refuse_larger,
 )
 from zsync.storage.conditional import believed, on_condition
+from zsync.storage.listing import PAGE, endless, in_time, not_a_listing
 from zsync.storage.removal import delete_one, remove_seen
 
 if TYPE_CHECKING:
@@ -44,9 +47,12 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from zsync.keys import Key
+    from zsync.storage.listing import Listed
     from zsync.storage.spec import StoreSpec
 
 _LARGE = 2**20  # bytes; a body that may take long to send
+_ENDLESS = 3  # pages that begin with the same key; two may be, where a service repeats one
+_COLUMNS = (attrgetter("keys"), attrgetter("sizes"), attrgetter("etags"))
 
 
 class ObstoreTransport(ObjectStore):
@@ -59,8 +65,10 @@ class ObstoreTransport(ObjectStore):
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
-    list_raw
-        Lists below a prefix, with a delimiter, where the bucket holds keys that obstore will not show.
+    list_strictly
+        Lists below a prefix, with a delimiter or without, and believes no answer that is not a listing. obstore reads
+        one that is something else as a page without entries, and as the last: so where it shows none, or as many as
+        pages that are full have, it is asked again in this way.
     """
 
     def __init__(
@@ -70,12 +78,12 @@ class ObstoreTransport(ObjectStore):
         *,
         etag_is_md5: bool,
         open_patient: Callable[[], S3Store],
-        list_raw: Callable[[str, str], Iterator[tuple[Page, tuple[str, ...]]]],
+        list_strictly: Callable[[str, str], Iterator[Listed]],
     ) -> None:
         self._store = store
         self._spec = spec
-        self._list_raw = list_raw
         self._open_patient = open_patient
+        self._list_strictly = list_strictly
         self._base_url = spec.location.url.rstrip("/")
         self._capabilities = Capabilities(
             "obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5, shows_keys=False
@@ -96,26 +104,45 @@ class ObstoreTransport(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`."""
+        # Kept until the end: only then is it known whether they are all.
         try:
-            with translated(self.url(prefix)), _shown(self.url(prefix)):
-                # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
-                found = obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=1000)
-                pages = [_page(batch) for batch in found]
-        except MalformedKeyError:
-            pages = [page for page, _ in self._list_raw(prefix, "")]
+            pages: tuple[Page, ...] = in_time(lambda: tuple(self._pages(prefix)), lambda: ())
+        except MalformedKeyError:  # obstore shows nothing of a bucket that holds one
+            pages = ()
+        if _may_be_cut_short(sum(len(page.keys) for page in pages)):
+            pages = tuple(self.list_exactly(prefix))
         yield from pages
+
+    def _pages(self, prefix: str) -> Iterator[Page]:
+        begun: Counter[str] = Counter()
+        with translated(self.url(prefix)), _shown(self.url(prefix)):
+            # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
+            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=PAGE):
+                page = _page(batch)
+                begun.update(page.keys[:1])
+                if begun[page.keys[0]] == _ENDLESS:
+                    raise endless(self.url(prefix))
+                yield page
 
     def list_exactly(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`, with keys as they are."""
-        return (page for page, _ in self._list_raw(prefix, ""))
+        return (listed.page for listed in self._list_strictly(prefix, ""))
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects and the prefixes directly below `prefix`."""
         try:
-            with translated(self.url(prefix)), _shown(self.url(prefix)):
-                level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
+            page, prefixes = in_time(lambda: self._level(prefix), lambda: (Page(), ()))
         except MalformedKeyError:
-            return _joined(self._list_raw(prefix, "/"))
+            page, prefixes = Page(), ()
+        if not _may_be_cut_short(len(page.keys) + len(prefixes)):
+            return page, prefixes
+        answers = tuple(self._list_strictly(prefix, "/"))
+        columns = ([value for listed in answers for value in column(listed.page)] for column in _COLUMNS)
+        return Page(*columns), [name for listed in answers for name in listed.prefixes]
+
+    def _level(self, prefix: str) -> tuple[Page, Sequence[str]]:
+        with translated(self.url(prefix)), _shown(self.url(prefix)):
+            level = obstore.list_with_delimiter(self._store, prefix or None, return_arrow=True)
         return _page(level["objects"]), [f"{name.rstrip('/')}/" for name in level["common_prefixes"]]
 
     def get(self, key: Key, *, most: int | None = None) -> Fetched:
@@ -192,13 +219,6 @@ class ObstoreTransport(ObjectStore):
         return remove_seen(self._spec, self, items)
 
 
-def _joined(pages: Iterable[tuple[Page, tuple[str, ...]]]) -> tuple[Page, Sequence[str]]:
-    """Return one level of a listing that came in pages."""
-    found = list(pages)
-    columns = ([value for page, _ in found for value in getattr(page, name)] for name in ("keys", "sizes", "etags"))
-    return Page(*columns), [name for _, prefixes in found for name in prefixes]
-
-
 def _whole(data: bytes, length: int, url: str) -> bytes:
     if len(data) != length:
         raise TransientError("only a part of an object came", url, "try again")
@@ -229,6 +249,14 @@ def _mode(over: Over | None) -> Any:
     return "create" if over.seen is None else {"e_tag": f'"{over.seen}"'}
 
 
+def _may_be_cut_short(entries: int) -> bool:
+    """Whether a listing ends where a page that is full does: one that follows may have been no listing.
+
+    Pages that are not the last have `PAGE` entries, with the services that we know.
+    """
+    return entries % PAGE == 0
+
+
 def _page(listed: Any) -> Page:
     etags = [bare_etag(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
@@ -254,6 +282,13 @@ def translated(url: str) -> Iterator[None]:
         if "path" not in str(error).lower():
             raise
         raise TargetError("this key cannot be written", url, "rename the file") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        # What it says may hold what it was given.
+        raise TargetError(
+            "the client for S3 broke down over this", url, "check endpoint, region and credentials"
+        ) from None
 
 
 def translate(error: Exception, url: str) -> ZsyncError:
@@ -292,6 +327,8 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return MalformedKeyError(message, url, "rename it")
+    if "invalid list response" in text:
+        return not_a_listing(url)
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

@@ -132,8 +132,8 @@ def _explicit(keys: dict[str, str]) -> Callable[[], Any]:
 def _open_obstore(spec: StoreSpec) -> ObjectStore:
     from obstore.store import S3Store
 
-    from zsync.storage.obstore_transport import ObstoreTransport
-    from zsync.storage.raw import list_raw
+    from zsync.storage.listing import list_strictly
+    from zsync.storage.obstore_transport import ObstoreTransport, translated
 
     place = reach(spec)
     # Whatever is not said here obstore takes from the environment by itself.
@@ -166,12 +166,14 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
             **options,
         )
 
+    with translated(spec.location.url):
+        store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
     return ObstoreTransport(
-        open_store(read_timeout=f"{READ_TIMEOUT_S}s"),
+        store,
         spec,
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
-        list_raw=functools.partial(list_raw, spec),
+        list_strictly=functools.partial(list_strictly, spec),
     )
 
 
@@ -215,6 +217,8 @@ def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     import botocore.handlers
     import fsspec
 
+    from zsync.storage.listing import see_listings
+
     options = s3fs_options(spec)
     # A retry that we do not see is one that is not paced.
     options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
@@ -223,6 +227,7 @@ def _open_s3fs(spec: StoreSpec, _circumstances: int) -> Any:
     session.unregister("before-call.s3", botocore.handlers.add_expect_header)
     # Of a listing only the whole comes to us, and that may take long.
     session.register("response-received.s3", functools.partial(_hear, pace_of(spec).silence))
+    see_listings(session, spec.location.url)
     fs = fsspec.filesystem("s3", session=session, **options)
     fs.retries = 1
     # Nor does one while a body is sent.

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zsync.config.values import credential, endpoint, region
 from zsync.errors import ConfigError, CredentialsError
-from zsync.storage.spec import ANONYMOUS, CHAIN, kept_keys
+from zsync.storage.spec import ANONYMOUS, CHAIN, checked, from_environment, kept_keys
 from zsync.system import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zsync.storage.spec import StoreSpec
+
+_CORRECT = "correct the AWS profile, or what else the credentials come from"
 
 # What decides which credentials the AWS chain holds, beside its files.
 _CHAIN_VARIABLES = (
@@ -106,11 +111,16 @@ def reach(spec: StoreSpec) -> Reach:
     try:
         session = botocore.session.Session(profile=spec.profile)
         provider = None if settled else Provider(session, spec.location.url)
-        endpoint_url = spec.endpoint_url or _configured_endpoint(session)
-        region = spec.region or session.get_config_variable("region") or "us-east-1"
+        endpoint_url = spec.endpoint_url or _configured(endpoint, _configured_endpoint(session), "endpoint_url")
+        named = spec.region or _configured(region, session.get_config_variable("region"), "region") or "us-east-1"
     except botocore.exceptions.BotoCoreError as error:
         raise CredentialsError(" ".join(str(error).split()), spec.location.url, "check the AWS profile") from error
-    return Reach(keys, provider, endpoint_url, region)
+    return Reach(keys, provider, endpoint_url, named)
+
+
+def _configured(check: Callable[[str], str], value: str | None, name: str) -> str | None:
+    """Return what the AWS configuration says, if it is fit to be sent."""
+    return checked(check, value, name, "correct the AWS configuration") if value else None
 
 
 def _configured_endpoint(session: Any) -> str | None:
@@ -128,10 +138,9 @@ def _keys_at_hand(spec: StoreSpec) -> dict[str, str] | None:
     names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
     if spec.credentials == ANONYMOUS or spec.profile or not all(os.environ.get(name) for name in names.values()):
         return None
-    keys = {field: os.environ[name] for field, name in names.items()}
-    if token := os.environ.get("AWS_SESSION_TOKEN"):
-        keys["session_token"] = token
-    return keys
+    names |= {"session_token": "AWS_SESSION_TOKEN"}
+    found = {field: from_environment(credential, name) for field, name in names.items()}
+    return {field: value for field, value in found.items() if value is not None}
 
 
 class Provider:
@@ -143,15 +152,17 @@ class Provider:
             raise CredentialsError(
                 "no AWS credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or `anonymous: true`"
             )
+        if type(self._credentials).__name__ == "Credentials":  # written down somewhere: nothing has to be fetched
+            self()
 
     def __call__(self) -> dict[str, Any]:
         """Return credentials as obstore wants them."""
         frozen = self._credentials.get_frozen_credentials()
         expires = getattr(self._credentials, "_expiry_time", None)
         return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
+            "access_key_id": checked(credential, frozen.access_key, "access key", _CORRECT),
+            "secret_access_key": checked(credential, frozen.secret_key, "secret key", _CORRECT),
+            "token": frozen.token and checked(credential, frozen.token, "session token", _CORRECT),
             # A credential that may be renewed is asked for again at least every ten minutes.
             "expires_at": None if expires is None else min(expires.astimezone(dt.UTC), _soon()),
         }

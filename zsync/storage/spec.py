@@ -11,9 +11,12 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from zsync.config.values import endpoint, region
 from zsync.errors import ConfigError, CredentialsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zsync.config import Location, Storage
 
 CHAIN = "chain"
@@ -82,10 +85,8 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         transport=transport,
         credentials=_credentials_name(storage),
         profile=storage.profile,
-        endpoint_url=storage.endpoint_url
-        or os.environ.get("AWS_ENDPOINT_URL_S3")
-        or os.environ.get("AWS_ENDPOINT_URL"),
-        region=storage.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        endpoint_url=storage.endpoint_url or from_environment(endpoint, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        region=storage.region or from_environment(region, "AWS_REGION", "AWS_DEFAULT_REGION"),
         path_style=storage.path_style,
         ca_bundle=storage.ca_bundle or os.environ.get("AWS_CA_BUNDLE"),
         sse=storage.sse,
@@ -93,6 +94,35 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         requester_pays=storage.requester_pays,
         retries=storage.retries,
     )
+
+
+def from_environment(check: Callable[[str], str], *names: str) -> str | None:
+    """Return what the first of some variables that is set says, if it is fit to be sent; None if none is set.
+
+    Raises
+    ------
+    ConfigError
+        It is not; the text names the variable, and never shows what it says.
+    """
+    for name in names:
+        if value := os.environ.get(name):
+            return checked(check, value, name, "correct the variable")
+    return None
+
+
+def checked(check: Callable[[str], str], value: str, where: str, advice: str) -> str:
+    """Return a value that a client of S3 takes: what it does not take ends in a panic there.
+
+    Raises
+    ------
+    ConfigError
+        It is another one.
+    """
+    try:
+        return check(value)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError(problem, where, advice)
 
 
 def _credentials_name(storage: Storage) -> str:

@@ -75,7 +75,8 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
     """
     publication = new_publication_id()
     receipts: list[Receipt] = []
-    destinations = {item.name: _destination(item, plan, publication) for item in items}
+    modes = {product.name: product.retire for product in plan.products}
+    destinations = {item.name: _destination(item, plan, publication, modes[item.name]) for item in items}
     executor = executor_for(config.publish.scheduler, config.publish.workers)
     leases = Leases(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
@@ -196,10 +197,12 @@ def _what_readers_see(plan: Plan, gate: _Gate) -> str:
 
 def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
     """Keep the digests of what was sent, also when an error ended the work."""
+    sent: dict[str, dict[str, str]] = {}
+    for receipt in receipts:
+        sent.setdefault(receipt.product, {})[receipt.key] = receipt.digest
     for item in items:
-        mine = {receipt.key: receipt.digest for receipt in receipts if receipt.product == item.name}
-        if mine:
-            remember_receipts(item, mine)
+        if item.name in sent:
+            remember_receipts(item, sent[item.name])
 
 
 def _sends_indexes(plan: Plan, product: str) -> bool:
@@ -207,8 +210,7 @@ def _sends_indexes(plan: Plan, product: str) -> bool:
     return str(Role.INDEX) in plan.rows(Action.SEND, product)["role"].to_pylist()
 
 
-def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
-    planned = next(product for product in plan.products if product.name == item.name)
+def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> Destination:
     path = item.stock.product.location.path
     return Destination(
         store=item.stock.spec,
@@ -218,7 +220,7 @@ def _destination(item: Surveyed, plan: Plan, publication: str) -> Destination:
         state=item.stock.state,
         publication=publication,
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
-        trashes=planned.retire in ("trash", "keep"),
+        trashes=retire in ("trash", "keep"),
         keeps=item.stock.keeps,
         leaves_moving=item.stock.by_unit and not _sends_indexes(plan, item.name),
     )

@@ -175,7 +175,7 @@ def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
     def one(key: str) -> tuple[str, Any]:
         try:
             document = json.loads(store.get(under(base, key)).data)
-        except (ObjectNotFoundError, ValueError):
+        except (ObjectNotFoundError, ValueError, RecursionError):
             return key, None
         return key, document if isinstance(document, dict) else None
 

@@ -40,12 +40,13 @@ class Memo:
         """Return what `keep` was given, if nothing has changed since; else None."""
         try:
             document = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
+            result = document["result"]
+            is_whole = document["checksum"] == _checksum(result)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not isinstance(document, dict) or document.get("fingerprint") != self._fingerprint():
+        if not is_whole or document.get("fingerprint") != self._fingerprint():
             return None
-        found = document.get("result")
-        return found if isinstance(found, dict) else None
+        return result if isinstance(result, dict) else None
 
     def keep(self, result: dict[str, Any], taken_ns: int) -> None:
         """Remember a result, unless a file changed so recently that a further change might not show.
@@ -65,7 +66,8 @@ class Memo:
         with contextlib.suppress(OSError):  # only a cache
             self._path.parent.mkdir(parents=True, exist_ok=True)
             beside = Path(f"{self._path}.{time.time_ns()}.partial")
-            beside.write_text(json.dumps({"fingerprint": self._fingerprint(), "result": result}))
+            document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result}
+            beside.write_text(json.dumps(document))
             beside.replace(self._path)
 
     def _fingerprint(self) -> str:
@@ -85,3 +87,7 @@ class Memo:
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()
+
+
+def _checksum(result: Any) -> str:
+    return hashlib.blake2b(json.dumps(result, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -124,7 +124,9 @@ def publish_stock(
     left_out = tuple(finding for item in items for finding in item.stock.left_out)
     if plan.is_empty and is_on_record(plan, items):
         result = result_of("unchanged", _newest(stock), plan, started, left_out)
-        if not plan.waits:
+        # What a first listing lacked a memo of it would hide.
+        is_agreed = all(item.stock.listing is found.listing for item, found in zip(items, stock, strict=True))
+        if is_agreed and not plan.waits:
             memo.keep(result.to_dict(), taken_ns)
         return result
 

@@ -6,8 +6,9 @@ Everything here is light: a publish with nothing to do ends soon after, without 
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.report.progress import Progress
     from zsync.words import Finding
+
+
+_AT_ONCE = 32  # products of which stock is taken side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Stock:
         What was noticed on the way.
     recognised
         What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
+    taken_ns
+        When all of it was known, in nanoseconds since the epoch: nothing of the source was read before.
     listing
         Its target; None where the manifest is trusted instead.
     head
@@ -83,6 +89,7 @@ class Stock:
     unfinished: tuple[str, ...] = ()
     noticed: tuple[Finding, ...] = ()
     recognised: pa.Table | None = None
+    taken_ns: int = field(default_factory=time.time_ns)
 
 
 def take_stock(
@@ -110,7 +117,9 @@ def take_stock(
     progress.begin("survey", len(products), 0)
     found = []
     try:
-        with ThreadPoolExecutor(max_workers=max(1, len(products)), thread_name_prefix="zsync-stock") as pool:
+        with ThreadPoolExecutor(
+            max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
+        ) as pool:
             answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
             for product, answer in zip(products, answers, strict=True):
                 selection = Selection(product.include, product.exclude)

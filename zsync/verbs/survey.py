@@ -13,7 +13,15 @@ import pyarrow.compute as pc
 from blake3 import blake3
 
 from zsync.errors import SourceError, TargetError
-from zsync.inventory import DigestCache, Selection, as_they_are, cache_directory, digest_source, list_target
+from zsync.inventory import (
+    DigestCache,
+    Selection,
+    agreed_listing,
+    as_they_are,
+    cache_directory,
+    digest_source,
+    list_target,
+)
 from zsync.inventory.digest import Signature, Wanted
 from zsync.inventory.selection import is_below
 from zsync.keys import under
@@ -100,10 +108,10 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
 
 
 def _survey(config: RunConfig, local: Inspected) -> Surveyed:
-    stock = local.stock
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
-    manifest, findings = _manifest(stock)
-    recorded, manifest = manifest["key"], _without_others(stock, manifest)
+    manifest, findings = _manifest(local.stock)
+    recorded, manifest = manifest["key"], _without_others(local.stock, manifest)
+    stock = _agreed(local.stock, manifest)
     target, skipped = _target(stock, manifest, local, lost=bool(findings))
     others = [
         *findings_inside(stock, local.source["key"], recorded),
@@ -148,6 +156,15 @@ def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
     if not others:
         return manifest
     return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
+
+
+def _agreed(stock: Stock, manifest: pa.Table) -> Stock:
+    """Return the stock with a listing that does not lack what the manifest names and is there."""
+    location = stock.product.location
+    if stock.listing is None or location.scheme == "file":  # a directory is no service: what it does not show is gone
+        return stock
+    listing = agreed_listing(connect(stock.spec), location.path, stock.listing, manifest["key"].to_pylist())
+    return stock if listing is stock.listing else replace(stock, listing=listing)
 
 
 def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:
@@ -235,7 +252,7 @@ def _kept_documents(
         inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]
         try:
             extra.setdefault(row["store"], {})[inside] = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TargetError(
                 "metadata in the target is not JSON",
                 store.url(base + row["key"]),
@@ -316,7 +333,8 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
         if writes_cache:
-            cache.keep(filled.source, surveyed.stock.scan.keys, surveyed.stock.scan.unseen)
+            stock = surveyed.stock
+            cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
     found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
@@ -334,9 +352,9 @@ def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> p
 def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
     """Keep the digests of what was sent, so that the next run need not hash it again."""
     hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
-    source = _merged(surveyed.survey.source, hashed)
-    seen = surveyed.stock.scan
-    DigestCache(surveyed.stock.origin.name).keep(source.filter(_from_files(source)), seen.keys, seen.unseen)
+    source, stock = _merged(surveyed.survey.source, hashed), surveyed.stock
+    cache = DigestCache(stock.origin.name)
+    cache.keep(source.filter(_from_files(source)), stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
 
 
 def _from_files(source: pa.Table) -> Any:

@@ -145,10 +145,19 @@ class Runner:
     def _run(self) -> None:
         try:
             while not self._ends.is_set():
-                self._rest(*self.turn())
+                self._rest(*self._turn())
         finally:
             self._events.stop()
             self._board.update(self.name, state="stopped")
+
+    def _turn(self) -> tuple[float, float]:
+        """Take a turn, whatever comes of it: a thread that ends is a site that nobody looks after."""
+        try:
+            return self.turn()
+        except BaseException as error:  # noqa: BLE001 - nothing of it may end the thread
+            self._failures += 1
+            self._failed(_internal(error, self.name))
+            return (self._backoff_s(),) * 2
 
     def run_once(self) -> ZsyncError | None:
         """Do one pass, waiting once until what is in motion may be at rest; return what went wrong."""
@@ -192,11 +201,11 @@ class Runner:
         except ZsyncError as error:
             self._failed(error)
             raise
-        except Exception as error:
-            # One site's trouble, whatever it is, must not end the service; the text may hold anything.
-            log.debug("internal error", exc_info=True, extra={"site": self.name})
-            advice = "see the log at level debug, and report it"
-            ours = ZsyncError(f"internal error: {type(error).__name__}", None, advice)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # One site's trouble, whatever it is, must not end the service: a panic of a library is no `Exception`.
+            ours = _internal(error, self.name)
             self._failed(ours)
             raise ours from error
         self._succeeded(looked, time.monotonic() - began)
@@ -258,6 +267,12 @@ class Runner:
         while (left := most - (time.monotonic() - began)) > 0:
             if self._wake.wait(left):
                 return
+
+
+def _internal(error: BaseException, site: str) -> ZsyncError:
+    """Return what is said of an error that is none of ours; its text may hold anything."""
+    log.debug("internal error", exc_info=error, extra={"site": site})
+    return ZsyncError(f"internal error: {type(error).__name__}", None, "see the log at level debug, and report it")
 
 
 def _held_back(unfit: tuple[Finding, ...]) -> ZsyncError:

@@ -54,8 +54,9 @@ def note(item: Surveyed, plan: Plan) -> None:
         return
     buffer = io.BytesIO()
     pq.write_table(table_of(noted, MANIFEST), buffer, compression="zstd")
-    key = under(item.stock.state.pending, f"{new_publication_id()}.parquet")
-    open_store(item.stock.spec).put(key, buffer.getvalue(), _HEADERS)
+    body = buffer.getvalue()
+    key = under(item.stock.state.pending, f"{new_publication_id()}.{blake3(body).hexdigest()}.parquet")
+    open_store(item.stock.spec).put(key, body, _HEADERS)
 
 
 def forget(item: Surveyed) -> None:
@@ -113,8 +114,12 @@ def _known(store: ObjectStore, state: StateKeys, head: Head) -> Iterator[pa.Tabl
         recorded = manifest.read(store, state, head.parts, cache_directory() / "manifests")
         yield recorded.append_column("expected", pa.nulls(len(recorded), pa.string()))
     for key in _notes(store, state):
-        with contextlib.suppress(pa.ArrowException, KeyError):  # one that is damaged is no help
-            noted = pq.ParquetFile(pa.BufferReader(store.get(key).data)).read().select(MANIFEST.names)
+        body = store.get(key).data
+        named = key.rpartition("/")[2].split(".")[1]  # earlier versions named no digest
+        if named not in ("parquet", blake3(body).hexdigest()):  # one that is damaged is no help
+            continue
+        with contextlib.suppress(pa.ArrowException, KeyError):
+            noted = pq.ParquetFile(pa.BufferReader(body)).read().select(MANIFEST.names)
             nothing = pa.nulls(len(noted), pa.string())
             index = noted.schema.get_field_index("etag")
             yield noted.append_column("expected", noted["etag"]).set_column(index, "etag", nothing)

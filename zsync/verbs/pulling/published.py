@@ -6,15 +6,16 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
-from zsync.inventory import Objects, Scan, as_they_are, cache_directory, list_target
+from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.keys import shown, sort
-from zsync.publication import ManifestLostError, manifest, read_parts
+from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from zsync.inventory import Listing, Selection
-    from zsync.publication import Part
+    from zsync.publication import Part, StateKeys
+    from zsync.storage import ObjectStore
     from zsync.verbs.places import Place
     from zsync.words import Finding
 
@@ -22,7 +23,13 @@ _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, v
 
 
 def published(
-    place: Place, name: str, at: str | None, selection: Selection, *, as_listed: bool = False
+    place: Place,
+    name: str,
+    at: str | None,
+    selection: Selection,
+    *,
+    as_listed: bool = False,
+    known: Callable[[], Iterable[str]] = tuple,
 ) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
@@ -38,6 +45,8 @@ def published(
         What is wanted of it.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
+    known
+        Returns the keys that were pulled before: what a listing lacks of them would be deleted here, and is asked for.
 
     Raises
     ------
@@ -49,8 +58,9 @@ def published(
     findings: tuple[Finding, ...] = ()
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
+        named = {*known(), *recorded_keys(place.store, place.state)}
         # What is to be published from here afterwards is not what others publish there.
-        listing = _listed(place, takes_all=not as_listed)
+        listing = _listed(place, named, takes_all=not as_listed)
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         findings = listing.skipped(name, selection)
@@ -66,11 +76,25 @@ def published(
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
 
 
-def _listed(place: Place, *, takes_all: bool) -> Listing:
-    """Return what is there of which files can be made."""
+def _listed(place: Place, named: Iterable[str], *, takes_all: bool) -> Listing:
+    """Return what is there of which files can be made; what is named is there if it is, whatever a listing shows."""
     path = place.location.path
-    listing = list_target(place.store, path, here=True, takes_all=takes_all).without_markers()
+
+    def look() -> Listing:
+        return list_target(place.store, path, here=True, takes_all=takes_all)
+
+    listing = agreed_listing(place.store, path, look(), named, look).without_markers()
     return as_they_are(place.store, path, listing, listing.keys).without_clashes()
+
+
+def recorded_keys(store: ObjectStore, state: StateKeys) -> list[str]:
+    """Return the keys that the current publication names, if there is one that can be read."""
+    try:
+        table = manifest.read(store, state, read_head(store, state).parts, cache_directory() / "manifests")
+    except ManifestLostError:
+        return []
+    keys: list[str] = table["key"].to_pylist()
+    return keys
 
 
 def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:

@@ -23,7 +23,7 @@ from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
 from zsync.verbs.neighbours import leaving_to_others
 from zsync.verbs.pulling.linked import leaving_links
-from zsync.verbs.pulling.published import published
+from zsync.verbs.pulling.published import published, recorded_keys
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
 from zsync.verbs.stock import Stock
@@ -270,11 +270,17 @@ def _take(
     """Take stock of one product: what is published, and what is here."""
     from zsync.verbs.pulling.pending import recognised
 
-    selection = Selection(tuple(patterns[0]), tuple(patterns[1]))
-    origin, publication = published(wanted.place, wanted.name, at, selection, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)
+    origin, publication = published(
+        wanted.place,
+        wanted.name,
+        at,
+        Selection(tuple(patterns[0]), tuple(patterns[1])),
+        as_listed=as_listed,
+        known=lambda: recorded_keys(store, state),
+    )
     lease = read_lease(store, state)
     if publishes:
         refuse_if_held(store, state, lease)

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from blake3 import blake3
+
 from zsync.errors import ConflictError, TargetError
 from zsync.planning.merge import Content, Pending, Side, Yielding
 from zsync.storage.handles import directory as handle_of
@@ -37,6 +39,7 @@ FILE = "base.parquet"
 _LOCK = "sync.lock"
 _locks: set[io.FileIO] = set()  # those that this process holds
 _META = b"zsync"
+_COLUMNS = ("state", "key", "size", "digest", "etag")
 _BASE, _COMING, _GOING = "base", "coming", "going"
 _YIELDING_HERE, _YIELDING_THERE = "yielding here", "yielding there"
 
@@ -129,18 +132,12 @@ def read_base(directory: Path, url: str) -> Base:
         The target.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with _state(directory) as handle, open(open_plain(handle, FILE, str(directory / FILE)), "rb") as file:
-            table = pq.ParquetFile(file).read()
-        about = json.loads(table.schema.metadata[_META])
-        if about["format"] > FORMAT:
-            raise TargetError("the folder was synchronized by a newer zsync", str(directory / FILE), "upgrade zsync")
-        rows = table.to_pylist()
+        about, rows = _read(directory)
     except FileNotFoundError:
         return Base(url)
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("the base cannot be read, so all is compared anew: %s (%s)", directory / FILE, error)
         return Base(url, exists=True)
     if about["url"] != url:
@@ -159,6 +156,29 @@ def read_base(directory: Path, url: str) -> Base:
         yielding_there=_yielding_of(rows, _YIELDING_THERE),
         exists=True,
     )
+
+
+def _read(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    path = directory / FILE
+    with _state(directory) as handle, open(open_plain(handle, FILE, str(path)), "rb") as file:
+        table = pq.ParquetFile(file).read()
+    about = json.loads(table.schema.metadata[_META])
+    if about["format"] > FORMAT:
+        raise TargetError("the folder was synchronized by a newer zsync", str(path), "upgrade zsync")
+    rows = table.to_pylist()
+    checksum = about.pop("checksum", None)  # earlier versions wrote none
+    if checksum is not None and checksum != _checksum(about, rows):
+        raise ValueError("it is damaged")
+    return about, rows
+
+
+def _checksum(about: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> str:
+    total = blake3(json.dumps(about, sort_keys=True).encode())
+    for row in rows:
+        total.update(json.dumps([row[name] for name in _COLUMNS]).encode())
+    return total.hexdigest()
 
 
 def _content(row: Mapping[str, Any]) -> Content | None:
@@ -190,10 +210,7 @@ def write_base(directory: Path, base: Base) -> None:
 
     from zsync.tables import table_of
 
-    schema = pa.schema(
-        [("state", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("digest", pa.string()),
-         ("etag", pa.string())]
-    )  # fmt: skip
+    schema = pa.schema([(name, pa.int64() if name == "size" else pa.string()) for name in _COLUMNS])
     about = {
         "format": FORMAT,
         "url": base.url,
@@ -206,7 +223,9 @@ def write_base(directory: Path, base: Base) -> None:
         rows += [_row(state, key, content) for key, known in sorted(pending.items()) for content in known]
     for state, yielding in ((_YIELDING_HERE, base.yielding_here), (_YIELDING_THERE, base.yielding_there)):
         rows += [_row(state, key, content) for key, content in sorted(yielding.items())]
-    table = table_of(rows, schema).replace_schema_metadata({_META: json.dumps(about).encode()})
+    whole = [{name: row.get(name) for name in _COLUMNS} for row in rows]
+    about["checksum"] = _checksum(about, whole)
+    table = table_of(whole, schema).replace_schema_metadata({_META: json.dumps(about).encode()})
     try:
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from zsync.inventory import (
     Listing,
     Scan,
     Selection,
+    agreed_listing,
     as_they_are,
     cache_directory,
     digest_source,
@@ -28,7 +30,7 @@ from zsync.verbs.team.folder import scan_folder
 from zsync.words import PART_SIZE, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -108,7 +110,8 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
     progress.begin("survey", 1, 0)
     try:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-look") as pool:
-            answer = pool.submit(_look_there, folder)
+            known_before = _taken(folder.selection(), base.contents)
+            answer = pool.submit(_look_there, folder, known_before)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
         folder = replace(folder, away=listing.others.union(here.unseen))
@@ -161,18 +164,27 @@ def _taken(selection: Selection, contents: Side) -> Side:
     return {key: content for (key, content), taken in zip(contents.items(), mask, strict=True) if taken}
 
 
-def _look_there(folder: Folder) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
+def _look_there(
+    folder: Folder, known_before: Iterable[str] = ()
+) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
     place = folder.there
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(place.store, place.state)
     head = read_head(place.store, place.state)
-    listing = list_target(place.store, place.location.path, here=True)
+
+    def list_there() -> Listing:
+        return list_target(place.store, place.location.path, here=True)
+
+    listing = list_there()
     try:
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
         log.warning("the manifest is lost, so objects are compared by ETag: %s", error)
-        return lease, head, _without_markers(place, listing, {}), {}
-    recorded = contents_of(table)
+        recorded = {}
+    else:
+        recorded = contents_of(table)
+    # What a listing lacks would be deleted here: it is asked for first.
+    listing = agreed_listing(place.store, place.location.path, listing, {*known_before, *recorded}, list_there)
     return lease, head, _without_markers(place, listing, recorded), recorded
 
 
@@ -244,6 +256,7 @@ def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writ
             wanted[key] = place, Wanted(key, Signature(*signature), asked)
     if not wanted:
         return table
+    began_ns = time.time_ns()
     progress.begin("digest", len(wanted), sum(item.signature.size for _, item in wanted.values()))
     try:
         items = [item for _, item in wanted.values()]
@@ -257,7 +270,7 @@ def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writ
         index = table.schema.get_field_index(name)
         table = table.set_column(index, table.schema.field(index), column(values, table.schema.field(index).type))
     if writes_cache:
-        cache.keep(table)
+        cache.keep(table, hashed_ns=began_ns)
     return table
 
 
