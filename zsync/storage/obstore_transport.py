@@ -269,6 +269,8 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return MalformedKeyError(message, url, "rename it")
+    if "invalid list response" in text:  # as XML has no such characters; or it is no listing at all
+        return MalformedKeyError("the listing cannot be read", url, "see what the service answers")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text:
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")
