@@ -89,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self._listing(query).encode(), Content_Type="application/xml")
         elif "uploads" in query:
             self._answer(200, b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
+        elif not key and "/" not in urlsplit(self.path).path[1:].rstrip("/"):
+            self._answer(200)
         elif key not in self.bucket.objects:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         else:

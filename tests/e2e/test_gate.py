@@ -131,7 +131,7 @@ def is_clear(finding):
 
 WAYS = {
     "whole": {},
-    "a range": {"select": {"time": "2020-01-01.."}},
+    "a range": {"select": {"time": "8..11"}},
     "a variable": {"variables": ["t2m"]},
     "compared": {"force_overwrite": True},
 }
