@@ -38,7 +38,7 @@ from zsync.storage.base import (
     refuse_larger,
 )
 from zsync.storage.conditional import believed, on_condition
-from zsync.storage.listing import PAGE, endless, in_time, not_a_listing
+from zsync.storage.listing import PAGE, endless, in_time
 from zsync.storage.removal import delete_one, remove_seen
 
 if TYPE_CHECKING:
@@ -327,8 +327,8 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     if (malformed := _first(r'(?:Error parsing|invalid path:) Path "([^"]*)"', text)) is not None:
         message = f"the bucket holds a malformed key, which leads elsewhere: {malformed!r}"
         return MalformedKeyError(message, url, "rename it")
-    if "invalid list response" in text:
-        return not_a_listing(url)
+    if "invalid list response" in text:  # as XML has no such characters; or it is no listing at all: that is seen next
+        return MalformedKeyError("the listing cannot be read", url, "see what the service answers")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
         return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync import __version__
-from zsync.errors import TargetError
+from zsync.errors import LinkError, TargetError
 from zsync.publication.process import is_dead, this_process
 from zsync.storage.handles import directory, names, open_plain, refuse_link, write_new
 
@@ -47,21 +47,23 @@ def scratch(root: str, aside: Key) -> Iterator[Path]:
     OSError
         It cannot be made.
     """
-    with directory(root, aside, make=True) as handle:
-        for name in names(handle):
-            if name.startswith(_OURS) and _is_left_behind(handle, name):
-                _remove(handle, name, f"{root}/{aside}/{name}")
-        own = f"{_OURS}{secrets.token_hex(8)}"
-        os.mkdir(own, 0o700, dir_fd=handle)
-        try:
-            with directory(root, f"{aside}/{own}") as mine:
-                write_new(mine, _OWNER, [json.dumps(this_process(__version__)).encode()])
-            yield Path(root, aside, own, "part")
-        finally:
-            _remove(handle, own, f"{root}/{aside}/{own}")
-    above, _, name = aside.rpartition("/")
-    with contextlib.suppress(OSError, TargetError), directory(root, above) as handle:  # somebody else's is there
-        os.rmdir(name, dir_fd=handle)
+    try:
+        with directory(root, aside, make=True) as handle:
+            for name in names(handle):
+                if name.startswith(_OURS) and _is_left_behind(handle, name):
+                    _remove(handle, name, f"{root}/{aside}/{name}")
+            own = f"{_OURS}{secrets.token_hex(8)}"
+            os.mkdir(own, 0o700, dir_fd=handle)
+            try:
+                with directory(root, f"{aside}/{own}") as mine:
+                    write_new(mine, _OWNER, [json.dumps(this_process(__version__)).encode()])
+                yield Path(root, aside, own, "part")
+            finally:
+                _remove(handle, own, f"{root}/{aside}/{own}")
+    finally:
+        above, _, name = aside.rpartition("/")
+        with contextlib.suppress(OSError, LinkError), directory(root, above) as handle:  # somebody else's is there
+            os.rmdir(name, dir_fd=handle)
 
 
 def _is_left_behind(handle: int, name: str) -> bool:
