@@ -8,12 +8,14 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import typer
@@ -23,7 +25,9 @@ from trees import read_tree, s3_bytes, s3_tree, write_tree
 
 import zsync
 from zsync.cli.base import door
-from zsync.errors import ConfigError, NetworkError, SilentError
+from zsync.config import Location, Storage
+from zsync.errors import ConfigError, NetworkError, ObjectNotFoundError, SilentError
+from zsync.storage import connect, spec_for
 from zsync.verbs.trash import list_trash
 
 TRANSPORTS = ("obstore", "fsspec")
@@ -518,3 +522,30 @@ def test_k18_times_that_no_table_holds(environment, site, tmp_path, second, _wha
     write_tree(site.root / "p", {"c": b"c"})
     os.utime(site.root / "p" / "c", (second, second))
     assert zsync.watch(config, once=True).exit_status == 0
+
+
+# --- what the machine lacks ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_j10_too_many_open_files_are_called_so(environment, monkeypatch, bucket, transport):
+    store = connect(spec_for(Location.parse(f"s3://{bucket}/x"), Storage(retries=0), transport))
+    with pytest.raises(ObjectNotFoundError):
+        store.head("nothing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    store = connect(spec_for(Location.parse(f"s3://{bucket}/x"), Storage(retries=0), transport))
+    with pytest.raises(NetworkError, match="check `endpoint_url`"):
+        store.head("nothing")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 2, limits[1]))
+    kept = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                kept.append(os.dup(0))
+        with pytest.raises(NetworkError, match="ulimit -n"):
+            store.head("nothing")
+    finally:
+        for number in kept:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

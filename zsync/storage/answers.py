@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from zsync.errors import (
     CredentialsError,
+    NetworkError,
     NoBucketError,
     NotSupportedError,
     ObjectNotFoundError,
@@ -16,6 +20,7 @@ from zsync.errors import (
 )
 from zsync.system import advice_on
 
+_OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _UNKNOWN_CREDENTIALS = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
     "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "InvalidSecurity", "NotSignedUp",
@@ -77,6 +82,17 @@ def _refusal(status: int, code: str | None, url: str, region: str | None) -> Tar
     if status == 404:
         return ObjectNotFoundError("there is no such object", url)
     return TargetError(f"the service refused ({said})", url)
+
+
+def unreached(url: str, number: int | None = None) -> NetworkError:
+    """Return the error that it comes to when there is no connection; `number` is the system's, if it said one.
+
+    What this machine lacks is not to be looked for in the network.
+    """
+    if number in _OF_THIS_MACHINE:
+        error = OSError(number, os.strerror(number))
+        return NetworkError(f"cannot connect ({error.strerror})", url, advice_on(error))
+    return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
 
 
 def error_of_system(error: OSError, url: str) -> TargetError:

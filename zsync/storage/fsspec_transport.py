@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import (
     CredentialsError,
-    NetworkError,
     NoBucketError,
     ObjectNotFoundError,
     PermissionDeniedError,
@@ -20,7 +19,7 @@ from zsync.errors import (
     UnansweredError,
     ZsyncError,
 )
-from zsync.storage.answers import error_for, error_of_system
+from zsync.storage.answers import error_for, error_of_system, unreached
 from zsync.storage.base import (
     Capabilities,
     Fetched,
@@ -308,13 +307,22 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
     if name in _NOT_RENEWED:
         return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
-        return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
+        return unreached(url, _number_of(error))
     if name in _BROKEN:
         return UnansweredError("the connection broke", url, "try again")
     if isinstance(error, OSError):
         return error_of_system(error, url)
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
         return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
+    return None
+
+
+def _number_of(error: BaseException | None) -> int | None:
+    """Return the number of the system's error behind one of a library."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        error = error.__cause__ or error.__context__
     return None
 
 

@@ -17,14 +17,13 @@ from obstore.exceptions import PreconditionError as ObstorePreconditionError
 from zsync.errors import (
     CredentialsError,
     MalformedKeyError,
-    NetworkError,
     NotSupportedError,
     TargetError,
     TransientError,
     UnansweredError,
     ZsyncError,
 )
-from zsync.storage.answers import error_for
+from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import (
     Capabilities,
     Fetched,
@@ -331,7 +330,7 @@ def _without_answer(text: str, url: str) -> ZsyncError:
         return MalformedKeyError("the listing cannot be read", url, "see what the service answers")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
-        return NetworkError("cannot connect", endpoint, "check `endpoint_url` and the network")
+        return unreached(endpoint, int(_first(r"\bcode: (\d+)", text) or 0))
     if "HTTP error" in text or "kind: Timeout" in text or "error decoding response" in text:
         return UnansweredError("the connection broke", endpoint, "try again")
     if "credential" in text.lower():

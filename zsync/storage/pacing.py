@@ -83,7 +83,10 @@ class Pace:
             raise
         except (UnansweredError, NetworkError) as error:
             self._leave()
-            raise self.silence.judged(asked, error) from error
+            judged = self.silence.judged(asked, error)
+            if judged is error:
+                raise
+            raise judged from error
         except BaseException as error:
             if isinstance(error, TargetError):
                 self.silence.hear()
