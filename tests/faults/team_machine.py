@@ -181,9 +181,14 @@ class Folder:
 
 
 files, stores, directories = st.sampled_from(FILES), st.sampled_from(STORES), st.sampled_from(DIRECTORIES)
+write = st.tuples(st.just("write"), files)
+edit_store = st.tuples(st.just("edit_store"), stores, st.sampled_from(HOW))
 edits = st.one_of(
-    st.tuples(st.just("write"), files),
-    st.tuples(st.just("edit_store"), stores, st.sampled_from(HOW)),
+    write,
+    write,
+    edit_store,
+    edit_store,
+    edit_store,
     st.tuples(st.just("delete"), st.one_of(files, stores)),
     st.tuples(st.just("rename"), files, files),
     st.tuples(st.just("rename"), stores, stores),
@@ -194,12 +199,7 @@ edits = st.one_of(
 )
 some_edits = st.lists(edits, min_size=5, max_size=10)
 edits_of_files = st.lists(
-    st.one_of(
-        st.tuples(st.just("write"), files),
-        st.tuples(st.just("delete"), files),
-        st.tuples(st.just("rename"), files, files),
-    ),
-    max_size=3,
+    st.one_of(write, st.tuples(st.just("delete"), files), st.tuples(st.just("rename"), files, files)), max_size=3
 )
 members = st.sampled_from(["ann", "bob", "ann", "bob", "cy"])
 preferences = st.sampled_from(["local", "remote", "both"])

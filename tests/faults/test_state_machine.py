@@ -15,7 +15,7 @@ from seeds import examples, steps
 from servers import s3_client
 from target import Site
 
-EXAMPLES = 20
+EXAMPLES = 16
 
 
 @pytest.mark.slow

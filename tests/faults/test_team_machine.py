@@ -17,7 +17,7 @@ from team_machine import Folder, TeamMachine, in_the_bucket
 
 from zsync.errors import ZsyncError
 
-EXAMPLES = 25  # teams
+EXAMPLES = 16  # teams
 
 
 @pytest.mark.slow

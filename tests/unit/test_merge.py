@@ -131,6 +131,19 @@ def test_what_is_left_of_a_store_that_was_being_replaced_is_no_change_of_anybody
     assert verdicts(base=base, here=mine, there=half, yielding_there=theirs) == {"s.zarr": Verdict.CONFLICT}
 
 
+def test_a_store_that_was_being_replaced_has_lost_what_neither_side_has_any_more():
+    mine = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OTHER}
+    theirs = {"s.zarr/.zgroup": NEW}
+    left = {key: mine[key] for key in ("s.zarr/.zgroup", "s.zarr/0")}
+    assert verdicts(here=left, there=theirs) == {"s.zarr": Verdict.CONFLICT}
+    assert verdicts(here=left, there=theirs, yielding_here=mine) == {"s.zarr": Verdict.MODIFIED_THERE}
+    assert verdicts(here=mine, there=theirs, yielding_here=mine) == {"s.zarr": Verdict.CONFLICT}
+    # Also where a directory has to make way for a file, and the root is gone first.
+    left = {"s.zarr/0": OLD}
+    assert verdicts(here=left, there={"s.zarr": NEW}, yielding_here=mine) == {"s.zarr": Verdict.MODIFIED_THERE}
+    assert merge(States(yielding_here=mine)) == []
+
+
 def test_a_store_that_nobody_recorded_is_whole_if_its_root_is_there():
     there = {"s.zarr/x/.zarray": NEW, "s.zarr/x/0": NEW}
     [change] = merge(States(there={**there, "s.zarr/.zgroup": NEW}, unrecorded=frozenset([*there, "s.zarr/.zgroup"])))

@@ -124,7 +124,7 @@ class Change:
     here, there
         What happened on each side since the base: ``new``, ``modified``, ``deleted``, or empty.
     keys
-        All keys that any side, or the base, has of it.
+        All keys that any side, or the base, has of it, or had before it was being replaced.
     size_here, size_there
         Of all its objects, in bytes.
     is_unfinished
@@ -162,7 +162,8 @@ def merge(states: States) -> list[Change]:
     >>> [(change.unit, str(change.verdict)) for change in changes]
     [('f', 'modified here'), ('g', 'deleted there')]
     """
-    everything = {*states.base, *states.here, *states.there}
+    # What is left of a store that was being replaced is told by what it has lost.
+    everything = {*states.base, *states.here, *states.there, *states.yielding_here, *states.yielding_there}
     stores = store_prefixes(everything)
     units: defaultdict[str, list[str]] = defaultdict(list)
     for key in sorted(everything):

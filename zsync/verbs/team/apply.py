@@ -183,6 +183,8 @@ class Application:
     def _keep_base(self, *, is_complete: bool) -> None:
         """Write the base; who changed what was skipped is still to be told the next time."""
         publication = self.publication if is_complete else self.base.publication
+        if is_complete:
+            self.base = self.base.settled()
         self.base = replace(self.base, publication=publication, member=self.folder.member, exists=True)
         if self.base != self.written:
             self._write()

@@ -111,6 +111,10 @@ class Base:
             yielding_there={**self.yielding_there, **there},
         )
 
+    def settled(self) -> Base:
+        """Return the base once nothing is on its way any more, nor about to be replaced."""
+        return replace(self, coming={}, going={}, yielding_here={}, yielding_there={})
+
 
 def _without(known: dict[str, _T], keys: set[str]) -> dict[str, _T]:
     return {key: value for key, value in known.items() if key not in keys}
