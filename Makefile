@@ -1,6 +1,7 @@
 # make demo    the whole story on real data, against an S3 server on this machine
 # make test    everything that CI asks: ruff, mypy, import contracts, tests
-# make lint    the same without the tests
+# make quick   for work in between, in under a minute: lint, and the tests that need no server
+# make lint    ruff, mypy, import contracts
 # make bench   measure
 # make clean   remove the environment and all caches
 #
@@ -15,13 +16,16 @@ PYTEST_ARGS ?=
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test quick lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+quick: lint
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit zsync --ignore tests/unit/test_proxy.py $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
