@@ -1,5 +1,6 @@
 # make demo    the whole story on real data, against an S3 server on this machine
 # make test    everything that CI asks: ruff, mypy, import contracts, tests
+# make quick   for work in between, in under a minute: lint, and the tests that need no server
 # make lint    the same without the tests
 # make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
 #              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
@@ -20,13 +21,16 @@ STEPS ?=
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test torture lint bench clean
+.PHONY: demo test quick torture lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+quick: lint
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit zsync --ignore tests/unit/test_proxy.py $(PYTEST_ARGS)
 
 torture: $(STAMP)
 	@case "$(SEED)" in \
