@@ -107,8 +107,13 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO], ids=["permissions", "a damaged disk"])
-@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *((name, errno.EACCES) for name in UNREADABLE),
+        ("a new chunk", errno.EIO), ("a chunk that changed", errno.EIO), ("metadata", errno.EIO),
+    ],
+)  # fmt: skip
 def test_a_store_that_cannot_be_read_is_held_back_alone(site, watched, forbidden, name, number):
     assert once(site, watched).exit_status == 0
     before = {key: body for key, body in data(site).items() if key.startswith("bad.zarr/")}
@@ -245,7 +250,7 @@ def make_trouble(root):
     return lost
 
 
-PATTERNS = ["lost+found", "/lost+found", "lost+found/**", r"re:^lost\+found/", r"re:^lost\+found(/|$)"]
+PATTERNS = ["lost+found", "lost+found/**", r"re:^lost\+found(/|$)"]
 
 
 @pytest.mark.parametrize(
