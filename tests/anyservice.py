@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._object(key)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - as http.server calls it
 
     def _object(self, key: str) -> None:
         body, tags = self.bucket.objects[key], {"ETag": f'"{self.bucket.etag(key)}"'}
@@ -134,8 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "<EncodingType>url</EncodingType>" if encoded else ""
         return (
             '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<Name>{BUCKET}</Name><Prefix>{_text(prefix, encoded=encoded)}</Prefix><KeyCount>{len(contents)}</KeyCount>"
-            f"<MaxKeys>100000</MaxKeys><IsTruncated>false</IsTruncated>{kind}{''.join(contents + common)}</ListBucketResult>"
+            f"<Name>{BUCKET}</Name><Prefix>{_text(prefix, encoded=encoded)}</Prefix>"
+            f"<KeyCount>{len(contents)}</KeyCount><MaxKeys>100000</MaxKeys><IsTruncated>false</IsTruncated>"
+            f"{kind}{''.join(contents + common)}</ListBucketResult>"
         )
 
     def _body(self) -> bytes:
@@ -156,7 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.bucket.objects[unquote(source).lstrip("/").partition("/")[2]]
         self.bucket.objects[key] = body
         tag = self.bucket.etag(key)
-        done = f"<CopyObjectResult><ETag>{tag}</ETag><LastModified>2026-11-26T00:00:00.000Z</LastModified></CopyObjectResult>"
+        when = "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
+        done = f"<CopyObjectResult><ETag>{tag}</ETag>{when}</CopyObjectResult>"
         self._answer(200, done.encode() if source is not None else b"", ETag=f'"{tag}"')
 
     def do_POST(self) -> None:
