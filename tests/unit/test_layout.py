@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
 
-from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata
+from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata, key_findings
 from zsync.tables import OBJECTS
 from zsync.words import Kind
 
@@ -474,3 +474,11 @@ def test_long_keys(kind, key, wrong):
 def test_deep_keys_do_not_exhaust_the_stack():
     layout = look({"zarr.json": GROUP, "/".join("a" * 5000): b"x"})
     assert said(layout, "warning") == [("foreign", "/".join("a" * 5000))]
+
+
+def test_keys_that_only_their_code_points_tell_apart():
+    [finding] = key_findings("p", ["caf\u00e9.txt", "cafe\u0301.txt", "plain.txt"])
+    assert finding.code == "unicode-clash"
+    assert (finding.level, finding.key) == ("warning", "cafe\u0301.txt")
+    assert "\\xe9" in finding.message
+    assert key_findings("p", ["caf\u00e9", "cafe", "CAFE\u0301x"]) == []

@@ -39,7 +39,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def key_findings(product: str, keys: Sequence[str]) -> list[Finding]:
-    """Return what is wrong with keys as such: too long for S3, or told apart by case alone."""
+    """Return what is wrong with keys as such: too long for S3, or told apart by case or by how letters are composed."""
     # A character takes at most four bytes: only the longest keys need to be encoded.
     long = [k for k in keys if len(k) > MAX_KEY_BYTES // 4 and len(k.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES]
     findings = [
@@ -52,7 +52,24 @@ def key_findings(product: str, keys: Sequence[str]) -> list[Finding]:
         )
         for key, more in examples(long)
     ]
-    return findings + _case_clashes(product, keys)
+    return [*findings, *_case_clashes(product, keys), *_composed_clashes(product, keys)]
+
+
+def _composed_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
+    odd = [key for key in keys if not key.isascii()]
+    clashes = {group[0]: group[1:] for group in look_alikes(odd, fold_case=False, normalise=True)}
+    return [
+        Finding(
+            "warning",
+            "unicode-clash",
+            product,
+            key,
+            f"shows like {', '.join(ascii(other) for other in clashes[key])}, its letters composed otherwise: on a file"
+            f" system that takes them for one name (macOS) one hides the other, and people take one for the other;"
+            f" rename one{more}",
+        )
+        for key, more in examples(clashes)
+    ]
 
 
 def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:

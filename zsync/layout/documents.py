@@ -28,7 +28,7 @@ _EXPECTED_V2 = ("compressor", "fill_value", "order", "filters")
 _EXPECTED_V3 = ("fill_value",)
 _MOST_LEVELS = 500  # Python's own parser gives up at some 950, less what calls it
 _CONSOLIDATED_LEVELS = 4  # that consolidated metadata puts around those of a node
-_TOO_DEEP = f"is not usable JSON (it is nested too deeply, in more than {_MOST_LEVELS} levels)"
+_TOO_DEEP = f"is not JSON (it is nested too deeply, in more than {_MOST_LEVELS} levels)"
 _SEPARATORS = (".", "/")  # no set: what is looked for may be any JSON value
 
 
