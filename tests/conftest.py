@@ -110,6 +110,7 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
     return Site(s3, proxy, bucket, tmp_path / "run")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: tests of services wait for them, half of the time."""
     return (os.cpu_count() or 1) + 1
