@@ -17,6 +17,7 @@ import rasterio
 import xarray as xr
 import zarr
 from rasterio.transform import from_origin
+from target import same
 from trees import read_tree, s3_bytes, weather, write_cog, write_store
 
 import zsync
@@ -450,3 +451,16 @@ def test_a_file_that_is_no_tiff_is_refused_and_one_that_is_no_cog_is_told(config
         zsync.publish(config, progress=False)
     assert raised.value.exit_status == 3
     assert "broken.tif" in str(raised.value)
+
+
+def test_consolidated_metadata_that_zsync_makes_goes_up_whatever_its_size(site, monkeypatch):
+    """L6: above the size of a part it goes up in parts, as a file would."""
+    monkeypatch.setattr("zsync.transfer.work.PART_SIZE", 5 * 2**20)
+    data = weather(6, 8).assign_attrs(history="x" * 12 * 2**20)
+    site.store("a.zarr", data)
+    (site.root / "a.zarr" / ".zmetadata").unlink()
+    assert site.publish().status == "published"
+    assert len(s3_bytes(site.s3, site.bucket, "run/a.zarr/")[".zmetadata"]) > 12 * 2**20
+    assert any("uploadId" in exchange.query for exchange in site.proxy.requests)
+    assert same(site.read("a.zarr"), data)
+    assert site.publish().status == "unchanged"
