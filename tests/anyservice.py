@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._object(key)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def _object(self, key: str) -> None:
         body, tags = self.bucket.objects[key], {"ETag": f'"{self.bucket.etag(key)}"'}
@@ -134,8 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "<EncodingType>url</EncodingType>" if encoded else ""
         return (
             '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<Name>{BUCKET}</Name><Prefix>{_text(prefix, encoded=encoded)}</Prefix><KeyCount>{len(contents)}</KeyCount>"
-            f"<MaxKeys>100000</MaxKeys><IsTruncated>false</IsTruncated>{kind}{''.join(contents + common)}</ListBucketResult>"
+            f"<Name>{BUCKET}</Name><Prefix>{_text(prefix, encoded=encoded)}</Prefix><MaxKeys>100000</MaxKeys>"
+            f"<KeyCount>{len(contents)}</KeyCount><IsTruncated>false</IsTruncated>{kind}"
+            f"{''.join(contents + common)}</ListBucketResult>"
         )
 
     def _body(self) -> bytes:
@@ -156,7 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.bucket.objects[unquote(source).lstrip("/").partition("/")[2]]
         self.bucket.objects[key] = body
         tag = self.bucket.etag(key)
-        done = f"<CopyObjectResult><ETag>{tag}</ETag><LastModified>2026-11-26T00:00:00.000Z</LastModified></CopyObjectResult>"
+        when = "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
+        done = f"<CopyObjectResult><ETag>{tag}</ETag>{when}</CopyObjectResult>"
         self._answer(200, done.encode() if source is not None else b"", ETag=f'"{tag}"')
 
     def do_POST(self) -> None:
@@ -165,9 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
         _, query = self._asked()
         body = self._body()
         if "delete" in query:
-            for key in re.findall(r"<Key>([^<]*)</Key>", body.decode()):
+            keys = re.findall(r"<Key>([^<]*)</Key>", body.decode())
+            for key in keys:
                 self.bucket.objects.pop(key, None)
-            self._answer(200, b"<DeleteResult></DeleteResult>")
+            done = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+            self._answer(200, f"<DeleteResult>{done}</DeleteResult>".encode())
         else:
             self._answer(501)
 

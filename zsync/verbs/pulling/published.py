@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
@@ -22,7 +23,7 @@ _Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, v
 
 
 def published(
-    place: Place, name: str, at: str | None, selection: Selection, *, as_listed: bool = False
+    place: Place, name: str, at: str | None, selection: Selection, directory: str, *, as_listed: bool = False
 ) -> tuple[Objects, str | None]:
     """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
 
@@ -36,6 +37,8 @@ def published(
         Id of a publication; None: the current one.
     selection
         What is wanted of it.
+    directory
+        Where it is to come: what stands for a directory that is there needs no file.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
 
@@ -50,6 +53,8 @@ def published(
     parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
     if publication is None:
         listing = _listed(place)
+        markers = {key for key in listing.small() if os.path.isdir(f"{directory}/{key}")}
+        listing = listing.without(markers) if markers else listing
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         findings = listing.skipped(name, selection)

@@ -265,7 +265,7 @@ def _take(
     from zsync.verbs.pulling.pending import recognised
 
     selection = Selection(tuple(patterns[0]), tuple(patterns[1]))
-    origin, publication = published(wanted.place, wanted.name, at, selection, as_listed=as_listed)
+    origin, publication = published(wanted.place, wanted.name, at, selection, wanted.directory, as_listed=as_listed)
     location = Location.parse(wanted.directory)
     spec = spec_for(location, config.storage)
     state, store = StateKeys.of(location), connect(spec)

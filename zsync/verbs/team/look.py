@@ -109,6 +109,7 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             answer = pool.submit(_look_there, folder)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
+            listing = listing.without_markers(recorded, here.keys)
         there, known = _there(folder, listing, recorded)
     finally:
         progress.end()
@@ -161,6 +162,7 @@ def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
         Somebody else has been there as well.
     """
     lease, head, listing, recorded = _look_there(folder)
+    listing = listing.without_markers(recorded, seen.scan.keys)
     before = {key: etag for key, etag in zip(seen.listing.keys, seen.listing.etags, strict=True) if key not in gone}
     if before != dict(zip(listing.keys, listing.etags, strict=True)):
         raise SourceChangedError("the target changed meanwhile", folder.there.url, "synchronize again")
