@@ -167,9 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
         _, query = self._asked()
         body = self._body()
         if "delete" in query:
-            for key in re.findall(r"<Key>([^<]*)</Key>", body.decode()):
+            keys = re.findall(r"<Key>([^<]*)</Key>", body.decode())
+            for key in keys:
                 self.bucket.objects.pop(key, None)
-            self._answer(200, b"<DeleteResult></DeleteResult>")
+            done = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+            self._answer(200, f"<DeleteResult>{done}</DeleteResult>".encode())
         else:
             self._answer(501)
 

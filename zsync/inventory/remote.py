@@ -60,17 +60,30 @@ class Listing:
         columns = ([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
         return Listing(*columns, self.unfit, self.others)
 
-    def without_markers(self, recorded: Container[str] = ()) -> Listing:
-        """Return the listing without empty objects that stand for a directory: they have its name.
+    def small(self, recorded: Container[str] = ()) -> list[Key]:
+        """Return the keys of what may stand for a directory: objects that hold nothing, or next to nothing.
 
         Parameters
         ----------
         recorded
             Keys of objects that are known to be what they seem.
         """
-        small = [key for key, size in zip(self.keys, self.sizes, strict=True) if size <= _MARKER_BYTES]
-        markers = directories_of(self.keys).intersection(small) if small else set()
-        return self.without({key for key in markers if key not in recorded}) if markers else self
+        rows = zip(self.keys, self.sizes, strict=True)
+        return [key for key, size in rows if size <= _MARKER_BYTES and key not in recorded]
+
+    def without_markers(self, recorded: Container[str] = (), others: Iterable[str] = ()) -> Listing:
+        """Return the listing without small objects that stand for a directory: they have its name.
+
+        Parameters
+        ----------
+        recorded
+            Keys of objects that are known to be what they seem.
+        others
+            More keys that may need directories.
+        """
+        small = self.small(recorded)
+        markers = directories_of([*self.keys, *others]).intersection(small) if small else set()
+        return self.without(markers) if markers else self
 
     def without_clashes(self) -> Listing:
         """Return the listing without objects that cannot be files, as others need a directory of that name."""
@@ -146,6 +159,8 @@ def list_target(
     elsewhere = {}
     for page in pages:
         for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True):
+            if key == base[:-1]:  # what stands for the prefix itself
+                continue
             if not key.startswith(base):
                 elsewhere[key] = "it lies elsewhere"
             elif not (key.endswith("/") and size <= _MARKER_BYTES):

@@ -186,7 +186,8 @@ def _target(stock: Stock, manifest: pa.Table, local: Inspected, *, lost: bool) -
     doubtful = table.filter(pc.invert(is_known))["key"].to_pylist()
     if not doubtful:
         return table, listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
-    listing = listing.without_markers(set(listing.keys).difference(doubtful))
+    sure = set(listing.keys).difference(doubtful)
+    listing = listing.without_markers(sure, local.source["key"].to_pylist() if listing.small(sure) else ())
     listing = as_they_are(store, path, listing, doubtful)
     return listing.table(), listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
@@ -27,6 +28,7 @@ def published(
     name: str,
     at: str | None,
     selection: Selection,
+    directory: str,
     *,
     as_listed: bool = False,
     known: Callable[[], Iterable[str]] = tuple,
@@ -43,6 +45,8 @@ def published(
         Id of a publication; None: the current one.
     selection
         What is wanted of it.
+    directory
+        Where it is to come: what stands for a directory that is there needs no file.
     as_listed
         Go by a listing in any case: what others wrote counts as well.
     known
@@ -61,6 +65,8 @@ def published(
         named = {*known(), *recorded_keys(place.store, place.state)}
         # What is to be published from here afterwards is not what others publish there.
         listing = _listed(place, named, takes_all=not as_listed)
+        markers = {key for key in listing.small() if os.path.isdir(f"{directory}/{key}")}
+        listing = listing.without(markers) if markers else listing
         if not listing.keys:
             raise ConfigError("there is nothing there", place.url, "check the URL")
         findings = listing.skipped(name, selection)

@@ -278,6 +278,7 @@ def _take(
         wanted.name,
         at,
         Selection(tuple(patterns[0]), tuple(patterns[1])),
+        wanted.directory,
         as_listed=as_listed,
         known=lambda: recorded_keys(store, state),
     )

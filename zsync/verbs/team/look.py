@@ -114,6 +114,7 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             answer = pool.submit(_look_there, folder, known_before)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
             lease, head, listing, recorded = answer.result()
+        listing = listing.without_markers(recorded, here.keys)
         folder = replace(folder, away=listing.others.union(here.unseen))
         findings = [*here.findings, *_of_others(folder, listing, here)]
         here = here.only(folder.selection())
@@ -197,6 +198,7 @@ def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
         Somebody else has been there as well.
     """
     lease, head, listing, recorded = _look_there(folder)
+    listing = listing.without_markers(recorded, seen.scan.keys)
     before = {key: etag for key, etag in zip(seen.listing.keys, seen.listing.etags, strict=True) if key not in gone}
     if before != dict(zip(listing.keys, listing.etags, strict=True)):
         raise SourceChangedError("the target changed meanwhile", folder.there.url, "synchronize again")
