@@ -27,6 +27,13 @@ settings.register_profile(
 )
 settings.load_profile("torture" if seeds.SEED else "fixed")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a seed that is given count: what is derandomized would not ask for it."""
+    if config.getoption("--hypothesis-seed", None) is not None:
+        settings.load_profile("torture")
+
+
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
 _PIPELINE = {
     "LOCAL_ROOT",

@@ -216,6 +216,7 @@ class Target(RuleBasedStateMachine):
         return {**self.site.config()["storage"], "endpoint_url": self.site.s3.endpoint_url}
 
     def try_to_publish(self, fault, what, **options):
+        is_gracious = options.get("grace", "0s") != "0s"
         self.write_source()
         self.site.proxy.faults.append(fault)
         try:
@@ -228,8 +229,10 @@ class Target(RuleBasedStateMachine):
                 assert self.seen[store] in between(old, new), store
         else:
             self.counts["got through"] += 1
+            waits = {store: state for store, state in self.seen.items() if is_gracious and self.source[store] is None}
             self.settle()
-            self.is_as_published &= not options
+            self.seen |= waits
+            self.is_as_published &= not is_gracious
         finally:
             self.site.proxy.faults.clear()
 
@@ -291,7 +294,9 @@ class Target(RuleBasedStateMachine):
         self.counts[result.status] += 1
         if self.is_as_published:
             assert result.status == "unchanged"
+        waits = {store: state for store, state in self.seen.items() if grace != "0s" and self.source[store] is None}
         self.settle()
+        self.seen |= waits  # a store that is gone is there until its grace ends
         self.is_as_published &= grace == "0s"
 
     def settle(self):

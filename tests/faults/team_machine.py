@@ -185,9 +185,6 @@ write = st.tuples(st.just("write"), files)
 edit_store = st.tuples(st.just("edit_store"), stores, st.sampled_from(HOW))
 edits = st.one_of(
     write,
-    write,
-    edit_store,
-    edit_store,
     edit_store,
     st.tuples(st.just("delete"), st.one_of(files, stores)),
     st.tuples(st.just("rename"), files, files),

@@ -15,7 +15,7 @@ from seeds import examples, steps
 from servers import s3_client
 from target import Site
 
-EXAMPLES = 16
+EXAMPLES = 13
 
 
 @pytest.mark.slow

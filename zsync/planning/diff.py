@@ -255,6 +255,8 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     in_grid = pc.fill_null(gone["in_grid"], _FALSE)
     vanished = pc.and_(pc.is_valid(in_manifest), in_grid)
     since = pc.coalesce(recorded["gone_s"], scalar(grace.now_s, pa.int64()))
+    if grace.now_s:  # what was gone only after now was put down by a clock that was ahead
+        since = pc.min_element_wise(since, grace.now)
     # What lies in an array's grid can still be seen: no grace makes it right.
     waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, scalar(int(grace.seconds), pa.int64())), grace.now))
     waits = pc.and_(waits, scalar(not keeps))
