@@ -22,7 +22,7 @@ from trees import s3_bytes, write_tree
 import zsync
 from zsync import __version__
 from zsync.config import Location, Storage
-from zsync.errors import ConfigError, ConflictError, TargetError
+from zsync.errors import ConfigError, ConflictError, GuardError, TargetError
 from zsync.inventory import list_target
 from zsync.publication import (
     Head,
@@ -379,14 +379,16 @@ def test_a_product_in_the_middle_of_a_name_of_another_has_a_state_of_its_own(pla
 
 
 def test_a_product_above_others_leaves_their_state_alone(place):
-    """Two products, and then, in a run of its own, the directory that holds both: their records stay."""
+    """A product, and then, in a run of its own, the directory that holds it: what is the product's stays its own."""
     write_tree(place.root / "all" / "files", {**FILES, **{f"{i}.txt": b"x" for i in range(30)}})
     place.root = place.root / "all"
     place.publish("files")
     before = place.objects(STATE)
     place.root = place.root.parent
     (place.root / "all").rename(place.root / "run")
-    result = place.publish("run", target="")
+    with pytest.raises(GuardError, match="would be in another product"):
+        place.publish("run", target="")
+    result = place.publish("run", target="", exclude=["files"])
     assert place.objects(STATE) == before
     assert result.products[0].retired == 0
 

@@ -15,7 +15,13 @@ plain = st.text(string.ascii_letters + string.digits + "-_. %+", min_size=1, max
 )
 header = st.text(string.ascii_letters + string.digits + "=,- ", min_size=1, max_size=20)
 patterns = st.lists(text, max_size=3)
-secret = text.filter(lambda value: value.strip("*"))
+# Printable ASCII without blanks: whatever else is in a credential has strayed into it.
+secret = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).filter(
+    lambda value: value.strip("*")
+)
+region = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=12).filter(
+    lambda name: name.strip("-") == name
+)
 keys = plain.map(lambda name: f"s3://my-bucket/{name}")
 
 
@@ -30,7 +36,7 @@ storage = st.tuples(
     st.one_of(st.just({}), credentials, st.just({"anonymous": True})),
     mappings(
         endpoint_url=st.sampled_from(["http://localhost:9000", "https://s3.example.org"]),
-        region=text,
+        region=region,
         profile=text,
         path_style=st.none() | st.booleans(),
         ca_bundle=plain.map(lambda name: f"/etc/{name}"),

@@ -16,7 +16,7 @@ from team import Team
 from trees import read_tree, s3_bytes, weather, write_tree
 
 import zsync
-from zsync.inventory import DigestCache, cache, digest, local, scan, sealed
+from zsync.inventory import DigestCache, cache, digest, scan, sealed, walk
 from zsync.planning.merge import Content
 from zsync.tables import SOURCE, column
 from zsync.verbs.memo import Memo
@@ -213,7 +213,7 @@ def coarse(monkeypatch):
     def floored(status):
         return status.st_size, status.st_mtime_ns // tick * tick, status.st_ctime_ns // tick * tick, status.st_ino
 
-    monkeypatch.setattr(local, "_signature", floored, raising=False)
+    monkeypatch.setattr(walk, "stats_of", floored)
     monkeypatch.setattr(digest.Signature, "of", classmethod(lambda cls, status: cls(*floored(status))))
     monkeypatch.setattr(cache, "RACY_NS", 2 * tick)
     monkeypatch.setattr("zsync.verbs.memo.RACY_NS", 2 * tick)

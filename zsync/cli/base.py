@@ -80,8 +80,9 @@ def described(error: BaseException) -> tuple[str, int]:
         return "interrupted", 130
     if isinstance(error, OutputError):
         return str(error), error.status
-    text = " ".join(str(error).split())
-    return f"internal error: {type(error).__name__}: {text}; run with -v and report it", int(ExitStatus.FAILED)
+    # A panic of a library in Rust is no `Exception`; what it says may hold anything.
+    text = f": {' '.join(str(error).split())}" if isinstance(error, Exception) else ""
+    return f"internal error: {type(error).__name__}{text}; run with -v and report it", int(ExitStatus.FAILED)
 
 
 def _tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, TypeVar
 
 from zsync.errors import NotSupportedError, ObjectNotFoundError, PreconditionError, TransientError
-from zsync.storage.base import Stored, refuse_unless_seen
+from zsync.storage.base import Stored, is_absent, refuse_unless_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,11 @@ def on_condition(store: ObjectStore, key: Key, over: Over | None, write: Callabl
             return write(over)
         except ObjectNotFoundError as error:  # so some services say that there is nothing to replace
             raise PreconditionError("the object is not there any more", store.url(key), "look again") from error
+        except PreconditionError:
+            # A service that keeps directories says of what was one that it is there; nobody can read it.
+            if over.seen is not None or not is_absent(store, key):
+                raise
+            return write(None)
         except NotSupportedError:
             habits.conditions = "refused"
     refuse_unless_seen(store, key, over)

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from zsync.errors import (
@@ -59,7 +59,7 @@ class RetryPolicy:
     network_attempts: int = 4
     first_s: float = 0.1
     longest_s: float = 10.0
-    insists: bool = False
+    insists: bool = field(default=False, kw_only=True)
 
     def delay_s(self, attempt: int) -> float:
         """Return a random delay before attempt `attempt + 1`, in seconds."""

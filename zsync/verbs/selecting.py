@@ -41,7 +41,7 @@ def _alike(item: Inspected, other: Inspected) -> bool:
 
 def _is_unselected(stock: Stock) -> bool:
     product = stock.product
-    if not stock.scan.keys or not (product.include or product.exclude):
+    if not (stock.scan.keys or stock.scan.unseen) or not (product.include or product.exclude):
         return False
     return not any(Selection(product.include, product.exclude).mask(stock.scan.keys))
 

@@ -69,7 +69,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
     product, scan = stock.product, stock.scan
     if not stock.by_unit or not scan.keys:
         _refuse(scan.findings)
-    if not scan.keys and not config.publish.allow_empty:
+    if not scan.keys and not scan.unseen and not config.publish.allow_empty:
         raise SourceError(
             "the source is empty",
             product.root,

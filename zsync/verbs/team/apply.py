@@ -72,7 +72,6 @@ class Application:
         self.findings += contested_names(
             self.folder, self.seen, [change for change in changes if decided[change.unit] == SKIP]
         )
-        self.findings += self.seen.findings
         unfit = self._unfit(changes, decided)
         decided = {unit: SKIP if unit in unfit else decision for unit, decision in decided.items()}
         coming = [change for change in changes if downloads(change, decided[change.unit])]
