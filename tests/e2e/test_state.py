@@ -386,6 +386,7 @@ def test_a_product_above_others_leaves_their_state_alone(place):
     before = place.objects(STATE)
     place.root = place.root.parent
     (place.root / "all").rename(place.root / "run")
+    (place.root / "run" / "own.txt").write_bytes(b"of the directory itself")
     with pytest.raises(GuardError, match="would be in another product"):
         place.publish("run", target="")
     result = place.publish("run", target="", exclude=["files"])
