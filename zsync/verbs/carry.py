@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from zsync.verbs.sweep import sweep
 from zsync.words import Action, Finding, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zsync.config import RunConfig
     from zsync.planning import Plan, Wave
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
 _AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT)
+_SHOWN = (Stage.FENCE, Stage.WITHDRAW, Stage.ROOT)  # what turns readers over
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
                 plan = replace(plan, table=without_moving(plan.table, left, recorded))
-            gate.prove()
-            _commit(items, plan, publication, receipts, config.team.member)
+            _commit(items, plan, publication, receipts, config.team.member, leases.prove)
             gate.is_on_record = True
             stay = retire(plan, destinations, executor, progress, before_wave=gate)
             _take_away_empty(items, plan)
@@ -111,8 +112,9 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
 class _Gate:
     """What every wave goes through: the leases are ours, and the source is as it was when metadata begins to go out.
 
-    Where the services honour conditions, whoever lost a lease cannot change anything: then only the clock is asked, but
-    for once, before the first wave.
+    Where the services honour conditions, whoever lost a lease cannot undo what others wrote. But one that was broken by
+    hand is noticed late by the clock, and what readers are shown then would be of two publishers: so the leases are
+    looked at before readers are shown anything, and before the record. Elsewhere they are, before every stage.
     """
 
     def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
@@ -126,15 +128,10 @@ class _Gate:
         self._leases.check()
         if wave.stage in self.reached:
             return
-        self.prove()
+        if not self.reached or wave.stage in _SHOWN or not self._leases.are_fenced:
+            self._leases.prove()
         self.refuse_if_changed(wave.stage in _AFTER_DATA)
         self.reached.append(wave.stage)
-
-    def prove(self) -> None:
-        """Look at the leases, wherever that is not proved by every write."""
-        self._leases.check()
-        if not self.reached or not self._leases.are_fenced:
-            self._leases.prove()
 
     def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
         """Look at the sources again, once."""
@@ -227,11 +224,22 @@ def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> D
 
 
 def _commit(
-    items: Sequence[Surveyed], plan: Plan, publication_id: str, receipts: Sequence[Receipt], member: str | None
+    items: Sequence[Surveyed],
+    plan: Plan,
+    publication_id: str,
+    receipts: Sequence[Receipt],
+    member: str | None,
+    prove: Callable[[], None],
 ) -> None:
-    """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions."""
+    """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions.
+
+    Manifests are named by their content and are nobody's before a head names them: the leases are looked at meanwhile.
+    """
     answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
-    shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in items)
+    with ThreadPoolExecutor(1, thread_name_prefix="zsync-prove") as pool:
+        proved = pool.submit(prove)
+        shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in items)
+        proved.result()
     record = Publication.now(publication_id, shares, __version__, member)
     for item, share in zip(items, shares, strict=True):
         commit(connect(item.stock.spec), item.stock.state, item.stock.head, record, share)
