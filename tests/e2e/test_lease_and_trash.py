@@ -347,3 +347,19 @@ def test_p6_what_is_excluded_may_change(site):
     log.write_text("a")
     zsync.publish(site.config(), progress=At("data", lambda: log.write_text("ab")), exclude=["*.log"])
     assert same(site.read("a.zarr"), weather(12, 8))
+
+
+def test_p7_who_trusts_the_manifest_looks_again_after_a_run_that_ended_early(site):
+    """What another tool, or a run that was cut off, left in the target is in no manifest: the next run lists."""
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    site.store("a.zarr", weather(6, 8, k=2))
+    with contextlib.closing(s3_client(site.s3)) as client:
+        client.put_object(Bucket=site.bucket, Key="run/a.zarr/t2m/0.0", Body=b"another tool's")
+    with pytest.raises(ConflictError, match="somebody else wrote this object"):
+        site.publish(trust="manifest")
+    assert site.publish(trust="manifest").status == "published"
+    assert same(site.read("a.zarr"), weather(6, 8, k=2))
+    requests = len(site.proxy.requests)
+    assert site.publish(trust="manifest").status == "unchanged"
+    assert not any("list-type" in e.query for e in site.proxy.requests[requests:])
