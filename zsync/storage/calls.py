@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync.storage.opening import open_s3fs, pace_of
 from zsync.storage.retrying import retry
+from zsync.storage.translation import translated
 
 if TYPE_CHECKING:
-    from zsync.storage.spec import StoreSpec
+    from collections.abc import Callable
+
+    from zsync.config import Location
+    from zsync.storage.pacing import Pace
 
 
-def call(spec: StoreSpec, method: str, place: str = "", **arguments: Any) -> dict[str, Any]:
-    """Make one request; it is neither paced nor tried again.
+@dataclass(frozen=True, slots=True)
+class S3Calls:
+    """Makes requests to one bucket by their names in botocore, for instance ``delete_objects``.
 
-    Parameters
+    Attributes
     ----------
-    method
-        Its name in botocore, for instance ``delete_objects``.
-    place
-        The key or prefix that it is about, for messages.
-    **arguments
-        Its parameters, but for the bucket.
-
-    Raises
-    ------
-    TargetError
-        The service refuses, or cannot be reached.
+    root
+        The bucket.
+    client
+        Opens s3fs's client for it, which takes half a second the first time.
+    pace
+        The bucket's.
     """
-    from zsync.storage.fsspec_transport import translated
 
-    with translated(spec.location.child(place).url if place else spec.location.url):
-        answer: dict[str, Any] = open_s3fs(spec).call_s3(method, Bucket=spec.location.bucket, **arguments)
-        return answer
+    root: Location
+    client: Callable[[], Any]
+    pace: Pace
 
+    def once(self, method: str, place: str = "", **arguments: Any) -> dict[str, Any]:
+        """Make one request; it is neither paced nor tried again.
 
-def call_again(spec: StoreSpec, method: str, place: str = "", **arguments: Any) -> dict[str, Any]:
-    """Make one request as `call` does, at the bucket's pace, and try again what may be tried again."""
+        Parameters
+        ----------
+        method
+            Its name.
+        place
+            The key or prefix that it is about, for messages.
+        **arguments
+            Its parameters, but for the bucket.
 
-    def paced() -> dict[str, Any]:
-        with pace_of(spec).slot(len(arguments.get("Body", b""))):
-            return call(spec, method, place, **arguments)
+        Raises
+        ------
+        TargetError
+            The service refuses, or cannot be reached.
+        """
+        with translated(self.root.child(place).url if place else self.root.url):
+            answer: dict[str, Any] = self.client().call_s3(method, Bucket=self.root.bucket, **arguments)
+            return answer
 
-    return retry(paced)
+    def again(self, method: str, place: str = "", **arguments: Any) -> dict[str, Any]:
+        """Make one request as `once` does, at the bucket's pace, and try again what may be tried again."""
+
+        def paced() -> dict[str, Any]:
+            with self.pace.slot(len(arguments.get("Body", b""))):
+                return self.once(method, place, **arguments)
+
+        return retry(paced)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from zsync.errors import TargetError
 from zsync.keys import under
 from zsync.storage.base import Headers, bare_etag
-from zsync.storage.calls import call_again
-from zsync.storage.fsspec_transport import translated
-from zsync.storage.opening import connect
+from zsync.storage.opening import calls_to, connect
+from zsync.storage.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +81,7 @@ def etag_is_opaque(spec: StoreSpec, key: str) -> bool:
     """
     if spec in _OPAQUE:
         return True
-    found = call_again(spec, "head_object", key, Key=key)
+    found = calls_to(spec).again("head_object", key, Key=key)
     if str(found.get("ServerSideEncryption", "")).startswith("aws:kms") or found.get("SSECustomerAlgorithm"):
         _OPAQUE.add(spec)
     return spec in _OPAQUE
@@ -91,7 +90,7 @@ def etag_is_opaque(spec: StoreSpec, key: str) -> bool:
 def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:
     after: dict[str, str] = {}
     while True:
-        page = call_again(spec, "list_objects_v2", prefix, Prefix=prefix, **after)
+        page = calls_to(spec).again("list_objects_v2", prefix, Prefix=prefix, **after)
         for found in page.get("Contents", []):
             yield Details(
                 found["Key"],

@@ -5,21 +5,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import (
-    CredentialsError,
     NoBucketError,
     ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
     TargetError,
     TransientError,
-    UnansweredError,
-    ZsyncError,
 )
-from zsync.storage.answers import error_for, error_of_system, unreached
 from zsync.storage.base import (
     Capabilities,
     Fetched,
@@ -36,37 +31,32 @@ from zsync.storage.base import (
 from zsync.storage.conditional import believed, condition_of, on_condition
 from zsync.storage.multipart import put_in_parts, s3_headers
 from zsync.storage.removal import remove_seen
+from zsync.storage.translation import translated
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from zsync.config import Location
     from zsync.keys import Key
-    from zsync.storage.spec import StoreSpec
+    from zsync.storage.calls import S3Calls
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
 _WRITTEN_IN_PLACE = {"sftp", "ssh", "ftp", "smb", "hdfs"}
 
-# What botocore, aiohttp and fsspec call a connection that broke, or an answer that came in part only.
-_BROKEN = {
-    "ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ClientPayloadError", "ServerDisconnectedError",
-    "IncompleteReadError", "ResponseStreamingError", "ResponseParserError", "FSTimeoutError",
-}  # fmt: skip
-
-
-_NOT_RENEWED = {
-    "CredentialRetrievalError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError", "SSOTokenLoadError",
-    "UnauthorizedSSOTokenError", "MetadataRetrievalError",
-}  # fmt: skip
-
 
 class FsspecTransport(ObjectStore):
-    """One bucket, or one file system, through fsspec."""
+    """One bucket, or one file system, through fsspec.
 
-    def __init__(self, fs: Any, spec: StoreSpec) -> None:
-        root = spec.location
+    Parameters
+    ----------
+    calls
+        For S3, requests that the file system has no method for.
+    """
+
+    def __init__(self, fs: Any, root: Location, calls: S3Calls | None = None) -> None:
         self._fs = fs
-        self._spec = spec
+        self._calls = calls
         self._root = root
         self._base = root.bucket if root.bucket else ""
         self._renames = root.scheme in _WRITTEN_IN_PLACE
@@ -178,8 +168,8 @@ class FsspecTransport(ObjectStore):
         self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
-        if self._root.scheme == "s3":
-            return put_in_parts(self._spec, self, key, parts, headers, over)
+        if self._calls is not None:
+            return put_in_parts(self._calls, self, key, parts, headers, over)
         if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
             return self.put(key, b"".join(parts), headers, over=over)
 
@@ -244,8 +234,8 @@ class FsspecTransport(ObjectStore):
 
     def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
-        if self._root.scheme == "s3":
-            return remove_seen(self._spec, self, items)
+        if self._calls is not None:
+            return remove_seen(self._calls, self, items)
         return remove_one_by_one(self, items)
 
     def _options(self, headers: Headers) -> dict[str, Any]:
@@ -276,66 +266,3 @@ def _token(info: dict[str, Any]) -> str | None:
 def _stamp(value: Any) -> str:
     """Write a moment in one way: one file system tells it as a number here and as a date there."""
     return str(value.timestamp() if isinstance(value, dt.datetime) else value)
-
-
-@contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn the errors of fsspec and of what is below it into ours."""
-    try:
-        yield
-    except ZsyncError:
-        raise
-    except Exception as error:
-        ours = translate(error, url)
-        if ours is None:
-            raise
-        raise ours from error
-
-
-def translate(error: Exception, url: str) -> ZsyncError | None:
-    """Return our error for one of fsspec's, s3fs's or botocore's; None for an error that is nobody's answer."""
-    answer = answer_of(error)
-    if answer is not None:
-        details = answer.get("Error", {})
-        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        code = details.get("Code")
-        # A HEAD has no error document: botocore then gives the status as the code.
-        return error_for(status, None if str(code).isdigit() else code, url, region=details.get("Region"))
-    name = type(error).__name__
-    if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
-    if name in _NOT_RENEWED:
-        return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
-    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
-        return unreached(url, _number_of(error))
-    if name in _BROKEN:
-        return UnansweredError("the connection broke", url, "try again")
-    if isinstance(error, OSError):
-        return error_of_system(error, url)
-    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
-        return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
-    return None
-
-
-def _number_of(error: BaseException | None) -> int | None:
-    """Return the number of the system's error behind one of a library."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error.errno
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def answer_of(error: BaseException | None) -> dict[str, Any] | None:
-    """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error.
-
-    An error of ours further down the chain is one that was being handled when this one came up: another story.
-    """
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return response
-        error = error.__cause__ or error.__context__
-        if isinstance(error, ZsyncError):
-            return None
-    return None

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from zsync.errors import ObjectNotFoundError, PreconditionError
 from zsync.storage.base import Stored, bare_etag, keep_replaced
-from zsync.storage.calls import call, call_again
 from zsync.storage.conditional import condition_of, on_condition
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
 
     from zsync.keys import Key
     from zsync.storage.base import Headers, ObjectStore, Over
-    from zsync.storage.spec import StoreSpec
+    from zsync.storage.calls import S3Calls
 
 PARTS_IN_FLIGHT = 4
 
 
 def put_in_parts(
-    spec: StoreSpec, store: ObjectStore, key: Key, parts: Iterable[bytes], headers: Headers, over: Over | None
+    calls: S3Calls, store: ObjectStore, key: Key, parts: Iterable[bytes], headers: Headers, over: Over | None
 ) -> Stored:
     """Write an object of S3 in parts; see `ObjectStore.put_parts`.
 
@@ -43,14 +42,14 @@ def put_in_parts(
     """
     if over is not None:
         keep_replaced(store, key, over)
-    begun = call_again(spec, "create_multipart_upload", key, Key=key, **s3_headers(headers))
+    begun = calls.again("create_multipart_upload", key, Key=key, **s3_headers(headers))
     upload = {"Key": key, "UploadId": begun["UploadId"]}
     try:
-        sent = _send(spec, key, upload, parts)
-        return _end(spec, store, key, upload, sent, over)
+        sent = _send(calls, key, upload, parts)
+        return _end(calls, store, key, upload, sent, over)
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell
-            call(spec, "abort_multipart_upload", key, **upload)
+            calls.once("abort_multipart_upload", key, **upload)
         raise
 
 
@@ -66,11 +65,11 @@ def s3_headers(headers: Headers) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _send(spec: StoreSpec, key: Key, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
+def _send(calls: S3Calls, key: Key, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
     """Send the parts, a few at a time; what the iterable raises comes through when those under way have ended."""
 
     def one(number: int, part: bytes) -> dict[str, Any]:
-        answer = call_again(spec, "upload_part", key, **upload, PartNumber=number, Body=part)
+        answer = calls.again("upload_part", key, **upload, PartNumber=number, Body=part)
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
     sent: list[dict[str, Any]] = []
@@ -85,11 +84,11 @@ def _send(spec: StoreSpec, key: Key, upload: dict[str, str], parts: Iterable[byt
 
 
 def _end(
-    spec: StoreSpec, store: ObjectStore, key: Key, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
+    calls: S3Calls, store: ObjectStore, key: Key, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
 ) -> Stored:
     def complete(condition: Over | None) -> Stored:
-        answer = call_again(
-            spec, "complete_multipart_upload", key, **upload, **condition_of(condition), MultipartUpload={"Parts": sent}
+        answer = calls.again(
+            "complete_multipart_upload", key, **upload, **condition_of(condition), MultipartUpload={"Parts": sent}
         )
         return Stored(bare_etag(answer.get("ETag")), answer.get("VersionId") or None)
 

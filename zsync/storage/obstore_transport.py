@@ -38,6 +38,7 @@ from zsync.storage.base import (
 )
 from zsync.storage.conditional import believed, on_condition
 from zsync.storage.listing import PAGE, endless, in_time
+from zsync.storage.multipart import put_in_parts
 from zsync.storage.removal import delete_one, remove_seen
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from zsync.keys import Key
+    from zsync.storage.calls import S3Calls
     from zsync.storage.listing import Listed
-    from zsync.storage.spec import StoreSpec
 
 _LARGE = 2**20  # bytes; a body that may take long to send
 _ENDLESS = 3  # pages that begin with the same key; two may be, where a service repeats one
@@ -59,8 +60,8 @@ class ObstoreTransport(ObjectStore):
 
     Parameters
     ----------
-    spec
-        How it is reached: some requests go another way.
+    calls
+        Requests that obstore does not know.
     open_patient
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
@@ -73,17 +74,17 @@ class ObstoreTransport(ObjectStore):
     def __init__(
         self,
         store: S3Store,
-        spec: StoreSpec,
+        calls: S3Calls,
         *,
         etag_is_md5: bool,
         open_patient: Callable[[], S3Store],
         list_strictly: Callable[[str, str], Iterator[Listed]],
     ) -> None:
         self._store = store
-        self._spec = spec
+        self._calls = calls
         self._open_patient = open_patient
         self._list_strictly = list_strictly
-        self._base_url = spec.location.url.rstrip("/")
+        self._base_url = calls.root.url.rstrip("/")
         self._capabilities = Capabilities(
             "obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5, shows_keys=False
         )
@@ -184,10 +185,8 @@ class ObstoreTransport(ObjectStore):
         self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
     ) -> Stored:
         """Write an object in parts."""
-        from zsync.storage.multipart import put_in_parts
-
         del part_size  # the parts come as large as they are to be
-        return put_in_parts(self._spec, self, key, parts, headers, over)
+        return put_in_parts(self._calls, self, key, parts, headers, over)
 
     def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""
@@ -204,7 +203,7 @@ class ObstoreTransport(ObjectStore):
             self._delete(keys)
         except NotSupportedError:
             for key in keys:
-                delete_one(self._spec, key)
+                delete_one(self._calls, key)
 
     def _delete(self, keys: Sequence[Key]) -> None:
         with translated(self.url(keys[0] if keys else "")):
@@ -215,7 +214,7 @@ class ObstoreTransport(ObjectStore):
 
     def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
-        return remove_seen(self._spec, self, items)
+        return remove_seen(self._calls, self, items)
 
 
 def _whole(data: bytes, length: int, url: str) -> bytes:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from zsync.storage.base import ObjectStore
+    from zsync.storage.calls import S3Calls
     from zsync.storage.pacing import Pace
     from zsync.storage.silence import Silence
     from zsync.storage.spec import StoreSpec
@@ -170,7 +171,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
         store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
     return ObstoreTransport(
         store,
-        spec,
+        calls_to(spec),
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
         list_strictly=functools.partial(list_strictly, spec),
@@ -202,8 +203,15 @@ def _open_fsspec(spec: StoreSpec) -> ObjectStore:
             fs = fsspec.filesystem(spec.location.scheme)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"no transport for {spec.location.scheme}://", spec.location.url, str(error)) from error
-        return FsspecTransport(fs, spec)
-    return FsspecTransport(open_s3fs(spec), spec)
+        return FsspecTransport(fs, spec.location)
+    return FsspecTransport(open_s3fs(spec), spec.location, calls_to(spec))
+
+
+def calls_to(spec: StoreSpec) -> S3Calls:
+    """Return what makes requests by name to a bucket of S3."""
+    from zsync.storage.calls import S3Calls
+
+    return S3Calls(spec.location, functools.partial(open_s3fs, spec), pace_of(spec))
 
 
 def open_s3fs(spec: StoreSpec) -> Any:

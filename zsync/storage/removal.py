@@ -16,20 +16,19 @@ from zsync.errors import (
 )
 from zsync.storage.answers import error_for
 from zsync.storage.base import Over, is_absent, remove_one_by_one
-from zsync.storage.calls import call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.keys import Key
     from zsync.storage.base import ObjectStore
-    from zsync.storage.spec import StoreSpec
+    from zsync.storage.calls import S3Calls
 
 _DELETE_LIMIT = 1000  # keys a DeleteObjects request
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 
 
-def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
+def remove_seen(calls: S3Calls, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     """Delete objects of S3, many a request, each on condition of its ETag; see `ObjectStore.remove`.
 
     Notes
@@ -52,20 +51,20 @@ def remove_seen(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, 
         except TargetError as error:
             stay[key] = error
     for start in range(0, len(copied), _DELETE_LIMIT):
-        stay |= _delete(spec, store, copied[start : start + _DELETE_LIMIT])
+        stay |= _delete(calls, store, copied[start : start + _DELETE_LIMIT])
     return stay
 
 
-def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
+def _delete(calls: S3Calls, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     objects = [{"Key": key, **({"ETag": over.seen} if over.seen else {})} for key, over in items]
     try:
-        answer = call(spec, "delete_objects", items[0][0], Delete={"Objects": objects, "Quiet": True})
+        answer = calls.once("delete_objects", items[0][0], Delete={"Objects": objects, "Quiet": True})
     except (TransientError, NetworkError):
         raise
     except PermissionDeniedError as error:
         return {key: error for key, _ in items}
     except TargetError:  # the service has no such request, or does not know a part of it
-        return _delete_one_by_one(spec, store, items)
+        return _delete_one_by_one(calls, store, items)
     stay: dict[str, TargetError] = {}
     for entry in answer.get("Errors", []):
         key, code = entry["Key"], entry.get("Code")
@@ -77,13 +76,11 @@ def _delete(spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over
     return stay
 
 
-def _delete_one_by_one(
-    spec: StoreSpec, store: ObjectStore, items: Sequence[tuple[Key, Over]]
-) -> dict[str, TargetError]:
+def _delete_one_by_one(calls: S3Calls, store: ObjectStore, items: Sequence[tuple[Key, Over]]) -> dict[str, TargetError]:
     stay: dict[str, TargetError] = {}
     for key, over in items:
         try:
-            delete_one(spec, key, over.seen)
+            delete_one(calls, key, over.seen)
         except (TransientError, NetworkError):
             raise
         except NotSupportedError:  # of conditions
@@ -94,7 +91,7 @@ def _delete_one_by_one(
     return stay
 
 
-def delete_one(spec: StoreSpec, key: Key, etag: str | None = None) -> None:
+def delete_one(calls: S3Calls, key: Key, etag: str | None = None) -> None:
     """Delete one object by a request of its own, on condition of its ETag if that is given.
 
     Raises
@@ -103,4 +100,4 @@ def delete_one(spec: StoreSpec, key: Key, etag: str | None = None) -> None:
         The service refuses, or cannot be reached.
     """
     with contextlib.suppress(ObjectNotFoundError):
-        call(spec, "delete_object", key, Key=key, **({"IfMatch": f'"{etag}"'} if etag else {}))
+        calls.once("delete_object", key, Key=key, **({"IfMatch": f'"{etag}"'} if etag else {}))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import NotSupportedError, ObjectNotFoundError
-from zsync.storage.calls import call_again
+from zsync.storage.opening import calls_to
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -59,13 +59,13 @@ def abort_uploads(spec: StoreSpec, uploads: Iterable[Upload]) -> None:
     """Give up uploads, and free what they hold; one that is no more is no error."""
     for upload in uploads:
         with contextlib.suppress(ObjectNotFoundError):
-            call_again(spec, "abort_multipart_upload", upload.key, Key=upload.key, UploadId=upload.upload_id)
+            calls_to(spec).again("abort_multipart_upload", upload.key, Key=upload.key, UploadId=upload.upload_id)
 
 
 def _pages(spec: StoreSpec, prefix: str) -> Iterator[dict[str, Any]]:
     after: dict[str, str] = {}
     while True:
-        page = call_again(spec, "list_multipart_uploads", prefix, Prefix=prefix, **after)
+        page = calls_to(spec).again("list_multipart_uploads", prefix, Prefix=prefix, **after)
         yield page
         if not page.get("IsTruncated"):
             return

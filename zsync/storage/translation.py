@@ -1,0 +1,87 @@
+"""What fsspec, s3fs and botocore raise, in our words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from zsync.errors import CredentialsError, TargetError, UnansweredError, ZsyncError
+from zsync.storage.answers import error_for, error_of_system, unreached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What botocore, aiohttp and fsspec call a connection that broke, or an answer that came in part only.
+_BROKEN = {
+    "ReadTimeoutError", "ConnectionClosedError", "HTTPClientError", "ClientPayloadError", "ServerDisconnectedError",
+    "IncompleteReadError", "ResponseStreamingError", "ResponseParserError", "FSTimeoutError",
+}  # fmt: skip
+
+
+_NOT_RENEWED = {
+    "CredentialRetrievalError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError", "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError", "MetadataRetrievalError",
+}  # fmt: skip
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn the errors of fsspec and of what is below it into ours."""
+    try:
+        yield
+    except ZsyncError:
+        raise
+    except Exception as error:
+        ours = translate(error, url)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: Exception, url: str) -> ZsyncError | None:
+    """Return our error for one of fsspec's, s3fs's or botocore's; None for an error that is nobody's answer."""
+    answer = answer_of(error)
+    if answer is not None:
+        details = answer.get("Error", {})
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = details.get("Code")
+        # A HEAD has no error document: botocore then gives the status as the code.
+        return error_for(status, None if str(code).isdigit() else code, url, region=details.get("Region"))
+    name = type(error).__name__
+    if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
+    if name in _NOT_RENEWED:
+        return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
+    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
+        return unreached(url, _number_of(error))
+    if name in _BROKEN:
+        return UnansweredError("the connection broke", url, "try again")
+    if isinstance(error, OSError):
+        return error_of_system(error, url)
+    if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
+        return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
+    return None
+
+
+def _number_of(error: BaseException | None) -> int | None:
+    """Return the number of the system's error behind one of a library."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def answer_of(error: BaseException | None) -> dict[str, Any] | None:
+    """Find the service's answer in the chain of causes: s3fs puts its own OSError in front of botocore's error.
+
+    An error of ours further down the chain is one that was being handled when this one came up: another story.
+    """
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return response
+        error = error.__cause__ or error.__context__
+        if isinstance(error, ZsyncError):
+            return None
+    return None
