@@ -10,7 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zsync.errors import NetworkError
+from zsync.errors import NetworkError, ObjectNotFoundError
+from zsync.storage import Over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +121,18 @@ class Mortal:
 
     def _ask(self, name, key, request):
         return self._fate(name, key, request, self._generation)
+
+    def remove(self, items):
+        """Copy what is to be kept, each by a request of its own, then delete."""
+        gone = set()
+        for key, over in items:
+            if over.keep is not None:
+                try:
+                    self.copy(key, over.keep)
+                except ObjectNotFoundError:
+                    gone.add(key)
+        rest = [(key, Over(over.seen)) for key, over in items if key not in gone]
+        return self._fate("delete", [key for key, _ in rest], lambda: self._store.remove(rest), self._generation)
 
     def __getattr__(self, name):
         method = getattr(self._store, name)

@@ -41,20 +41,20 @@ def mortal_disk(monkeypatch, fate):
 
     def dying(name):
         act = getattr(disk, name)
-        return lambda path, *rest: fate("disk", path, lambda: act(path, *rest))
+        return lambda handle, *rest: fate("disk", rest[0], lambda: act(handle, *rest))
 
-    def torn(path, blocks, write=disk._write):
+    def torn(handle, name, blocks, write=disk.write_new):
         data = b"".join(blocks)
         with fate.lock:
             dies = fate.at == fate.count + 1
         if dies:
             fate.tore += 1
-            write(path, [data[: len(data) // 2]])
-        return fate("disk", path, lambda: write(path, [data]))
+            write(handle, name, [data[: len(data) // 2]])
+        return fate("disk", name, lambda: write(handle, name, [data]))
 
-    for name in ("_rename", "_remove"):
+    for name in ("rename", "remove"):
         monkeypatch.setattr(disk, name, dying(name))
-    monkeypatch.setattr(disk, "_write", torn)
+    monkeypatch.setattr(disk, "write_new", torn)
 
 
 @pytest.fixture

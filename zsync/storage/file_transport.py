@@ -23,7 +23,7 @@ from zsync.storage.base import (
     refuse_larger,
     refuse_unless_seen,
 )
-from zsync.storage.handles import directory, open_plain, place, write_new
+from zsync.storage.handles import directory, open_plain, place, remove, rename, write_new
 from zsync.words import STATE
 
 if TYPE_CHECKING:
@@ -127,10 +127,10 @@ class FileTransport(ObjectStore):
                 write_new(handle, beside, parts)
                 if over is not None:
                     self._keep(key, over)
-                os.replace(beside, name, src_dir_fd=handle, dst_dir_fd=handle)
+                rename(handle, beside, name)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    os.unlink(beside, dir_fd=handle)
+                    remove(handle, beside)
                 raise
             # After the renaming, which is a change of its own.
             return Stored(_token(os.stat(name, dir_fd=handle, follow_symlinks=False)))
@@ -153,7 +153,7 @@ class FileTransport(ObjectStore):
                 contextlib.suppress(FileNotFoundError),
                 self._place(key) as (handle, name),
             ):
-                os.unlink(name, dir_fd=handle)
+                remove(handle, name)
 
     def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete files that must be as they were seen, and keep those that are to be kept."""
@@ -163,7 +163,7 @@ class FileTransport(ObjectStore):
                 with _translated(self.url(key)):
                     self._keep(key, over, is_to_go=True)
                     with self._place(key) as (handle, name):
-                        os.unlink(name, dir_fd=handle)
+                        remove(handle, name)
             except TargetError as error:
                 if os.path.lexists(_path(key)):
                     stay[key] = error

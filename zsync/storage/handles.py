@@ -140,6 +140,16 @@ def write_new(handle: int, name: str, blocks: Iterable[bytes | memoryview], mode
         os.fsync(file.fileno())
 
 
+def rename(handle: int, old: str, new: str) -> None:
+    """Give a file another name in its directory, in the place of what has it."""
+    os.replace(old, new, src_dir_fd=handle, dst_dir_fd=handle)
+
+
+def remove(handle: int, name: str) -> None:
+    """Remove a file, or a link itself."""
+    os.unlink(name, dir_fd=handle)
+
+
 def exists(handle: int, name: str) -> bool:
     """Return whether there is something of this name, be it a link that leads nowhere."""
     try:
