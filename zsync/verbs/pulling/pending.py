@@ -39,12 +39,14 @@ _HEADERS = Headers(content_type="application/vnd.apache.parquet")
 
 
 def note(item: Surveyed, plan: Plan) -> None:
-    """Note what of Zarr stores is about to be written."""
-    sent = plan.rows(Action.SEND, item.name)
+    """Note what of Zarr stores is about to be written, and to be removed: on record is then what stays."""
+    sent, gone = (plan.rows(action, item.name) for action in (Action.SEND, Action.RETIRE))
     rows = sent.filter(pc.is_valid(sent["store"])).to_pylist()
     tags = item.stock.origin.tags if isinstance(item.stock.origin, Objects) else {}
     # A digest that is not on record is told by the ETag that the bucket gives.
     noted = [{**row, "etag": tags.get(row["source_key"], (None, None))[0]} for row in rows]
+    gone = gone.filter(pc.and_(pc.is_valid(gone["store"]), pc.is_valid(gone["digest"])))
+    noted += [{**row, "etag": None} for row in gone.to_pylist()]
     noted += [
         {"key": write.key, "store": "", "size": len(write.content), "digest": blake3(write.content).hexdigest()}
         for write in plan.fence
