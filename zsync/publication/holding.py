@@ -18,7 +18,7 @@ from zsync.publication.lease import FORMAT, LeaseState, at_work, etag_now, now, 
 from zsync.publication.process import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from zsync.publication.state import StateKeys
@@ -169,7 +169,7 @@ class Leases:
     products
         Store, state, and lease as it was read, of each.
     finishes
-        What a publisher before us left unfinished is finished with this work.
+        Prefixes of the state of products of which this work finishes what a publisher before us left unfinished.
     """
 
     def __init__(
@@ -179,9 +179,9 @@ class Leases:
         version: str,
         ttl_s: float = TTL_S,
         *,
-        finishes: bool = False,
+        finishes: Collection[str] = (),
     ) -> None:
-        self._finishes = finishes
+        self._finishes = set(finishes)
         self._products = sorted(products, key=lambda product: product[0].url(product[1].lease))
         self._publication = publication
         self._version = version
@@ -206,6 +206,13 @@ class Leases:
             raise
         self._all_taken.set()
         return self
+
+    def leave_unfinished(self, prefixes: Iterable[str]) -> None:
+        """Say in the leases of some products that the target holds what is not on record."""
+        left = set(prefixes)
+        self._finishes -= left
+        for lease in self._held:
+            lease.was_unfinished = lease.was_unfinished or lease.keys.prefix in left
 
     def check(self) -> None:
         """Raise `ConflictError` if any lease was lost: a publisher that lost one stops before its next stage."""
@@ -242,7 +249,7 @@ class Leases:
         if self._renewer.ident is not None:
             self._renewer.join()
         for lease in self._backwards():
-            is_left = lease.was_unfinished and not (is_done and self._finishes)
+            is_left = lease.was_unfinished and not (is_done and lease.keys.prefix in self._finishes)
             lease.release(is_unfinished=failed or is_left)
         at_work.discard(self._publication)
 

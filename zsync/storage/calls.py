@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from zsync.config import Location
     from zsync.storage.pacing import Pace
+    from zsync.storage.retrying import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,14 @@ class S3Calls:
         Opens s3fs's client for it, which takes half a second the first time.
     pace
         The bucket's.
+    policy
+        How often is tried again.
     """
 
     root: Location
     client: Callable[[], Any]
     pace: Pace
+    policy: RetryPolicy
 
     def once(self, method: str, place: str = "", **arguments: Any) -> dict[str, Any]:
         """Make one request; it is neither paced nor tried again.
@@ -58,7 +62,7 @@ class S3Calls:
         """Make one request as `once` does, at the bucket's pace, and try again what may be tried again."""
 
         def paced() -> dict[str, Any]:
-            with self.pace.slot(len(arguments.get("Body", b""))):
+            with self.pace.slot(len(arguments.get("Body", b"")), insists=self.policy.insists):
                 return self.once(method, place, **arguments)
 
-        return retry(paced)
+        return retry(paced, self.policy)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zsync.storage.base import ObjectStore
     from zsync.storage.calls import S3Calls
     from zsync.storage.pacing import Pace
+    from zsync.storage.retrying import RetryPolicy
     from zsync.storage.silence import Silence
     from zsync.storage.spec import StoreSpec
 
@@ -65,11 +66,16 @@ def connected_once() -> Iterator[None]:
 
 @functools.lru_cache(maxsize=64)
 def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
-    from zsync.storage.retrying import Retrying, RetryPolicy
+    from zsync.storage.retrying import Retrying
+
+    return Retrying(_open(spec), _policy_of(spec), pace=pace_of(spec))
+
+
+def _policy_of(spec: StoreSpec) -> RetryPolicy:
+    from zsync.storage.retrying import RetryPolicy
 
     tries = None if spec.retries is None else spec.retries + 1
-    policy = RetryPolicy() if tries is None else RetryPolicy(tries, tries, insists=True)
-    return Retrying(_open(spec), policy, pace=pace_of(spec))
+    return RetryPolicy() if tries is None else RetryPolicy(tries, tries, insists=True)
 
 
 _is_without_obstore = False  # this process was forked from one that had begun to use it
@@ -211,7 +217,7 @@ def calls_to(spec: StoreSpec) -> S3Calls:
     """Return what makes requests by name to a bucket of S3."""
     from zsync.storage.calls import S3Calls
 
-    return S3Calls(spec.location, functools.partial(open_s3fs, spec), pace_of(spec))
+    return S3Calls(spec.location, functools.partial(open_s3fs, spec), pace_of(spec), _policy_of(spec))
 
 
 def open_s3fs(spec: StoreSpec) -> Any:

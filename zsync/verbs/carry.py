@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -52,13 +51,24 @@ class Carried:
     plan
         The plan, without files that were left out because they moved.
     stay
-        What was to be retired and could not be: by product, how many objects.
+        What was to be retired and could not be.
     """
 
     publication: str
     findings: tuple[Finding, ...]
     plan: Plan
-    stay: Mapping[str, int]
+    stay: tuple[Failure, ...] = ()
+
+    def refuse_what_stays(self) -> None:
+        """Raise for the first object that could not be retired, where all has to be as planned.
+
+        Raises
+        ------
+        ZsyncError
+            There is one.
+        """
+        for failure in self.stay:
+            raise failure.error.at(f"{failure.product}/{failure.key}")
 
 
 def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Progress) -> Carried:
@@ -82,7 +92,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
     executor = executor_for(config.publish.scheduler, config.publish.workers)
     leases = Leases(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
-        finishes=True,
+        finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
     )  # fmt: skip
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
@@ -96,6 +106,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
             _commit(items, plan, publication, receipts, config.team.member, leases.prove)
             gate.is_on_record = True
             stay = retire(plan, destinations, executor, progress, before_wave=gate)
+            leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
@@ -106,7 +117,7 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
         finally:
             _remember(items, receipts)
     findings = (*swept, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
-    return Carried(publication, findings, plan, Counter(failure.product for failure in stay))
+    return Carried(publication, findings, plan, tuple(stay))
 
 
 class _Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import RunConfig
@@ -135,7 +136,8 @@ def publish_stock(
     carried = carry(config, items, plan, watcher)
     status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
     findings = (*carried.findings, *left_out)
-    return result_of(status, carried.publication, carried.plan, started, findings, carried.stay)
+    stay = Counter(failure.product for failure in carried.stay)
+    return result_of(status, carried.publication, carried.plan, started, findings, stay)
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:

@@ -91,6 +91,11 @@ class Stock:
     recognised: pa.Table | None = None
     taken_ns: int = field(default_factory=time.time_ns)
 
+    @property
+    def is_all(self) -> bool:
+        """Whether the run is about all of the product, as the target was listed."""
+        return self.listing is not None and self.within is None and not self.without
+
 
 def take_stock(
     config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, publishes: bool

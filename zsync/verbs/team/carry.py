@@ -143,6 +143,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
         return Moved(dict(there), findings=plan.findings)
     _announce(plan, task.announce)
     carried = carry(policy, [item], plan, progress)
+    carried.refuse_what_stays()  # else it would be taken for somebody's
     publication = carried.publication
     arrived = _on_record(folder.local, state, publication)
     contents = {
@@ -288,6 +289,7 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
         return Moved({}, findings=plan.findings)
     _announce(plan, task.announce)
     carried = carry(policy, items, plan, progress)
+    carried.refuse_what_stays()
     recorded = _on_record(target.spec, target.state, carried.publication)
     mask = folder.selection(places).mask(list(recorded))
     contents = {key: content for (key, content), is_mine in zip(recorded.items(), mask, strict=True) if is_mine}
