@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--hypothesis-seed", None) is not None:
         settings.load_profile("torture")
 
+
+# Under `nohup` every process that a test starts would ignore what the tests of signals send.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
 _PIPELINE = {

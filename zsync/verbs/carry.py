@@ -59,22 +59,26 @@ class Carried:
     plan: Plan
     stay: tuple[Failure, ...] = ()
 
-    def refuse_what_stays(self) -> None:
-        """Raise for the first object that could not be retired, where all has to be as planned.
 
-        Raises
-        ------
-        ZsyncError
-            There is one.
-        """
-        for failure in self.stay:
-            raise failure.error.at(f"{failure.product}/{failure.key}")
+def _refuse_what_stays(stay: Sequence[Failure]) -> None:
+    """Raise for the first object that could not be retired, where all has to be as planned."""
+    for failure in stay:
+        raise failure.error.at(f"{failure.product}/{failure.key}")
 
 
-def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Progress) -> Carried:
+def carry(
+    config: RunConfig,
+    items: Sequence[Surveyed],
+    plan: Plan,
+    progress: Progress,
+    *,
+    retires_first: bool = False,
+) -> Carried:
     """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
 
     What retires comes after the record: what a service refuses to delete never keeps a publication from being one.
+    Among equals it comes before (`retires_first`), and has to succeed: what no record names is taken for somebody's
+    edit.
 
     Raises
     ------
@@ -103,9 +107,13 @@ def carry(config: RunConfig, items: Sequence[Surveyed], plan: Plan, progress: Pr
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
                 plan = replace(plan, table=without_moving(plan.table, left, recorded))
+            stay: Sequence[Failure] = ()
+            if retires_first:
+                _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
             _commit(items, plan, publication, receipts, config.team.member, leases.prove)
             gate.is_on_record = True
-            stay = retire(plan, destinations, executor, progress, before_wave=gate)
+            if not retires_first:
+                stay = retire(plan, destinations, executor, progress, before_wave=gate)
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
         except BaseException as error:

@@ -142,8 +142,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     if plan.is_empty:
         return Moved(dict(there), findings=plan.findings)
     _announce(plan, task.announce)
-    carried = carry(policy, [item], plan, progress)
-    carried.refuse_what_stays()  # else it would be taken for somebody's
+    carried = carry(policy, [item], plan, progress, retires_first=True)
     publication = carried.publication
     arrived = _on_record(folder.local, state, publication)
     contents = {
@@ -288,8 +287,7 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
     if plan.is_empty and is_on_record(plan, items):
         return Moved({}, findings=plan.findings)
     _announce(plan, task.announce)
-    carried = carry(policy, items, plan, progress)
-    carried.refuse_what_stays()
+    carried = carry(policy, items, plan, progress, retires_first=True)
     recorded = _on_record(target.spec, target.state, carried.publication)
     mask = folder.selection(places).mask(list(recorded))
     contents = {key: content for (key, content), is_mine in zip(recorded.items(), mask, strict=True) if is_mine}
