@@ -1,11 +1,11 @@
 """What is there: Arrow tables of a source on a file system and of a target in a store."""
 
-from zsync.inventory.asking import agreed_listing
+from zsync.inventory.asking import agreed_listing, as_they_are
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.digest import digest_source
 from zsync.inventory.local import Scan, is_leftover, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
-from zsync.inventory.remote import Listing, as_they_are, list_target
+from zsync.inventory.remote import Listing, list_target
 from zsync.inventory.selection import Selection, idle_patterns
 
 __all__ = [

@@ -1,21 +1,25 @@
-"""What a listing lacks, though it is known to have been there: asked for before it counts as gone."""
+"""What a listing may lack, or show for another key: asked for before it counts as gone, or as there."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zsync.errors import ObjectNotFoundError, TargetError
-from zsync.inventory.remote import list_target
+from zsync.errors import TargetError
+from zsync.inventory.remote import MARKER_BYTES, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
+from zsync.storage import is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from zsync.inventory.remote import Listing
+    from zsync.keys import Key
     from zsync.storage import ObjectStore
 
+_FEW = 32  # keys that are sooner asked for one by one than listed again
 MOST_ASKED = 1000  # one by one; of more, so many of them, and another listing has to say the same
 
 
@@ -67,6 +71,32 @@ def agreed_listing(
     return again
 
 
+def as_they_are(store: ObjectStore, prefix: str, listing: Listing, doubtful: Sequence[Key]) -> Listing:
+    """Return a listing without keys that are none: the client shows them for others.
+
+    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions; other tools write
+    something into them. obstore shows them without the slash, under a key that does not exist.
+
+    Parameters
+    ----------
+    prefix
+        What was listed, without a trailing ``/``.
+    doubtful
+        The keys that are not known to be there.
+    """
+    if store.capabilities.shows_keys or not doubtful:
+        return listing
+    base = f"{prefix}/" if prefix else ""
+    if len(doubtful) > _FEW:
+        there = {key[len(base) :] for page in store.list_exactly(base) for key in page.keys}
+        absent = {key for key in doubtful if key not in there}
+    else:
+        absent = set(doubtful).difference(found(store, base, doubtful))
+    sizes = zip(listing.keys, listing.sizes, strict=True)
+    parts = {f"{key}/": "it has an empty part" for key, size in sizes if key in absent and size > MARKER_BYTES}
+    return replace(listing.without(absent), unfit={**listing.unfit, **parts})
+
+
 def found(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
     """Return which of some keys are there, by asking for each.
 
@@ -79,11 +109,7 @@ def found(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
         return []
 
     def is_there(key: str) -> bool:
-        try:
-            store.head(under(base, key))
-        except ObjectNotFoundError:
-            return False
-        return True
+        return not is_absent(store, under(base, key))
 
     with ThreadPoolExecutor(max_workers=min(16, len(keys)), thread_name_prefix="zsync-asking") as pool:
         return [key for key, there in zip(keys, pool.map(is_there, keys), strict=True) if there]

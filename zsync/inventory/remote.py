@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ObjectNotFoundError, TargetError
+from zsync.errors import TargetError
 from zsync.inventory.neighbours import is_state, products_inside
 from zsync.inventory.selection import is_below
-from zsync.keys import Key, shown, sort, under
+from zsync.keys import Key, shown, sort
 from zsync.words import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
-_FEW = 32  # keys that are sooner asked for one by one than listed again
-_MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
+MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
 _EXAMPLES = 5
 _SHOWN = 200  # characters of a key
 
@@ -69,7 +68,7 @@ class Listing:
             Keys of objects that are known to be what they seem.
         """
         rows = zip(self.keys, self.sizes, strict=True)
-        return [key for key, size in rows if size <= _MARKER_BYTES and key not in recorded]
+        return [key for key, size in rows if size <= MARKER_BYTES and key not in recorded]
 
     def without_markers(self, recorded: Container[str] = (), others: Iterable[str] = ()) -> Listing:
         """Return the listing without small objects that stand for a directory: they have its name.
@@ -163,7 +162,7 @@ def list_target(
                 continue
             if not key.startswith(base):
                 elsewhere[key] = "it lies elsewhere"
-            elif not (key.endswith("/") and size <= _MARKER_BYTES):
+            elif not (key.endswith("/") and size <= MARKER_BYTES):
                 found[key[len(base) :]] = size, etag
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
     states = [key for key in found if is_state(key)]
@@ -188,41 +187,6 @@ def directories_of(keys: Iterable[str]) -> set[str]:
             found.add(above)
             above = above.rpartition("/")[0]
     return found
-
-
-def as_they_are(store: ObjectStore, prefix: str, listing: Listing, doubtful: Sequence[Key]) -> Listing:
-    """Return a listing without keys that are none: the client shows them for others.
-
-    Consoles make empty objects whose key ends in ``/``, and some services do so after deletions; other tools write
-    something into them. obstore shows them without the slash, under a key that does not exist.
-
-    Parameters
-    ----------
-    prefix
-        What was listed, without a trailing ``/``.
-    doubtful
-        The keys that are not known to be there.
-    """
-    if store.capabilities.shows_keys or not doubtful:
-        return listing
-    base = f"{prefix}/" if prefix else ""
-
-    def is_absent(key: Key) -> bool:
-        try:
-            store.head(under(base, key))
-        except ObjectNotFoundError:
-            return True
-        return False
-
-    if len(doubtful) > _FEW:
-        there = {key[len(base) :] for page in store.list_exactly(base) for key in page.keys}
-        absent = {key for key in doubtful if key not in there}
-    else:
-        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-markers") as pool:
-            absent = {key for key, is_none in zip(doubtful, pool.map(is_absent, doubtful), strict=True) if is_none}
-    sizes = zip(listing.keys, listing.sizes, strict=True)
-    found = {f"{key}/": "it has an empty part" for key, size in sizes if key in absent and size > _MARKER_BYTES}
-    return replace(listing.without(absent), unfit={**listing.unfit, **found})
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

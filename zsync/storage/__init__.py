@@ -1,6 +1,6 @@
 """Objects in, objects out, conditional writes: one seam, three transports."""
 
-from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
+from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, is_absent
 from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
@@ -23,6 +23,7 @@ __all__ = [
     "abort_uploads",
     "connect",
     "connected_once",
+    "is_absent",
     "pace_of",
     "retry",
     "s3fs_options",

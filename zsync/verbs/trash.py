@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync import __version__
-from zsync.errors import ConfigError, LinkError, ObjectNotFoundError, TargetError
+from zsync.errors import ConfigError, LinkError, TargetError
 from zsync.inventory import Selection, as_they_are, list_target
 from zsync.inventory.links import links_among
 from zsync.inventory.selection import is_below, is_in
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.storage import is_absent
 from zsync.storage.handles import exists, write_new
 from zsync.storage.handles import place as file_place
 from zsync.verbs.places import Place, places_of
@@ -211,18 +212,10 @@ def _restore(place: Place, item: Discarded, leases: Leases) -> Discarded:
     count = 0
     for key in _in_order(place, item.publication, missing):
         leases.check()
-        if _is_absent(place, key):  # whoever heeds no lease may have written it since
+        if is_absent(place.store, under(place.base, key)):  # whoever heeds no lease may have written it since
             place.store.copy(place.state.trash(item.publication, key), under(place.base, key))
             count += 1
     return _told(item, count)
-
-
-def _is_absent(place: Place, key: str) -> bool:
-    try:
-        place.store.head(under(place.base, key))
-    except ObjectNotFoundError:
-        return True
-    return False
 
 
 def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
