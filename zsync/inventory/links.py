@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.inventory.selection import directories_of
@@ -17,9 +18,7 @@ def links_among(root: str, keys: Iterable[str]) -> frozenset[str]:
     Every directory is listed once, and no file is asked for by itself.
     """
     wanted = set(keys)
-    directories = {
-        above for directory in {key.rpartition("/")[0] for key in wanted} for above in _with_above(directory)
-    }
+    directories = directories_of(wanted)
     wanted |= directories
     found, pending = set(), [""]
     while pending:
@@ -40,5 +39,6 @@ def links_among(root: str, keys: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _with_above(directory: str) -> list[str]:
-    return [*directories_of(directory), directory] if directory else []
+def stays_inside(root: str, key: str) -> bool:
+    """Return whether what a key leads to, through whatever links, is a directory or lies in it."""
+    return Path(os.path.realpath(f"{root}/{key}")).is_relative_to(os.path.realpath(root))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import TargetError
 from zsync.inventory.neighbours import is_state, products_inside
-from zsync.inventory.selection import is_below
+from zsync.inventory.selection import directories_of, is_below
 from zsync.keys import Key, shown, sort
 from zsync.words import Finding
 
@@ -176,17 +176,6 @@ def list_target(
         )
     sizes, etags = [size for size, _ in told], [etag for _, etag in told]
     return Listing(fit, sizes, etags, {**elsewhere, **keys.unfit}, others)
-
-
-def directories_of(keys: Iterable[str]) -> set[str]:
-    """Return the names of all directories that keys need."""
-    found: set[str] = set()
-    for key in keys:
-        above = key.rpartition("/")[0]
-        while above and above not in found:
-            found.add(above)
-            above = above.rpartition("/")[0]
-    return found
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

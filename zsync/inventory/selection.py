@@ -115,13 +115,6 @@ def idle_patterns(patterns: Iterable[str], keys: Sequence[str]) -> list[str]:
 
 def is_below(key: str, places: frozenset[str]) -> bool:
     """Return whether a key lies below one of some places, and is none of them."""
-    return any(above in places for above in directories_of(key))
-
-
-def is_in(key: str, places: frozenset[str]) -> bool:
-    """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
-    if key in places or "" in places:
-        return True
     end = key.find("/")
     while end >= 0:
         if key[:end] in places:
@@ -130,21 +123,37 @@ def is_in(key: str, places: frozenset[str]) -> bool:
     return False
 
 
+def is_in(key: str, places: frozenset[str]) -> bool:
+    """Return whether a key is one of some places, or below one; the place ``""`` holds everything."""
+    return key in places or "" in places or is_below(key, places)
+
+
 @lru_cache(maxsize=8)
 def _above(places: frozenset[str]) -> frozenset[str]:
-    return frozenset(above for place in places for above in directories_of(place))
+    return frozenset(above for place in places for above in directories_above(place))
 
 
-def directories_of(key: str) -> list[str]:
+def directories_above(key: str) -> list[str]:
     """Return the directories that a key lies in, the outermost first, without the product's root.
 
     Examples
     --------
-    >>> directories_of("a/b/c")
+    >>> directories_above("a/b/c")
     ['a', 'a/b']
     """
     parts = key.split("/")
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def directories_of(keys: Iterable[str]) -> set[str]:
+    """Return the names of all directories that keys need."""
+    found: set[str] = set()
+    for key in keys:
+        above = key.rpartition("/")[0]
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from zsync.errors import SourceError
 from zsync.inventory.digest import stats_of
-from zsync.inventory.selection import Selection, directories_of
+from zsync.inventory.selection import Selection, directories_above
 from zsync.system import advice_on
 from zsync.words import UNREADABLE, VANISHED
 
@@ -220,7 +220,7 @@ class Walk:
 
     def _leads_back(self, key: str, real: str) -> bool:
         """Whether a link leads to a directory that it lies in, be it by way of other links."""
-        above = [self.root, *(f"{self.root}/{directory}" for directory in directories_of(key))]
+        above = [self.root, *(f"{self.root}/{directory}" for directory in directories_above(key))]
         parent = os.path.realpath(above[-1])
         if parent == real or parent.startswith(real + os.sep):
             return True

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from zsync.errors import LinkError, TargetError
-from zsync.inventory.remote import directories_of
+from zsync.inventory.selection import directories_of
 from zsync.keys import checked
 from zsync.storage.handles import directory, names, place
 

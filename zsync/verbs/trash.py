@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zsync import __version__
 from zsync.errors import ConfigError, LinkError, TargetError
 from zsync.inventory import Selection, as_they_are, list_target
-from zsync.inventory.links import links_among
+from zsync.inventory.links import links_among, stays_inside
 from zsync.inventory.selection import is_below, is_in
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
@@ -221,15 +221,11 @@ def _restore(place: Place, item: Discarded, leases: Leases) -> Discarded:
 def _restore_here(place: Place, item: Discarded, directory: Path) -> Discarded:
     root = str(directory.expanduser().absolute())
     links = links_among(root, item.keys)
-    left = [key for key in item.keys if is_in(key, links) and _stays_inside(root, key)]
+    left = [key for key in item.keys if is_in(key, links) and stays_inside(root, key)]
     for key in left:
         log.warning("left out, for a symbolic link is there: %s/%s", root, key)
     count = sum(_written(place, item.publication, key, root) for key in item.keys if key not in left)
     return _told(item, count)
-
-
-def _stays_inside(root: str, key: str) -> bool:
-    return Path(root, key).resolve().is_relative_to(Path(root).resolve())
 
 
 def _written(place: Place, publication: str, key: str, root: str) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, SourceError, TargetError
-from zsync.inventory.remote import directories_of
+from zsync.inventory.links import stays_inside
+from zsync.inventory.selection import directories_of
 from zsync.report.format import human_bytes
 
 if TYPE_CHECKING:
@@ -43,15 +44,10 @@ def check_links(directory: str, keys: Sequence[str]) -> None:
     ConfigError
         A key lies below a link.
     """
-    root = os.path.realpath(directory)
     for parent in sorted(directories_of(keys)):
         path = f"{directory}/{parent}"
         if os.path.islink(path):  # noqa: PTH114 - a Path an object costs more
-            leads = (
-                "leads out of the directory"
-                if not f"{os.path.realpath(path)}/".startswith(f"{root}/")
-                else "is in the way"
-            )
+            leads = "is in the way" if stays_inside(directory, parent) else "leads out of the directory"
             raise ConfigError(f"a symbolic link {leads}", path, "remove it, or exclude what is below")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Objects
 from zsync.inventory.cogs import cut_off, is_raster
-from zsync.inventory.selection import directories_of
+from zsync.inventory.selection import directories_above
 from zsync.layout import describe, is_metadata, lineage, lost_attributes, lost_nodes, misfit_findings, store_prefixes
 from zsync.planning.merge import clashes, same, unit_of
 from zsync.verbs.source import read_documents
@@ -40,7 +40,7 @@ def behind_links(folder: Folder, seen: Look, coming: Iterable[Change]) -> dict[s
         return {}
     found = {}
     for change in coming:
-        link = next((place for key in change.keys for place in (*directories_of(key), key) if place in links), None)
+        link = next((place for key in change.keys for place in (*directories_above(key), key) if place in links), None)
         if link is not None:
             message = (
                 f"{link} is a symbolic link here, and nothing is written or deleted through a link: {change.unit} stays"
