@@ -87,8 +87,9 @@ def trouble(code):
 
 
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown"])
-def test_an_error_in_an_answer_that_began_well_is_no_success(proxy, store, code):
+def test_an_error_in_an_answer_that_began_well_is_no_success(proxy, store, code, monkeypatch):
     """S3 sends the status of a copy, and of the end of an upload, before it knows how that ends."""
+    monkeypatch.setattr("zsync.storage.retrying.THROTTLE_S", 2.0)  # else who is asked to slow down goes on for minutes
     store.put("a", b"x", PLAIN)
     proxy.faults.append(on(trouble(code), method="PUT", key="b", times=2))
     store.copy("a", "b")

@@ -38,23 +38,25 @@ class Death(Fate):
 def mortal_disk(monkeypatch, fate):
     """Have every write to the disk ask its fate first; one that dies in a write leaves half of it."""
     from zsync.storage import file_transport as disk
+    from zsync.storage import handles
 
-    def dying(name):
-        act = getattr(disk, name)
+    def dying(room, name):
+        act = getattr(room, name)
         return lambda handle, *rest: fate("disk", rest[0], lambda: act(handle, *rest))
 
-    def torn(handle, name, blocks, write=disk.write_new):
+    def torn(handle, name, blocks, *mode, write=disk.write_new):
         data = b"".join(blocks)
         with fate.lock:
             dies = fate.at == fate.count + 1
         if dies:
             fate.tore += 1
-            write(handle, name, [data[: len(data) // 2]])
-        return fate("disk", name, lambda: write(handle, name, [data]))
+            write(handle, name, [data[: len(data) // 2]], *mode)
+        return fate("disk", name, lambda: write(handle, name, [data], *mode))
 
-    for name in ("rename", "remove"):
-        monkeypatch.setattr(disk, name, dying(name))
-    monkeypatch.setattr(disk, "write_new", torn)
+    for room, name in ((disk, "rename"), (disk, "remove"), (handles, "remove")):
+        monkeypatch.setattr(room, name, dying(room, name))
+    for room in (disk, handles):
+        monkeypatch.setattr(room, "write_new", torn)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,7 +22,7 @@ from zsync.storage.base import (
     refuse_larger,
     refuse_unless_seen,
 )
-from zsync.storage.handles import directory, open_plain, place, remove, rename, write_new
+from zsync.storage.handles import directory, open_plain, place, remove, rename, write_new, written_beside
 from zsync.words import STATE
 
 if TYPE_CHECKING:
@@ -121,17 +120,11 @@ class FileTransport(ObjectStore):
     ) -> Stored:
         """Write a file, block by block."""
         del headers, part_size  # a file has none, and takes blocks of any size
-        beside = f".{uuid.uuid4().hex}.partial"  # a name as long as may be has no longer one
         with _translated(self.url(key)), self._place(key, make=True) as (handle, name):
-            try:
-                write_new(handle, beside, parts)
+            with written_beside(handle, parts) as beside:
                 if over is not None:
                     self._keep(key, over)
                 rename(handle, beside, name)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    remove(handle, beside)
-                raise
             # After the renaming, which is a change of its own.
             return Stored(_token(os.stat(name, dir_fd=handle, follow_symlinks=False)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -138,6 +139,22 @@ def write_new(handle: int, name: str, blocks: Iterable[bytes | memoryview], mode
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def written_beside(handle: int, blocks: Iterable[bytes | memoryview], mode: int = 0o666) -> Iterator[str]:
+    """Yield the name of a new file, to be given the name that it is for once it is whole; an error takes it away.
+
+    What a process leaves that is killed has the name of an unfinished transfer, and the next run clears it away.
+    """
+    beside = f".{secrets.token_hex(16)}.partial"  # a name as long as may be has no longer one
+    try:
+        write_new(handle, beside, blocks, mode)
+        yield beside
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(handle, beside)
+        raise
 
 
 def rename(handle: int, old: str, new: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import secrets
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
 from zsync.storage import is_absent
-from zsync.storage.handles import exists, write_new
+from zsync.storage.handles import exists, remove, written_beside
 from zsync.storage.handles import place as file_place
 from zsync.verbs.places import Place, places_of
 from zsync.words import STAGES, Kind
@@ -234,15 +233,12 @@ def _written(place: Place, publication: str, key: str, root: str) -> bool:
         with file_place(root, checked(key), make=True) as (handle, name):
             if exists(handle, name):
                 return False
-            beside = f".{secrets.token_hex(16)}.partial"
-            try:
-                write_new(handle, beside, [place.store.get(place.state.trash(publication, key)).data])
-                with suppress(FileExistsError):
-                    os.link(beside, name, src_dir_fd=handle, dst_dir_fd=handle, follow_symlinks=False)
-                    return True
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(beside, dir_fd=handle)
+            data = place.store.get(place.state.trash(publication, key)).data
+            # Unlike a renaming, a link never takes the place of what came to be there meanwhile.
+            with suppress(FileExistsError), written_beside(handle, [data]) as beside:
+                os.link(beside, name, src_dir_fd=handle, dst_dir_fd=handle, follow_symlinks=False)
+                remove(handle, beside)
+                return True
     except LinkError as error:
         advice = "put what it leads to in its place, or leave it out with include"
         raise ConfigError("a symbolic link leads out of the directory", error.where, advice) from error

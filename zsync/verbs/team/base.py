@@ -11,9 +11,8 @@ import io
 import json
 import logging
 import os
-import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,7 @@ from blake3 import blake3
 from zsync.errors import ConflictError, TargetError
 from zsync.planning.merge import Content, Pending, Side, Yielding
 from zsync.storage.handles import directory as handle_of
-from zsync.storage.handles import open_plain, refuse_link, write_new
+from zsync.storage.handles import open_plain, refuse_link, rename, written_beside
 from zsync.system import advice_on
 
 if TYPE_CHECKING:
@@ -233,15 +232,11 @@ def write_base(directory: Path, base: Base) -> None:
     try:
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        with _state(directory, make=True) as handle:
-            beside = f".{secrets.token_hex(16)}.partial"
-            try:
-                write_new(handle, beside, [buffer.getbuffer()], 0o600)
-                os.replace(beside, FILE, src_dir_fd=handle, dst_dir_fd=handle)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(beside, dir_fd=handle)
-                raise
+        with (
+            _state(directory, make=True) as handle,
+            written_beside(handle, [buffer.getbuffer()], 0o600) as beside,
+        ):
+            rename(handle, beside, FILE)
     except OSError as error:
         raise TargetError(
             f"the folder's state cannot be written ({error.strerror})", str(directory), advice_on(error)
