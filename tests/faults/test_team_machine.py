@@ -141,13 +141,35 @@ def exchanged(ann, bob):
     bob.write("d/e")
 
 
+def unrecorded(ann, bob):
+    """Another tool put a store into the target, and no publication tells of it; Bob has one of that name."""
+    ann.write("a.txt")
+    ann.member.sync()
+    ann.edit_store("s.zarr", "append")
+    root, team = ann.path("s.zarr"), ann.member.team
+    with contextlib.closing(s3_client(team.s3)) as client:
+        for key in ("x/0", "x/1", "x/.zarray", ".zgroup"):
+            client.put_object(
+                Bucket=team.bucket, Key=f"{team.prefix}/Data/s.zarr/{key}", Body=(root / key).read_bytes()
+            )
+    shutil.rmtree(root)
+    bob.edit_store("s.zarr", "append")
+    bob.edit_store("s.zarr", "attributes")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("begin", "prefer"),
-    [(overruled, "remote"), (overruled, "local"), (exchanged, "local")],
-    ids=["who is here is overruled", "who is there is overruled", "a file and a directory change places"],
+    [(unrecorded, "remote"), (unrecorded, "local"), (overruled, "remote"), (overruled, "local"), (exchanged, "local")],
+    ids=[
+        "no publication tells of who overrules",
+        "no publication tells of who is overruled",
+        "who is here is overruled",
+        "who is there is overruled",
+        "a file and a directory change places",
+    ],
 )
 def test_s2_killed_and_decided_otherwise_since(s3, bucket, tmp_path, fate, tally, begin, prefer):
     """What is left of a store that was being replaced is nobody's version; and nobody is kept from looking."""

@@ -131,6 +131,31 @@ def test_what_is_left_of_a_store_that_was_being_replaced_is_no_change_of_anybody
     assert verdicts(base=base, here=mine, there=half, yielding_there=theirs) == {"s.zarr": Verdict.CONFLICT}
 
 
+STORE_KEYS = tuple(key for key in KEYS if key.startswith("s.zarr/"))
+stores = st.fixed_dictionaries({STORE_KEYS[0]: contents}, optional=dict.fromkeys(STORE_KEYS[1:], contents))
+some_keys = st.frozensets(st.sampled_from(STORE_KEYS))
+
+
+def mixed(old, new, keys):
+    """Return what is left of a store whose replacing was cut off when some keys had arrived, or were gone."""
+    return {key: side[key] for key in STORE_KEYS if key in (side := new if key in keys else old)}
+
+
+@given(stores, stores, stores, some_keys, st.booleans())
+def test_what_was_cut_off_goes_on_the_way_that_it_went(base, mine, theirs, arrived, is_recorded):
+    """Was: what was left here of a store of which no publication told there was sent there, and made a mixture."""
+    left = mixed(mine, theirs, arrived)
+    unrecorded = frozenset() if is_recorded else frozenset(mine.keys() | theirs.keys())
+    pending = {key: frozenset({theirs.get(key)}) for key in STORE_KEYS}
+    yielding = {key: mine.get(key) for key in STORE_KEYS}
+    here = merge(States(base, left, theirs, coming=pending, yielding_here=yielding, unrecorded=unrecorded))
+    if left not in (mine, base):
+        assert all(change.verdict in (*DOWNLOADS, Verdict.SAME) for change in here)
+    there = merge(States(base, theirs, left, going=pending, yielding_there=yielding, unrecorded=frozenset(STORE_KEYS)))
+    if left not in (mine, base):
+        assert all(change.verdict in (*UPLOADS, Verdict.SAME) for change in there)
+
+
 def test_a_store_that_was_being_replaced_has_lost_what_neither_side_has_any_more():
     mine = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD, "s.zarr/1": OTHER}
     theirs = {"s.zarr/.zgroup": NEW}

@@ -15,7 +15,7 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zsync.layout import lineage, store_prefixes
 from zsync.planning.names import clashes, contested, copy_name
@@ -194,12 +194,10 @@ def _join_contested(states: States, changes: dict[str, Change]) -> None:
 
 
 def _joined(states: States, name: str, parts: Sequence[Change]) -> Change:
-    owns = [_own(states, part.keys) for part in parts]
-    of_here, of_there = (any(own[side] for own in owns) for side in (0, 1))
     keys = sorted(key for part in parts for key in part.keys)
     sides = _sides(states, keys)
     is_recorded = all(part.is_recorded for part in parts)
-    verdict = _verdict(sides, of_here=of_here, of_there=of_there, is_recorded=is_recorded)
+    verdict = _verdict(sides, _Own.any(_own(states, part.keys) for part in parts), is_recorded=is_recorded)
     torn = verdict not in UPLOADS and any(
         part.is_store and not part.is_recorded and _is_torn(states, part.unit, part.keys) for part in parts
     )
@@ -231,8 +229,7 @@ def _judge(states: States, unit: str, keys: Sequence[str], *, is_store: bool) ->
         if is_recorded and all(same(base.get(key), there.get(key)) for key in keys):
             return None
         return _change(unit, keys, sides, Verdict.SAME, is_store=is_store, is_recorded=is_recorded)
-    of_here, of_there = _own(states, keys)
-    verdict = _verdict(sides, of_here=of_here, of_there=of_there, is_recorded=is_recorded)
+    verdict = _verdict(sides, _own(states, keys), is_recorded=is_recorded)
     torn = is_store and not is_recorded and _is_torn(states, unit, keys) and verdict not in UPLOADS
     return _change(unit, keys, sides, verdict, is_store=is_store, is_recorded=is_recorded, is_unfinished=torn)
 
@@ -245,22 +242,47 @@ def _sides(states: States, keys: Sequence[str]) -> tuple[Side, Side, Side]:
     return base, here, there
 
 
-def _own(states: States, keys: Sequence[str]) -> tuple[bool, bool]:
-    """Return whether there are changes of its own here, and whether there are any there."""
+class _Own(NamedTuple):
+    """What a unit's states are made of.
+
+    Attributes
+    ----------
+    here, there
+        There are changes of its own, see the module.
+    is_left_here
+        There are none here, but there would be if no merge had been cut off: what is here is left of one.
+    """
+
+    here: bool
+    there: bool
+    is_left_here: bool
+
+    @classmethod
+    def any(cls, parts: Iterable[_Own]) -> _Own:
+        """Return what holds of any of some parts."""
+        return cls(*(any(values) for values in zip(*parts, strict=True)))
+
+
+def _own(states: States, keys: Sequence[str]) -> _Own:
+    """Return on which sides there are changes of its own."""
     base, here, there = _sides(states, keys)
     coming = _with_what_is_left(here, states.coming, states.yielding_here, keys)
     going = states.going
     if not states.unrecorded.isdisjoint(keys):
         # Else somebody published it since: then it is a version again, whatever it is made of.
         going = _with_what_is_left(there, going, states.yielding_there, keys)
-    return _has_own(here, base, there, coming, keys), _has_own(there, base, here, going, keys)
+    of_here = _has_own(here, base, there, coming, keys)
+    is_left_here = not of_here and _has_own(here, base, there, {}, keys)
+    return _Own(of_here, _has_own(there, base, here, going, keys), is_left_here)
 
 
-def _verdict(sides: tuple[Side, Side, Side], *, of_here: bool, of_there: bool, is_recorded: bool) -> Verdict:
+def _verdict(sides: tuple[Side, Side, Side], own: _Own, *, is_recorded: bool) -> Verdict:
     base, here, there = sides
-    if of_here and of_there:
+    if own.here and own.there:
         return Verdict.CONFLICT
-    if of_there or (not of_here and is_recorded):
+    # Where neither has any: what is left of a merge goes on the way that it went. What no publication tells of there
+    # is left of one that was going there, unless it is here that something is left.
+    if own.there or (not own.here and (is_recorded or own.is_left_here)):
         return _THERE[_happened(base, there, here)]
     return _HERE[_happened(base, here, there)]
 
