@@ -220,7 +220,7 @@ class Target(RuleBasedStateMachine):
         self.write_source()
         self.site.proxy.faults.append(fault)
         try:
-            zsync.publish(self.site.config(), progress=False, max_delete="100%", **options)
+            status = zsync.publish(self.site.config(), progress=False, max_delete="100%", **options).status
         except ZsyncError:
             self.counts[what] += 1
             self.is_as_published = False
@@ -228,11 +228,15 @@ class Target(RuleBasedStateMachine):
                 old, self.seen[store] = self.seen[store], self.read(store)
                 assert self.seen[store] in between(old, new), store
         else:
-            self.counts["got through"] += 1
-            waits = {store: state for store, state in self.seen.items() if is_gracious and self.source[store] is None}
+            self.counts["got through" if status != "unretired" else "could not retire"] += 1
+            gone = {store: state for store, state in self.seen.items() if self.source[store] is None}
             self.settle()
-            self.seen |= waits
-            self.is_as_published &= not is_gracious
+            if is_gracious:
+                self.seen |= gone
+            elif status == "unretired":
+                self.seen |= {store: self.read(store) for store in gone}
+                assert all(self.seen[store] in between(old, None) for store, old in gone.items())
+            self.is_as_published &= not is_gracious and status != "unretired"
         finally:
             self.site.proxy.faults.clear()
 
