@@ -11,7 +11,7 @@ from zsync.planning.classify import (
 )
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
-from zsync.planning.fence import FenceWrite, fence_of
+from zsync.planning.fence import FenceWrite, fence_of, unless_withdrawn
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.losses import Loss, losses_of
 from zsync.planning.model import Plan, PlannedProduct, Wave
@@ -47,6 +47,7 @@ __all__ = [
     "removed_groups",
     "split_arrays",
     "undecided",
+    "unless_withdrawn",
     "withdraw",
     "without_moving",
 ]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.planning.classify import ArrayChange
+    from zsync.planning.withdraw import Withdrawal
 
 Shape = tuple[int, ...]
 
@@ -75,6 +76,16 @@ def fence_of(
         if (product, store) in shrinking
         for write in _fence_store(product, store, wanted, published.get(store, {}), gone.get(store, ()))
     ]
+
+
+def unless_withdrawn(writes: Iterable[FenceWrite], withdrawals: Iterable[Withdrawal]) -> list[FenceWrite]:
+    """Return a fence without the documents that are withdrawn right after it.
+
+    Where an array of a store is replaced while another one shrinks, readers go from what they saw to no store: fenced in
+    between, arrays would not fit beside the one that still has its old length.
+    """
+    gone = {(withdrawal.product, withdrawal.key) for withdrawal in withdrawals}
+    return [write for write in writes if (write.product, write.key) not in gone]
 
 
 def _fence_store(

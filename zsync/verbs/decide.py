@@ -23,6 +23,7 @@ from zsync.planning import (
     losses_of,
     manifest_of,
     plan_product,
+    unless_withdrawn,
     withdraw,
 )
 from zsync.tables import scalar
@@ -101,7 +102,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
         tables.append(table)
         changes += arrays
-        fence += changed.fence
+        fence += unless_withdrawn(changed.fence, withdrawn)
         losses += losses_of(item.name, table, item.layout.stores, arrays, item.survey.manifest)
         withdrawals += withdrawn
         findings += [
