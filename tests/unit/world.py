@@ -238,7 +238,9 @@ class World:
     now_s: int = 1_000_000
     last: Plan | None = None
 
-    def plan(self, source: Mapping[str, bytes], *, replaces: bool = True, keeps: bool = False, grace_s: int = 0) -> Plan:
+    def plan(
+        self, source: Mapping[str, bytes], *, replaces: bool = True, keeps: bool = False, grace_s: int = 0
+    ) -> Plan:
         """Return the plan of a product, as the protocol makes it."""
         keys = sorted(source)
         documents = {key: source[key] for key in keys if is_metadata(Kind.ZARR, key)}
