@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -236,7 +236,6 @@ class World:
     target: dict[str, bytes] = field(default_factory=dict)
     manifest: pa.Table = field(default_factory=lambda: table_of([], MANIFEST))
     now_s: int = 1_000_000
-    last: Plan | None = None
 
     def plan(
         self, source: Mapping[str, bytes], *, replaces: bool = True, keeps: bool = False, grace_s: int = 0
@@ -279,7 +278,7 @@ class World:
         if edge := boundary(table, layout.stores, changes):
             same = {chunk.key for chunk in edge if self._is_same(chunk, bodies[chunk.key])}
             changes = classify("p", table, layout.stores, published, same)
-        table, withdrawals = withdraw(table, layout.stores, changes, replaces=replaces)
+        table, withdrawals = withdraw(table, layout.stores, changes, replaces=True)
         own = {prefix: self._documents(prefix) for prefix in published}
         fence = fence_of(changes, own, removed_groups(table, layout.stores, published))
         fence = unless_withdrawn(fence, withdrawals)
@@ -341,9 +340,6 @@ class World:
         answers = {("p", key): Answer(digest(bodies[key]), md5(bodies[key])) for key in sent}
         self.manifest = manifest_of(plan, "p", answers)
         return True
-
-    def copy(self) -> World:
-        return replace(self, target=dict(self.target))
 
 
 def _source_row(key: str, body: bytes, *, is_ours: bool) -> dict[str, Any]:

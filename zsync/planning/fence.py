@@ -81,8 +81,8 @@ def fence_of(
 def unless_withdrawn(writes: Iterable[FenceWrite], withdrawals: Iterable[Withdrawal]) -> list[FenceWrite]:
     """Return a fence without the documents that are withdrawn right after it.
 
-    Where an array of a store is replaced while another one shrinks, readers go from what they saw to no store: fenced in
-    between, arrays would not fit beside the one that still has its old length.
+    Where an array of a store is replaced while another one shrinks, readers go from what they saw to no store: fenced
+    in between, arrays would not fit beside the one that still has its old length.
     """
     gone = {(withdrawal.product, withdrawal.key) for withdrawal in withdrawals}
     return [write for write in writes if (write.product, write.key) not in gone]
