@@ -37,7 +37,8 @@ class Silence:
         self._last = 0.0  # the end of the last request
         self._words = 0  # how many were said of the silence that is now
         self._given_up = 0.0
-        _all.add(self)
+        with _lock:
+            _all.add(self)
 
     def ask(self, size: int) -> int:
         """Begin a request of so many bytes, there or back; return its number."""
@@ -104,36 +105,41 @@ class Silence:
 
 _all: weakref.WeakSet[Silence] = weakref.WeakSet()
 _watcher: threading.Thread | None = None
-_starting = threading.Lock()
+_lock = threading.Lock()
 
 
 def _start() -> None:
     global _watcher  # noqa: PLW0603 - one a process
-    with _starting:
+    with _lock:
         if _watcher is None:
             _watcher = threading.Thread(target=_look_on, name="zsync-silence", daemon=True)
             _watcher.start()
+
+
+def _known() -> list[Silence]:
+    with _lock:  # others may come to be while the set is gone through
+        return list(_all)
 
 
 def _look_on() -> None:
     global _watcher  # noqa: PLW0603 - one a process
     while True:
         time.sleep(_TICK_S)
-        silences = list(_all)
+        silences = _known()
         for silence in silences:
             silence.look()
         if all(silence.is_idle for silence in silences):
             _watcher = None
             # Who began to wait in between saw a watcher.
-            if not all(silence.is_idle for silence in list(_all)):
+            if not all(silence.is_idle for silence in _known()):
                 _start()
             return
 
 
 def _begin_anew() -> None:
     """Begin with nobody who waits, in a forked child."""
-    global _watcher, _starting
-    _watcher, _starting = None, threading.Lock()
+    global _watcher, _lock
+    _watcher, _lock = None, threading.Lock()
     _all.clear()
 
 
