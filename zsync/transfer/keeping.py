@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from zsync.transfer.batch import Receipt
     from zsync.transfer.destination import Destination
 
-_OURS = (Stage.FENCE, Stage.WITHDRAW)
-
 
 class Keeping:
     """Knows, while a plan is carried out, what is in the target wherever something is written or deleted (promise P7).
@@ -54,7 +52,7 @@ class Keeping:
 
     def take_note(self, wave: Wave, receipts: list[Receipt]) -> None:
         """Take note of what a wave left in the target."""
-        if wave.stage not in _OURS:
+        if not (wave.stage == Stage.FENCE or wave.takes_away):
             return
         left = {(receipt.product, receipt.key): receipt.etag for receipt in receipts}
         for place in zip(wave.table["product"].to_pylist(), wave.table["key"].to_pylist(), strict=True):
