@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_plan_properties import survey
 
 from zsync.layout import Objects, describe, is_binary_index, named_in, owners, ranks, with_families
 from zsync.planning import Plan, PlannedProduct, exchange
@@ -100,8 +101,8 @@ def test_json_is_understood_whole_and_searched_else(is_whole):
 
 
 def test_links_that_lead_up_do_not_count():
-    links = [{"rel": rel, "href": href} for rel, href in
-             [("root", "../catalog.json"), ("parent", "../catalog.json"), ("self", "./c.json"), ("item", "d.json")]]  # fmt: skip
+    said = {"root": "../catalog.json", "parent": "../catalog.json", "self": "./c.json", "item": "d.json"}
+    links = [{"rel": rel, "href": href} for rel, href in said.items()]
     names = named_in(json.dumps({"links": links, "assets": {"x": {"href": "../2024/c.tif"}}}).encode(), is_whole=True)
     assert {"d.json", "../2024/c.tif"} <= set(names)
     assert not {"../catalog.json", "./c.json"} & set(names)
@@ -122,12 +123,11 @@ def test_any_bytes_are_borne(head, is_whole):
 
 
 def test_an_icechunk_repository_goes_from_chunks_to_refs():
-    keys = ["r/chunks/AAAA", "r/manifests/BBBB", "r/transactions/CCCC", "r/snapshots/CCCC", "r/refs/branch.main/ref.json",
-            "r/config.yaml", "r/repo"]  # fmt: skip
+    keys = ["r/chunks/AAAA", "r/manifests/BBBB", "r/transactions/CCCC", "r/snapshots/CCCC",
+            "r/refs/branch.main/ref.json", "r/config.yaml", "r/repo"]  # fmt: skip
     for kind in (Kind.FILES, Kind.COG):
-        rows = {
-            row["key"]: (Stage(row["stage"]), row["rank"]) for row in describe(kind, "p", keys, {}).objects.to_pylist()
-        }
+        found = describe(kind, "p", keys, {}).objects.to_pylist()
+        rows = {row["key"]: (Stage(row["stage"]), row["rank"]) for row in found}
         order = ["r/chunks/AAAA", "r/manifests/BBBB", "r/snapshots/CCCC", "r/refs/branch.main/ref.json"]
         places = [(stage is Stage.ROOT, rank) for stage, rank in (rows[key] for key in order)]
         assert all(left < right for left, right in pairwise(places))
@@ -186,9 +186,7 @@ FAMILIES = st.fixed_dictionaries({}, optional={key: st.sampled_from([b"1", b"22"
 
 @given(before=FAMILIES, after=FAMILIES, keeps=st.booleans(), others=st.booleans())
 def test_no_reader_sees_a_sidecar_over_a_raster_that_it_is_not_of(before, after, keeps, others):
-    """Whatever is there before, between and after two writes: a raster with all that was of it, or without spare parts."""
-    from test_plan_properties import survey
-
+    """Between any two writes a raster has all that is of it, but perhaps for spare parts."""
     more = {"z.tif": b"z", "z.txt": b"z"} if others else {}
     source, target = {**after, **more}, {**before, "old": b"x"}
     table, withdrawals = exchange(plan_product("p", survey(source, target, target), keeps=keeps))
@@ -212,21 +210,18 @@ def judge(now, before, after, keeps):
     if RASTER not in now:
         return
     seen = {key: now.get(key) for key in MEMBERS[1:]}
-    whole = [
-        {key: family.get(key) for key in MEMBERS[1:]} for family in (before, after) if family.get(RASTER) == now[RASTER]
-    ]
+    families = [family for family in (before, after) if family.get(RASTER) == now[RASTER]]
+    whole = [{key: family.get(key) for key in MEMBERS[1:]} for family in families]
     if before.get(RASTER) == after.get(RASTER) or RASTER not in after:
         return  # only what is beside it changes, or it goes away: each by itself
-    is_spare_missing = any(
+    fits = [
         all(seen[key] == family[key] or (key.endswith(".ovr") and seen[key] is None) for key in seen)
         for family in whole
-    )
-    assert is_spare_missing, (now, before, after, keeps)
+    ]
+    assert any(fits), (now, before, after, keeps)
 
 
 def test_a_sidecar_of_a_raster_that_stays_follows_the_policy():
-    from test_plan_properties import survey
-
     target = {"a.tif": b"1", "a.tif.msk": b"m"}
     for keeps, action in ((True, Action.KEEP), (False, Action.RETIRE)):
         table, withdrawals = exchange(plan_product("p", survey({"a.tif": b"1"}, target, target), keeps=keeps))
@@ -236,8 +231,6 @@ def test_a_sidecar_of_a_raster_that_stays_follows_the_policy():
 
 
 def test_where_nothing_may_be_taken_away_sidecars_go_first_all_the_same():
-    from test_plan_properties import survey
-
     source, target = {"a.tif": b"2", "a.tif.msk": b"n"}, {"a.tif": b"1", "a.tif.msk": b"m", "a.tfw": b"w"}
     table, withdrawals = exchange(plan_product("p", survey(source, target, target), keeps=True), withdraws=False)
     rows = {row["key"]: row for row in table.to_pylist()}

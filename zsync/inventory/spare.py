@@ -18,8 +18,8 @@ from enum import Enum
 
 # Never data, whether files or directories.
 LEFTOVERS = (
-    "*.partial", ".nfs*", ".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".zsync*", ".ipynb_checkpoints",
-    ".fuse_hidden*", "*.swp", "*.swo", ".*.un~", "*~", "*.__lock", ".~lock.*#", "*.?*.tmp",
+    "*.partial", ".nfs*", ".DS_Store", "*.__lock", "._*", "Thumbs.db", "desktop.ini", ".zsync*", ".ipynb_checkpoints",
+    ".fuse_hidden*", "*.swp", "*.swo", ".*.un~", "*~", ".~lock.*#", "*.?*.tmp",
 )  # fmt: skip
 PRIVATE = (
     ".git", ".hg", ".svn", ".bzr", ".env", ".env.*", ".envrc", ".aws", ".azure", ".gcloud", ".kube", ".docker", ".ssh",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zsync.errors import ConflictError, TargetError, ZsyncError
+from zsync.errors import ConflictError, NotSupportedError, PermissionDeniedError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
 from zsync.planning import Wave
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MAY_NOT = (PermissionDeniedError, NotSupportedError)
 _ALL = ("", None)  # stands for all products: an index may name what lies in another one
 
 
@@ -204,18 +205,40 @@ def _carry_out_wave(
     _tell(wave)
     work = retire_batch if wave.takes_away else send_batch
     batches = _batches(plan, wave, destinations, executor, keeping)
-    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store))
+    is_exchange = wave.takes_away and wave.stage == Stage.DATA
+    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store), is_patient=is_exchange)
     try:
         executor.run(work, batches, collector)
     finally:
         if wave.stage != Stage.FENCE:  # what a fence shows is neither the source's content nor what stays
             receipts += collector.receipts
-    keeping.take_note(wave, collector.receipts)
+    _refuse_what_stays(wave, collector.failures)
+    keeping.take_note(wave, collector.receipts, {(failure.product, failure.key) for failure in collector.failures})
     answered = len(collector.receipts) + len(collector.left)
     if work is send_batch and answered != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - answered} objects of stage {wave.stage} have no receipt")
     return set(collector.left)
+
+
+def _refuse_what_stays(wave: Wave, failures: list[Failure]) -> None:
+    """Raise for what had to go before rasters are replaced.
+
+    Where nobody may delete, a raster is replaced with what belongs to it as well as that goes. What the source has no
+    more would stay over it for good, and so the raster stays as it is.
+    """
+    reasons = {(row["product"], row["key"]): row["reason"] for row in wave.table.to_pylist()} if failures else {}
+    for failure in failures:
+        place = f"{failure.product}/{failure.key}"
+        if not isinstance(failure.error, _MAY_NOT):
+            raise failure.error.at(place)
+        if reasons[failure.product, failure.key] != Reason.WITHDRAWN:
+            message = f"what belonged to a raster that is replaced cannot be taken away ({failure.error.message})"
+            raise type(failure.error)(message, place, "delete it, or let zsync delete")
+        log.warning(
+            "%s cannot be taken away for the moment in which its raster and what belongs to it are replaced (%s):"
+            " readers may see both mixed in between", place, failure.error.message,
+        )  # fmt: skip
 
 
 def _batches(
