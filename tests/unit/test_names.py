@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pyarrow as pa
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from test_plan_properties import survey
 
 from zsync.layout import Objects, describe, is_binary_index, named_in, owners, ranks, with_families
-from zsync.planning import Plan, PlannedProduct, exchange
+from zsync.planning import Plan, PlannedProduct, exchange, manifest_of
 from zsync.planning.diff import plan_product
-from zsync.tables import column
+from zsync.tables import column, table_of
 from zsync.words import Action, Kind, Reason, Role, Stage
 
 # --- The order of documents that name each other ----------------------------------------------------------------------
@@ -244,3 +245,32 @@ def test_columns_of_other_types_are_edited_as_well():
 
     table = pa.table({"rank": column([1, 2], pa.int32()), "order": column([None, 3], pa.int32())})
     assert edited(table, {0: {"order": 7}}).to_pylist() == [{"rank": 1, "order": 7}, {"rank": 2, "order": 3}]
+
+
+# --- Retiring ---------------------------------------------------------------------------------------------------------
+
+
+def test_indexes_are_retired_in_the_reverse_of_the_order_on_record():
+    names = {"a.tif": None, "b.txt": 10, "c.txt": 11, "sub/catalog.json": 30, "catalog.json": 31, "x.html": 40}
+    target = dict.fromkeys(names, b"x")
+    found = survey({}, target, target)
+    rows = [
+        {**row, "order": names[row["key"]], "stage": "data" if names[row["key"]] is None else "root"}
+        for row in found.manifest.to_pylist()
+    ]
+    found = replace(found, manifest=table_of(rows, found.manifest.schema))
+    plan = Plan(
+        plan_product("p", found, keeps=False), (PlannedProduct("p", "s3://b/p", "/src", "files", "trash", None),)
+    )
+    gone = [key for wave in plan.waves() for key in wave.table["key"].to_pylist()]
+    assert gone == list(reversed(names))
+
+
+def test_the_order_of_an_index_that_stays_is_as_it_was_put_down():
+    body = {"b.txt": b"x", "c.json": b"x"}
+    found = survey(body, body, body)
+    rows = [{**row, "order": 17} for row in found.manifest.to_pylist()]
+    table = plan_product("p", replace(found, manifest=table_of(rows, found.manifest.schema)), keeps=False)
+    assert table["order"].to_pylist() == [17, 17]
+    assert manifest_of(Plan(table, ()), "p", {})["order"].to_pylist() == [17, 17]
+    assert plan_product("p", survey(body, {}), keeps=False)["order"].to_pylist() == [None, 10]

@@ -22,7 +22,7 @@ from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.rasters import is_spare, owners, with_families
 from zsync.layout.references import Objects, is_binary_index, named_in, ranks
-from zsync.layout.select import arrays_cut, select, with_groups_above
+from zsync.layout.select import arrays_cut, select, with_groups_above, with_sidecars
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
@@ -76,6 +76,7 @@ __all__ = [
     "with_groups_above",
     "with_shape",
     "with_shapes",
+    "with_sidecars",
 ]
 
 

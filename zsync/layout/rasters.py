@@ -61,7 +61,9 @@ def owners(keys: Collection[str]) -> dict[str, str]:
     for key in keys:
         lower = key.lower()
         by_name[lower] = key
-        if lower.endswith((*_RASTERS, *_OTHERS)):
+        if lower.endswith(_RASTERS):
+            by_stem[lower.rpartition(".")[0]] = key
+        elif lower.endswith(_OTHERS):
             by_stem.setdefault(lower.rpartition(".")[0], key)
     found = {}
     for key in sidecars:

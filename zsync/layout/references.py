@@ -26,6 +26,7 @@ _UPWARDS = frozenset({"self", "root", "parent", "collection", "up", "canonical",
 _BINARY = (b"SQLite format 3\0", b"PAR1", b"fgb\x03", b"ARROW1")  # GeoPackage and tile indexes, Parquet, FlatGeobuf
 _WORD = re.compile(r"[^\s\"'`<>|()\[\]{},;=]+")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|>([^<>\n]+)<")
+_ENCODED = re.compile(r"[%?#&\\]")
 _MOST = 1024  # characters of a name
 
 
@@ -101,24 +102,33 @@ class Objects:
         for place in directories:
             if place[1]:
                 self._directories[place[1]].append(place)
+        self._directory_names = {key.rpartition("/")[2] for key in self._directories}
 
     def found(self, place: Place, names: Iterable[str]) -> set[Place]:
         """Return the objects that a document names, itself not among them."""
         found: set[Place] = set()
-        for name in names:
+        for name in filter(self._may_be, names):
             for parts in _paths(name):
                 found |= self._resolved(place, parts)
         return found - {place}
 
+    def _may_be(self, name: str) -> bool:
+        """Return whether a word may be a name; most are told by their end alone."""
+        if self._directories or _ENCODED.search(name):
+            return True
+        return name.rstrip("/").rpartition("/")[2] in self._by_name
+
     def _resolved(self, place: Place, parts: Sequence[str]) -> set[Place]:
         """Return what a path may lead to: from the document, else the longest end of it that is known."""
         product, key = place
+        plain = [part for part in parts if part not in ("", ".", "..")]
+        if not plain or (plain[-1] not in self._by_name and self._directory_names.isdisjoint(plain)):
+            return set()  # most words are no names
         beside = _from(key, parts)
         if beside is not None:
             here = [other for other in self._at("/".join(beside)) if other[0] == product]
             if here:
                 return set(here)
-        plain = [part for part in parts if part not in ("", ".", "..")]
         for start in range(len(plain)):
             if there := self._at("/".join(plain[start:])):
                 return set(there)
@@ -126,7 +136,7 @@ class Objects:
                 if stores := self._directories.get("/".join(plain[start:end])):
                     return set(stores)
         # A base may be said elsewhere; a bare word is no name of a file.
-        named = self._by_name.get(plain[-1], []) if plain and "." in plain[-1] else []
+        named = self._by_name.get(plain[-1], []) if "." in plain[-1] else []
         return set(named) if len(named) == 1 else set()
 
     def _at(self, key: str) -> list[Place]:

@@ -39,7 +39,7 @@ Place = tuple[str, str]  # product and key
 _HEAD = 64 * 1024  # bytes that tell whether a file names others
 _DOCUMENT = 2**20  # bytes of an index that are read to see which
 _MOST_UNKNOWN = 20_000  # files whose names say nothing, of a product; what is beyond is taken for data
-_MOST_BYTES = 2**28  # of all indexes that are sent; what is beyond has the rank that its name tells
+_MOST_BYTES = 2**27  # of all indexes that are sent; what is beyond has the rank that its name tells
 _PLAIN = (str(Role.FILE), str(Role.FOREIGN))
 
 

@@ -20,6 +20,7 @@ from zsync.layout import (
     local_findings,
     select,
     with_groups_above,
+    with_sidecars,
 )
 from zsync.planning import split_arrays
 from zsync.tables import column
@@ -98,7 +99,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
                 f"{product.name}/{torn[0]}",
                 "name whole arrays or groups",
             )
-        mask = with_groups_above(layout, mask)
+        mask = with_sidecars(layout, with_groups_above(layout, mask), selection.leaves_out)
         source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
         documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
     if not stock.origin.is_local:
