@@ -62,7 +62,7 @@ def publish(
     ConfigError
         The configuration is wrong or incomplete.
     SourceError
-        A source is missing or unfit to publish, or changed meanwhile; nothing that readers see was changed.
+        A source is missing or unfit to publish, or changed meanwhile; no store that readers see was changed.
     ConflictError
         Somebody else published the same product meanwhile.
     TargetError
