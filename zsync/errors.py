@@ -2,7 +2,7 @@
 
 ::
 
-    ZsyncError                 1  failed; readers see what they saw before
+    ZsyncError                 1  failed; a warning says what readers see
     ├── ConfigError            2  bad usage or configuration
     ├── SourceError            3  the source is missing or unfit to publish
     │   ├── SourceChangedError 3  a source file changed while it was being published

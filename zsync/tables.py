@@ -106,6 +106,7 @@ MANIFEST = pa.schema(
             pa.string(),
         ),  # digest of content type, cache control, storage class, ...: their drift is invisible to an ETag
         ("gone_s", pa.int64()),  # since when the source lacks it, in seconds since the epoch; null: the source has it
+        ("order", pa.int32()),  # of an index: lower than that of indexes which name it; null: it is none
     ]
 )
 
@@ -130,5 +131,6 @@ PLAN = pa.schema(
         ("version", pa.string()),
         ("headers", pa.string()),
         ("gone_s", pa.int64()),
+        ("order", pa.int32()),
     ]
 )

@@ -44,9 +44,9 @@ class Role(StrEnum):
     CHUNK = "chunk"  # a chunk, or a shard, of an array
     METADATA = "metadata"  # .zarray, .zattrs, .zgroup, zarr.json
     CONSOLIDATED = "consolidated"  # .zmetadata (v3 keeps consolidated metadata inside the group's zarr.json: METADATA)
-    COG = "cog"  # a GeoTIFF of a cog product
-    SIDECAR = "sidecar"  # .aux.xml, .msk, .ovr beside a GeoTIFF
-    INDEX = "index"  # VRT, STAC, index JSON: refers to others
+    COG = "cog"  # a GeoTIFF, but for those of a `files` product
+    SIDECAR = "sidecar"  # .aux.xml, .msk, .ovr, world file of a raster
+    INDEX = "index"  # VRT, STAC, references, pages, ...: names others
     FILE = "file"  # an object of a `files` product
     FOREIGN = "foreign"  # an object that the product's format does not know
 
@@ -78,6 +78,7 @@ class Reason(StrEnum):
         "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
     )
     STALE = "stale chunk"  # readers cannot see it now, and would see it under the new metadata
+    STALE_SIDECAR = "of a raster that is replaced"  # a mask, an overview, ... that the source has no more
     EXISTS = "exists already"  # and is not to be touched
     MOVING = "changed meanwhile"  # a file that changed while it was to be sent; the next run takes it
     GRACE = "grace"  # gone from the source, but not for long enough

@@ -210,7 +210,7 @@ def test_nothing():
 def test_no_store():
     layout = look({"b/x.tif": b"x", "a/y.tif": b"x"})
     assert said(layout, "error") == [("no-store", "a/y.tif")]
-    assert said(layout, "warning") == [("foreign", "a/y.tif")]
+    assert said(layout, "warning") == []
 
 
 # Metadata that does not do

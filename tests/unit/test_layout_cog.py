@@ -16,22 +16,31 @@ COG = "image/tiff; application=geotiff; profile=cloud-optimized"
     [
         ("a.tif", "cog", "data", 0, COG),
         ("d/A.TIFF", "cog", "data", 0, COG),
-        ("a.tif.aux.xml", "sidecar", "data", 20, "application/xml"),
-        ("A.TIF.AUX.XML", "sidecar", "data", 20, "application/xml"),
-        ("a.tif.msk", "sidecar", "data", 20, "image/tiff"),
-        ("a.tif.ovr", "sidecar", "data", 20, "image/tiff"),
-        ("a.tif.msk.ovr", "sidecar", "data", 20, "image/tiff"),
-        ("a.tfw", "sidecar", "data", 20, "text/plain"),
-        ("a.prj", "sidecar", "data", 20, "text/plain"),
-        ("mosaic.vrt", "index", "root", 0, "application/xml"),
-        ("items/a.json", "index", "root", 0, "application/json"),
-        ("items/a.geojson", "index", "root", 0, "application/geo+json"),
-        ("items/collection.json", "index", "root", 1, "application/json"),
-        ("Catalog.JSON", "index", "root", 1, "application/json"),
-        ("index.json", "index", "root", 1, "application/json"),
-        ("index.geojson", "index", "root", 1, "application/geo+json"),
-        ("latest.json", "index", "root", 1, "application/json"),
-        ("my-catalog.json", "index", "root", 0, "application/json"),
+        ("a.tif.aux.xml", "sidecar", "data", -10, "application/xml"),
+        ("A.TIF.AUX.XML", "sidecar", "data", -10, "application/xml"),
+        ("a.tif.msk", "sidecar", "data", -10, "image/tiff"),
+        ("a.tif.ovr", "sidecar", "data", -10, "image/tiff"),
+        ("a.tif.msk.ovr", "sidecar", "data", -10, "image/tiff"),
+        ("a.tfw", "sidecar", "data", -10, "text/plain"),
+        ("a.prj", "sidecar", "data", -10, "text/plain"),
+        ("mosaic.vrt", "index", "root", 10, "application/xml"),
+        ("items/a.json", "index", "root", 10, "application/json"),
+        ("items/a.geojson", "index", "root", 10, "application/geo+json"),
+        ("items/collection.json", "index", "root", 20, "application/json"),
+        ("Catalog.JSON", "index", "root", 30, "application/json"),
+        ("index.json", "index", "root", 30, "application/json"),
+        ("index.geojson", "index", "root", 30, "application/geo+json"),
+        ("latest.json", "index", "root", 30, "application/json"),
+        ("my-catalog.json", "index", "root", 10, "application/json"),
+        ("items.parquet", "index", "root", 20, "application/vnd.apache.parquet"),
+        ("refs.0.parq", "index", "root", 10, "application/octet-stream"),
+        (".zmetadata", "index", "root", 15, "application/octet-stream"),
+        ("zmetadata", "index", "root", 15, "application/octet-stream"),
+        ("tiles.gti.gpkg", "index", "root", 10, "application/geopackage+sqlite3"),
+        ("tiles.gti.fgb", "index", "root", 10, "application/octet-stream"),
+        ("tiles.gti", "index", "root", 10, "application/octet-stream"),
+        ("mosaic.json.gz", "index", "root", 10, "application/gzip"),
+        ("index.html", "index", "root", 40, "text/html"),
         ("catalog.json/readme", "file", "data", 0, "application/octet-stream"),
         ("iso.xml", "file", "data", 0, "application/xml"),
         ("preview.png", "file", "data", 0, "image/png"),
@@ -68,7 +77,8 @@ def test_cog(key, role, stage, rank, media):
 def test_files(key, media):
     layout = describe(Kind.FILES, "p", [key], {})
     (row,) = layout.objects.to_pylist()
-    assert (row["role"], row["stage"], row["rank"], row["store"]) == ("file", "data", 0, None)
+    is_index = key.endswith((".html", ".parquet", "zarr.json", ".zattrs"))
+    assert (row["role"], row["stage"], row["store"]) == (("index", "root") if is_index else ("file", "data")) + (None,)
     assert content_type(Kind.FILES, Role.FILE, key) == media
 
 

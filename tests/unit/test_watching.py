@@ -162,6 +162,14 @@ def test_unfinished_files_outside_stores_hold_back_nothing():
     assert not next_look(state, look({"f": OLD}, [("f.partial", NOW + 1)]), at(1), RULES).held
 
 
+def test_a_raster_waits_for_its_mask_and_the_mask_for_its_raster():
+    old = dict.fromkeys(["a.tif", "a.tif.msk", "b.tif", "b.tif.ovr"], OLD)
+    for moving in ("a.tif", "a.tif.msk"):
+        state = first_look(look({**old, moving: NOW - 1}), at(0), RULES)
+        assert state.held == {"a.tif", "a.tif.msk"}
+        assert next_look(state, state.scan, at(3), RULES).held == set()
+
+
 MARKED = Rules(settle_s=2, marker="done")
 
 

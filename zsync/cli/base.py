@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="zsync",
     help="Publish Zarr stores and Cloud-Optimized GeoTIFFs to object storage; no reader ever sees a broken store.",
-    epilog="Exit status: 0 done or nothing to do, 1 failed (readers see what they saw before), 2 bad usage or"
+    epilog="Exit status: 0 done or nothing to do, 1 failed (a warning says what readers see), 2 bad usage or"
     " configuration, 3 source missing or unfit, 4 someone else publishes, 5 verify found differences, 6 published, but"
     " not all that is gone from the source could be retired.",
     no_args_is_help=False,

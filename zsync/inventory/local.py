@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import time
@@ -12,18 +11,15 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
 from zsync.inventory.selection import EVERYTHING, Selection
+from zsync.inventory.spare import spare_kind
 from zsync.inventory.walk import Rows, Walk
 from zsync.words import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
-# What writers, editors and file systems leave behind; never data.
-LEFTOVERS = (
-    "*.partial", ".nfs*", ".DS_Store", "._*", "Thumbs.db", ".zsync*", ".ipynb_checkpoints", ".fuse_hidden*", "*.swp",
-    ".*.un~",
-)  # fmt: skip
-_LEFTOVER = re.compile("|".join(fnmatch.translate(name) for name in LEFTOVERS))
 _SKEW_NS = 10 * 10**9  # nanoseconds that clocks may differ before it is worth a word
 _OUR_UNFINISHED = re.compile(r"(?:^|/)\.[0-9a-f]{32}\.partial$")  # as `zsync.storage` names what it has not renamed yet
 
@@ -87,11 +83,6 @@ class Scan:
         return pa.table([*arrays, *unknown], schema=SOURCE)
 
 
-def is_leftover(key: str) -> bool:
-    """Return whether a key is what writers, editors and file systems leave behind, or lies in it."""
-    return any(_LEFTOVER.match(part) for part in key.split("/"))
-
-
 def is_unfinished_transfer(key: str) -> bool:
     """Return whether a file is one that zsync began to write, and has not given its name yet."""
     return _OUR_UNFINISHED.search(key) is not None
@@ -121,7 +112,7 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False, selection: S
         raise SourceError("the source is not there", root, f"check `source` and the path of product {product}")
     if not os.path.isdir(root):
         raise SourceError("the source is not a directory", root, f"check the path of product {product}")
-    rows = Walk(root, selection, _LEFTOVER, follow_symlinks).run()
+    rows = Walk(root, selection, follow_symlinks).run()
     order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
     return Scan(
         [rows.keys[i] for i in order],
@@ -136,9 +127,15 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False, selection: S
 def _findings(rows: Rows, product: str) -> tuple[Finding, ...]:
     found = [Finding("error", code, product, key, message) for code, key, message in sorted(rows.errors)]
     if rows.leftovers:
-        kinds = Counter(_kind_of_leftover(key) for key in rows.leftovers)
-        named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        found.append(Finding("warning", "leftover", product, min(rows.leftovers), f"left out: {named}"))
+        found.append(
+            Finding("warning", "leftover", product, min(rows.leftovers), f"left out: {_named(rows.leftovers)}")
+        )
+    if rows.private:
+        message = (
+            f"left out, for secrets and repositories do not go out unasked: {_named(rows.private)}; exclude them, or,"
+            f" if they are meant, name them in include: ['**', {_name(min(rows.private))!r}]"
+        )
+        found.append(Finding("warning", "private", product, min(rows.private), message))
     if rows.specials:
         found.append(
             Finding(
@@ -158,6 +155,10 @@ def _clock_findings(rows: Rows, product: str, selection: Selection) -> list[Find
     return [Finding("warning", "future-mtime", product, min(future), message)]
 
 
-def _kind_of_leftover(key: str) -> str:
-    name = key.rpartition("/")[2]
-    return next(pattern for pattern in LEFTOVERS if fnmatch.fnmatchcase(name, pattern))
+def _named(keys: Sequence[str]) -> str:
+    kinds = Counter(spare_kind(_name(key)) for key in keys)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]

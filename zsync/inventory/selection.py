@@ -70,6 +70,11 @@ class Selection:
             bool(self.without) and is_in(key, self.without)
         )
 
+    def names(self, key: str) -> bool:
+        """Return whether an include pattern calls something by its very name: then it is meant, whatever it is."""
+        name = key.rpartition("/")[2]
+        return any(pattern.strip("/").rpartition("/")[2] == name for pattern in self.include)
+
     def is_outside(self, directory: str) -> bool:
         """Return whether a directory is neither in a place that this is about, nor above one."""
         return self.within is not None and not is_in(directory, self.within) and directory not in _above(self.within)

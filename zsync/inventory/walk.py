@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from zsync.errors import SourceError
 from zsync.inventory.digest import stats_of
 from zsync.inventory.selection import Selection, directories_above
+from zsync.inventory.spare import NODE_NAMES, Spare, judged
 from zsync.system import advice_on
 from zsync.words import UNREADABLE, VANISHED
 
@@ -40,6 +41,7 @@ class Rows:
     keys: list[str] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    private: list[str] = field(default_factory=list)
     unfinished: list[tuple[str, Signature]] = field(default_factory=list)
     errors: list[tuple[str, str, str]] = field(default_factory=list)
     specials: list[str] = field(default_factory=list)
@@ -56,13 +58,10 @@ class Walk:
     selection
         What takes part. Nothing is said of what does not, and what is below a directory that is left out is not even
         looked at.
-    is_leftover
-        Whether a name is what writers, editors and file systems leave behind.
     """
 
     root: str
     selection: Selection
-    is_leftover: re.Pattern[str]
     follow_symlinks: bool
     rows: Rows = field(default_factory=Rows)
     _real_root: str = ""
@@ -78,14 +77,16 @@ class Walk:
         """
         self._real_root = os.path.realpath(self.root)
         self._selects = not self.selection.is_everything
-        pending = [(self.root, "")]
+        pending = [(self.root, "", False)]
         while pending:
-            directory, prefix = pending.pop()
-            for entry in self._entries(directory, prefix):
+            directory, prefix, in_store = pending.pop()
+            entries = self._entries(directory, prefix)
+            in_store = in_store or any(entry.name in NODE_NAMES for entry in entries)
+            for entry in entries:
                 key = prefix + entry.name
                 try:
-                    if self._is_to_enter(entry, key):
-                        pending.append((entry.path, f"{key}/"))
+                    if self._is_to_enter(entry, key, in_store=in_store):
+                        pending.append((entry.path, f"{key}/", in_store))
                 except OSError as error:
                     self._cannot_read(key, "a file", error)
         return self.rows
@@ -117,10 +118,11 @@ class Walk:
                 self.rows.errors.append((UNREADABLE, _shown(key), message))
             return []
 
-    def _is_to_enter(self, entry: os.DirEntry[str], key: str) -> bool:
+    def _is_to_enter(self, entry: os.DirEntry[str], key: str, *, in_store: bool) -> bool:
         """Take in one entry, and return whether it is a directory to walk over as well."""
-        if self.is_leftover.match(entry.name) is not None:
-            self._add_leftover(entry, key)
+        spare = judged(entry, in_store=in_store)
+        if spare is not None and not self.selection.names(key):
+            self._add_spare(spare, entry, key)
             return False
         if not self._is_name(entry.name, key):
             return False
@@ -150,11 +152,11 @@ class Walk:
             return False
         return True
 
-    def _add_leftover(self, entry: os.DirEntry[str], key: str) -> None:
+    def _add_spare(self, spare: Spare, entry: os.DirEntry[str], key: str) -> None:
         if self._selects and self.selection.leaves_out(key):
             return
         if self._is_of_interest(key):
-            self.rows.leftovers.append(key)
+            (self.rows.leftovers if spare is Spare.LEFTOVER else self.rows.private).append(key)
         if entry.name.endswith(UNFINISHED):
             with contextlib.suppress(OSError):  # its writer is done with it already
                 self.rows.unfinished.append((key, stats_of(entry.stat(follow_symlinks=False))))

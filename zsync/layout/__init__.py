@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
-from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.documents import METADATA_NAMES, same_document
-from zsync.layout.files import describe_files
+from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
 from zsync.layout.meaning import Meaning, meaning_of
@@ -21,7 +20,9 @@ from zsync.layout.model import Array, Layout, Store
 from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
-from zsync.layout.select import arrays_cut, select, with_groups_above
+from zsync.layout.rasters import is_spare, owners, with_families
+from zsync.layout.references import Objects, is_binary_index, named_in, ranks
+from zsync.layout.select import arrays_cut, select, with_groups_above, with_sidecars
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
@@ -30,20 +31,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "INDEX_RANK",
+    "NCZARR_NAMES",
     "Array",
     "Grid",
     "KeyEncoding",
     "Layout",
     "Meaning",
+    "Objects",
     "Store",
     "arrays_cut",
     "axis_names",
     "consolidate",
     "content_type",
     "describe",
+    "is_binary_index",
     "is_chunk_like",
+    "is_data_name",
     "is_metadata",
     "is_node_document",
+    "is_spare",
     "join",
     "kept_findings",
     "lineage",
@@ -55,16 +62,21 @@ __all__ = [
     "meaning_of",
     "members_of",
     "misfit_findings",
+    "named_in",
+    "owners",
     "place",
+    "ranks",
     "same_document",
     "select",
     "store_prefixes",
     "store_roots",
     "unfit_name",
     "unit_of",
+    "with_families",
     "with_groups_above",
     "with_shape",
     "with_shapes",
+    "with_sidecars",
 ]
 
 
@@ -107,9 +119,8 @@ def describe(
         One row a key, in the order of `keys`; and the stores and findings, which do not depend on that order.
     """
     findings = key_findings(product, keys)
-    if kind is Kind.COG:
-        return Layout(kind, describe_cogs(keys), {}, in_order([*findings, *misplaced_stores(product, kind, keys)]))
-    if kind is Kind.FILES:
-        return Layout(kind, describe_files(keys), {}, in_order([*findings, *misplaced_stores(product, kind, keys)]))
+    if kind is not Kind.ZARR:
+        objects = describe_files(keys, kind)
+        return Layout(kind, objects, {}, in_order([*findings, *misplaced_stores(product, kind, keys)]))
     objects, stores, more = describe_zarr(product, keys, documents, sizes)
     return Layout(kind, objects, stores, in_order([*findings, *more]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.layout.cog import describe_cogs
 from zsync.layout.files import describe_files
 from zsync.layout.nodes import Node, join
 from zsync.layout.zarr import judge
@@ -33,10 +32,8 @@ def place(layout: Layout, keys: Sequence[str]) -> pa.Table:
     pyarrow.Table
         `zsync.tables.OBJECTS`, in the order of `keys`.
     """
-    if layout.kind is Kind.COG:
-        return describe_cogs(keys)
-    if layout.kind is Kind.FILES:
-        return describe_files(keys)
+    if layout.kind is not Kind.ZARR:
+        return describe_files(keys, layout.kind)
     return judge(keys, {node.directory: node for node in _nodes(layout.stores)})
 
 

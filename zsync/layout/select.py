@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from zsync.layout.nodes import below, join, lineage
+from zsync.layout.rasters import owners
 from zsync.tables import column
 from zsync.words import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from zsync.layout.model import Layout, Store
 
@@ -38,6 +39,30 @@ def with_groups_above(layout: Layout, mask: Sequence[bool]) -> list[bool]:
         chosen or (metadata and key.rpartition("/")[0] in needed)
         for key, chosen, metadata in zip(keys, mask, is_metadata, strict=True)
     ]
+
+
+def with_sidecars(layout: Layout, mask: Sequence[bool], excluded: Callable[[str], bool]) -> list[bool]:
+    """Return a selection that takes, with every raster, what belongs to it and is not left out by name.
+
+    Parameters
+    ----------
+    layout
+        The layout of the whole product.
+    mask
+        Which rows of `layout.objects` are selected.
+    excluded
+        Tells of a key whether it is left out.
+    """
+    chosen = list(mask)
+    roles = layout.objects["role"].to_pylist()
+    if Role.SIDECAR not in roles:
+        return chosen
+    keys = layout.objects["key"].to_pylist()
+    numbers = {key: number for number, (key, role) in enumerate(zip(keys, roles, strict=True)) if role != Role.CHUNK}
+    for sidecar, raster in owners(numbers).items():
+        if chosen[numbers[raster]] and not excluded(sidecar):
+            chosen[numbers[sidecar]] = True
+    return chosen
 
 
 def arrays_cut(layout: Layout, mask: Sequence[bool], directories: Iterable[str]) -> list[str]:

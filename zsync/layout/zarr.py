@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from zsync.layout.checks import examples
 from zsync.layout.damage import unkept_promises, unlisted_arrays
 from zsync.layout.documents import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
+from zsync.layout.files import NCZARR_ARRAY, NCZARR_GROUP, file_verdict
 from zsync.layout.nodes import below, build_stores, find_nodes, join, parent, read_documents, structure_findings
 from zsync.layout.objects import Verdict, Verdicts
 from zsync.layout.units import STORE_SUFFIX
-from zsync.words import Finding, Role, Stage
+from zsync.words import Finding, Kind, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,8 +105,9 @@ class _Nowhere:
         self._foreign = verdicts.number(foreign)
 
     def data(self, key: str) -> int:
-        """Return the code of a key that is no metadata."""
-        return self.foreign(key)
+        """Return the code of a key that is no metadata: a raster, what belongs to one, an index, or nothing known."""
+        verdict = file_verdict(key, Kind.ZARR)
+        return self.foreign(key) if verdict.role is Role.FOREIGN else self.verdicts.number(verdict)
 
     def metadata(self, key: str) -> int:
         """Return the code of a key whose name is that of metadata: of a store that is gone, if it is only there."""
@@ -126,9 +128,21 @@ class _InGroup(_Nowhere):
         super().__init__(Verdict(Role.FOREIGN, Stage.DATA, store=node.store), verdicts, notes)
         self.store = node.store
 
+    def data(self, key: str) -> int:
+        if key.rpartition("/")[2] in NCZARR_GROUP:
+            return self._document(key, Role.INDEX, _GROUP_ORDER[ZATTRS])
+        verdict = file_verdict(key, Kind.ZARR, self.store)
+        if verdict.role in (Role.FOREIGN, Role.INDEX):
+            self.foreign(key)
+        return self._foreign if verdict.role is Role.FOREIGN else self.verdicts.number(verdict)
+
     def metadata(self, key: str) -> int:
-        directory, _, name = key.rpartition("/")
-        role, rank = Role.CONSOLIDATED if name == ZMETADATA else Role.METADATA, _GROUP_ORDER[name]
+        name = key.rpartition("/")[2]
+        return self._document(key, Role.CONSOLIDATED if name == ZMETADATA else Role.METADATA, _GROUP_ORDER[name])
+
+    def _document(self, key: str, role: Role, rank: int) -> int:
+        """Return the code of a document of the group that a key lies in."""
+        directory = key.rpartition("/")[0]
         if directory == self.store:
             return self.verdicts.number(Verdict(role, Stage.ROOT, rank, self.store))
         depth = below(self.store, directory).count("/") + 1
@@ -144,13 +158,20 @@ class _InArray(_Nowhere):
         super().__init__(Verdict(Role.FOREIGN, Stage.DATA, 0, node.store, node.path), verdicts, notes)
         self.node = node
         self.chunk = verdicts.number(Verdict(Role.CHUNK, Stage.DATA, 0, node.store, node.path))
+        stage = Stage.ARRAY if node.path else Stage.ROOT
+        self._nczarr = verdicts.number(Verdict(Role.INDEX, stage, _ARRAY_ORDER[ZATTRS], node.store, node.path))
 
     @property
     def name(self) -> str:
         return self.node.directory or "at the product's root"
 
-    def data(self, key: str) -> int:  # noqa: ARG002 - every key is data here
-        return self.chunk
+    def data(self, key: str) -> int:
+        return self.chunk if self._extra(key) is None else self._nczarr
+
+    def _extra(self, key: str) -> str | None:
+        """Return the name of a document that NCZarr keeps with an array."""
+        directory, _, name = key.rpartition("/")
+        return name if name in NCZARR_ARRAY and directory == self.node.directory else None
 
     def metadata(self, key: str) -> int:
         directory, _, name = key.rpartition("/")
@@ -184,6 +205,8 @@ class _InGrid(_InArray):
         return self.inside
 
     def _no_chunk(self, key: str) -> int:
+        if self._extra(key) is not None:
+            return self._nczarr
         if self.grid.encoding.other().parse(key[self.offset :], len(self.extent)) is None:
             return self.foreign(key)
         self.notes.wrong_separator[self].append(key)

@@ -11,6 +11,7 @@ from zsync.planning.classify import (
 )
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
+from zsync.planning.exchange import exchange
 from zsync.planning.fence import FenceWrite, fence_of, unless_withdrawn
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.losses import Loss, losses_of
@@ -18,7 +19,8 @@ from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
 from zsync.planning.safe import leave_existing
-from zsync.planning.withdraw import Withdrawal, withdraw
+from zsync.planning.seen import files_seen
+from zsync.planning.withdraw import Withdrawal, edited, withdraw
 
 __all__ = [
     "ArrayChange",
@@ -36,7 +38,10 @@ __all__ = [
     "boundary",
     "classify",
     "cost_of",
+    "edited",
+    "exchange",
     "fence_of",
+    "files_seen",
     "guard_findings",
     "incompatible_findings",
     "kept_keys",

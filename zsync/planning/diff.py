@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 _COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
-_REPLACED_RANK = 10  # objects that replace others go after those that are new, in one burst
+# Objects that replace others go after those that are new, in one burst; what belongs to a raster goes before rasters.
+SIDECAR_RANK, REPLACED_RANK = 7, 10
 _FALSE = scalar(False)
 _RANKS = 10_000  # more than a stage has
 # Retiring undoes the order of publishing: what names others goes before what is named.
@@ -154,7 +155,7 @@ def _relate(survey: Survey) -> pa.Table:
     in_manifest = pc.index_in(keys, survey.manifest["key"])
     etag = survey.target["etag"].take(in_target)
     size = survey.target["size"].take(in_target)
-    recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers"]).take(in_manifest)
+    recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers", "order"]).take(in_manifest)
     there = pc.is_valid(in_target)
     pristine = pc.and_(_equal(etag, recorded["etag"]), _equal(size, recorded["size"]))
     comparable = (
@@ -171,6 +172,7 @@ def _relate(survey: Survey) -> pa.Table:
             "digest": recorded["digest"],
             "version": recorded["version"],
             "headers": recorded["headers"],
+            "order": recorded["order"],
         }
     )
 
@@ -214,8 +216,10 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
     unchanged = pc.equal(reason, scalar(str(Reason.SAME)))
     late = pc.and_(
         pc.and_(related["in_target"], pc.equal(objects["stage"], scalar(str(Stage.DATA)))),
-        pc.equal(objects["rank"], scalar(0, pa.int32())),
+        pc.less_equal(objects["rank"], scalar(0, pa.int32())),
     )
+    is_sidecar = pc.equal(objects["role"], scalar(str(Role.SIDECAR)))
+    late_rank = pc.if_else(is_sidecar, scalar(SIDECAR_RANK, pa.int32()), scalar(REPLACED_RANK, pa.int32()))
     count = len(source)
     return _table(
         {
@@ -226,7 +230,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             "array": objects["array"],
             "role": objects["role"],
             "stage": objects["stage"],
-            "rank": pc.if_else(late, scalar(_REPLACED_RANK, pa.int32()), objects["rank"]),
+            "rank": pc.if_else(late, late_rank, objects["rank"]),
             "action": pc.if_else(unchanged, scalar(str(Action.UNCHANGED)), scalar(str(Action.SEND))),
             "reason": reason,
             "size": source["size"],
@@ -241,8 +245,15 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
                 unchanged, pc.if_else(related["pristine"], related["headers"], NO_TEXT), survey.headers
             ),
             "gone_s": pa.nulls(count, pa.int64()),
+            "order": pc.if_else(pc.and_(unchanged, related["in_manifest"]), related["order"], _order(objects)),
         }
     )
+
+
+def _order(objects: pa.Table) -> Any:
+    """Return the rank of indexes, null for all else."""
+    is_index = pc.equal(objects["role"], scalar(str(Role.INDEX)))
+    return pc.if_else(is_index, objects["rank"], pa.nulls(1, pa.int32())[0])
 
 
 def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Table:
@@ -267,6 +278,8 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     stays = pc.or_(pc.invert(survey.gone_selected), pc.or_(waits, scalar(keeps)))
     recorded_since = pc.if_else(pc.or_(waits, pristine), since, pa.nulls(1, pa.int64())[0])
     stage = pc.coalesce(recorded["stage"], gone["stage"])
+    # Earlier versions had indexes on record as data.
+    stage = pc.if_else(pc.equal(gone["role"], scalar(str(Role.INDEX))), gone["stage"], stage)
     count = len(gone)
     return _table(
         {
@@ -278,7 +291,7 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
             "array": pc.coalesce(recorded["array"], gone["array"]),
             "role": gone["role"],
             "stage": pc.if_else(stays, stage, scalar(str(Stage.RETIRE))),
-            "rank": _retire_rank(stage, gone["rank"], gone["role"]),
+            "rank": _retire_rank(stage, pc.coalesce(recorded["order"], gone["rank"]), gone["role"]),
             "action": pc.if_else(stays, scalar(str(Action.KEEP)), scalar(str(Action.RETIRE))),
             "reason": reason,
             "size": survey.target["size"].take(in_target),
@@ -290,6 +303,7 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
             "version": recorded["version"],
             "headers": recorded["headers"],
             "gone_s": pc.if_else(survey.gone_selected, recorded_since, recorded["gone_s"]),
+            "order": recorded["order"],
         }
     )
 

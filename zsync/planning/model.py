@@ -52,6 +52,11 @@ class Wave:
     rank: int
     table: pa.Table
 
+    @property
+    def takes_away(self) -> bool:
+        """Whether its objects are taken away; no wave does both."""
+        return bool(len(self.table)) and self.table["action"][0].as_py() == Action.RETIRE
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -72,7 +77,7 @@ class Plan:
     fence
         What readers are shown while arrays shrink.
     withdrawals
-        What readers do not find while arrays are replaced.
+        What readers do not find while arrays, or rasters with their masks, are replaced.
     losses
         What readers lose.
     """

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.tables import NO_TEXT, column, scalar
-from zsync.words import Action, Finding, Reason, Stage
+from zsync.words import Action, Finding, Reason, Role, Stage
 
 if TYPE_CHECKING:
     from zsync.planning.diff import Survey
@@ -62,6 +62,7 @@ def leave_existing(product: str, table: pa.Table, survey: Survey) -> tuple[pa.Ta
 
 def _shown_stores(table: pa.Table, is_there: pa.Array) -> set[str]:
     rows = table.filter(pc.and_(is_there, pc.equal(table["stage"], scalar(str(Stage.ROOT)))))
+    rows = rows.filter(pc.not_equal(rows["role"], scalar(str(Role.INDEX))))
     return {store for store in rows["store"].to_pylist() if store is not None}
 
 

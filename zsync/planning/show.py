@@ -10,7 +10,7 @@ from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
-from zsync.words import Action
+from zsync.words import Action, Stage
 
 if TYPE_CHECKING:
     from zsync.planning.model import Plan
@@ -46,8 +46,13 @@ def plan_text(plan: Plan) -> str:
         lines += _classes_text(plan, product.name)
         mine = [loss for loss in plan.losses if loss.product == product.name]
         lines += [f"  readers lose {line}" for line in losses_text(mine, _NAMES)]
-        withdrawn = sum(item.product == product.name for item in plan.withdrawals)
-        if withdrawn:
+        stages = [item.stage for item in plan.withdrawals if item.product == product.name]
+        if rasters := stages.count(Stage.DATA):
+            lines.append(
+                f"  exchange: {rasters} files are taken away while their rasters are replaced with masks or overviews,"
+                " so that no reader sees those of one over another"
+            )
+        if withdrawn := stages.count(Stage.WITHDRAW):
             lines.append(
                 f"  withdraw: {withdrawn} metadata objects are taken away first, and come back when all data is there:"
                 " until then readers do not find the store"

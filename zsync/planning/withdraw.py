@@ -34,12 +34,21 @@ _CONSOLIDATED_RANK, _ROOT_RANK, _GROUP_RANK, _ARRAY_RANK, _CHUNK_RANK = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """One metadata object that readers must not find for a while; it is sent again in its own stage."""
+    """One object that readers must not find for a while; it is sent again in its own stage.
+
+    Attributes
+    ----------
+    store
+        The store of which it is metadata; None for a raster, or what belongs to one.
+    stage
+        When it goes.
+    """
 
     product: str
-    store: str
+    store: str | None
     key: str
     rank: int
+    stage: Stage = Stage.WITHDRAW
 
 
 def withdraw(
@@ -74,7 +83,7 @@ def withdraw(
     rules = _Rules(stores, by_place, directories, _unseen_stores(table))
     edits = {number: edit for number, row in _candidates(table, directories) if (edit := rules.edit(row)) is not None}
     withdrawals = [rules.withdrawal(row) for number, row in _candidates(table, directories) if rules.comes_back(row)]
-    return _edited(table, edits), sorted(withdrawals, key=lambda item: (item.rank, item.key))
+    return edited(table, edits), sorted(withdrawals, key=lambda item: (item.rank, item.key))
 
 
 def _candidates(table: pa.Table, directories: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -150,14 +159,15 @@ def _retired(reason: Reason, rank: int) -> dict[str, Any]:
     return {"stage": Stage.WITHDRAW, "rank": rank, "action": Action.RETIRE, "reason": reason}
 
 
-def _edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
+def edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
+    """Return a plan in which some rows, by their number, have other values in some columns."""
     if not edits:
         return table
-    for name in ("stage", "rank", "action", "reason"):
+    for name in dict.fromkeys(name for edit in edits.values() for name in edit):
         values = table[name].to_pylist()
         for number, edit in edits.items():
             values[number] = edit.get(name, values[number])
-        texts = [value if isinstance(value, int) else str(value) for value in values]
+        texts = [value if value is None or isinstance(value, int) else str(value) for value in values]
         index = table.schema.get_field_index(name)
         table = table.set_column(index, table.schema.field(index), column(texts, table.schema.field(index).type))
     return table
@@ -170,8 +180,8 @@ def withdrawal_table(withdrawals: Iterable[Withdrawal]) -> pa.Table:
             "product": item.product,
             "key": item.key,
             "store": item.store,
-            "role": str(Role.METADATA),
-            "stage": str(Stage.WITHDRAW),
+            "role": str(Role.METADATA if item.stage == Stage.WITHDRAW else Role.FILE),
+            "stage": str(item.stage),
             "rank": item.rank,
             "action": str(Action.RETIRE),
             "reason": str(Reason.WITHDRAWN),

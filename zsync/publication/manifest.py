@@ -236,9 +236,12 @@ def _completed(table: pa.Table) -> pa.Table:
     """Return a part with the columns that came later than the version that wrote it."""
     import pyarrow as pa
 
-    if "gone_s" in table.column_names:
-        return table
-    return table.append_column("gone_s", pa.nulls(len(table), pa.int64()))
+    from zsync.tables import MANIFEST
+
+    for name in ("gone_s", "order"):
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), MANIFEST.field(name).type))
+    return table
 
 
 def _recall(cache: Path, digest: str) -> bytes | None:

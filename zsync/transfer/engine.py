@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zsync.errors import ConflictError, TargetError, ZsyncError
+from zsync.errors import ConflictError, NotSupportedError, PermissionDeniedError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
 from zsync.planning import Wave
@@ -18,7 +18,7 @@ from zsync.tables import column
 from zsync.transfer.batch import Failure, Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
 from zsync.transfer.work import retire_batch, send_batch
-from zsync.words import Reason, Stage
+from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RETIRES = (Stage.WITHDRAW, Stage.RETIRE)
+_MAY_NOT = (PermissionDeniedError, NotSupportedError)
+_ALL = ("", None)  # stands for all products: an index may name what lies in another one
 
 
 @dataclass(slots=True)
@@ -128,8 +129,8 @@ def retire(
 ) -> list[Failure]:
     """Retire what a plan retires; what a service refuses to delete stops nothing but what it names.
 
-    What names others goes before what is named. Where it stays, so does the rest of its store: a reader would find it
-    without its data (promise P2).
+    What names others goes before what is named. Where it stays, so does what it may name, of a store the rest of it, of
+    an index all there is: a reader would find it without its data (promise P2).
 
     Parameters are those of `carry_out`.
 
@@ -160,15 +161,20 @@ def retire(
             executor.run(retire_batch, _batches(plan, wave, destinations, executor, keeping), collector)
             stay += collector.failures
             failed = {(failure.product, failure.key) for failure in collector.failures}
-            held_back |= {(row["product"], row["store"]) for row in _places(wave)
-                          if (row["product"], row["key"]) in failed}  # fmt: skip
+            held_back |= _held_back(wave, failed)
     finally:
         progress.end()
     return stay
 
 
+def _held_back(wave: Wave, failed: set[tuple[str, str]]) -> set[tuple[str, str | None]]:
+    """Return what is to stay because what names it does: the rest of a store, or, of an index, whatever there is."""
+    left = [row for row in _places(wave) if (row["product"], row["key"]) in failed]
+    return {_ALL if row["role"] == Role.INDEX else (row["product"], row["store"]) for row in left}
+
+
 def _places(wave: Wave) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = wave.table.select(["product", "store", "key"]).to_pylist()
+    rows: list[dict[str, Any]] = wave.table.select(["product", "store", "key", "role"]).to_pylist()
     return rows
 
 
@@ -177,7 +183,7 @@ def _split(wave: Wave, held_back: set[tuple[str, str | None]]) -> tuple[Wave, li
     if not held_back:
         return wave, []
     rows = _places(wave)
-    stays = [(row["product"], row["store"]) in held_back for row in rows]
+    stays = [_ALL in held_back or (row["product"], row["store"]) in held_back for row in rows]
     why = TargetError("what names it could not be retired")
     left = [Failure(row["product"], row["key"], why) for row, is_left in zip(rows, stays, strict=True) if is_left]
     return Wave(wave.stage, wave.rank, wave.table.filter(column([not stay for stay in stays], pa.bool_()))), left
@@ -197,20 +203,42 @@ def _carry_out_wave(
     keeping: Keeping,
 ) -> set[tuple[str, str]]:
     _tell(wave)
-    work = retire_batch if wave.stage in _RETIRES else send_batch
+    work = retire_batch if wave.takes_away else send_batch
     batches = _batches(plan, wave, destinations, executor, keeping)
-    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store))
+    is_exchange = wave.takes_away and wave.stage == Stage.DATA
+    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store), is_patient=is_exchange)
     try:
         executor.run(work, batches, collector)
     finally:
         if wave.stage != Stage.FENCE:  # what a fence shows is neither the source's content nor what stays
             receipts += collector.receipts
-    keeping.take_note(wave, collector.receipts)
+    _refuse_what_stays(wave, collector.failures)
+    keeping.take_note(wave, collector.receipts, {(failure.product, failure.key) for failure in collector.failures})
     answered = len(collector.receipts) + len(collector.left)
     if work is send_batch and answered != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - answered} objects of stage {wave.stage} have no receipt")
     return set(collector.left)
+
+
+def _refuse_what_stays(wave: Wave, failures: list[Failure]) -> None:
+    """Raise for what had to go before rasters are replaced.
+
+    Where nobody may delete, a raster is replaced with what belongs to it as well as that goes. What the source has no
+    more would stay over it for good, and so the raster stays as it is.
+    """
+    reasons = {(row["product"], row["key"]): row["reason"] for row in wave.table.to_pylist()} if failures else {}
+    for failure in failures:
+        place = f"{failure.product}/{failure.key}"
+        if not isinstance(failure.error, _MAY_NOT):
+            raise failure.error.at(place)
+        if reasons[failure.product, failure.key] != Reason.WITHDRAWN:
+            message = f"what belonged to a raster that is replaced cannot be taken away ({failure.error.message})"
+            raise type(failure.error)(message, place, "delete it, or let zsync delete")
+        log.warning(
+            "%s cannot be taken away for the moment in which its raster and what belongs to it are replaced (%s):"
+            " readers may see both mixed in between", place, failure.error.message,
+        )  # fmt: skip
 
 
 def _batches(
@@ -254,7 +282,7 @@ def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
 def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
     target = under(to.prefix, row["key"])
     over = keeping.over(to, row)
-    if row["stage"] in _RETIRES:
+    if row["action"] == Action.RETIRE:
         # What is withdrawn comes back under the same key: nothing is lost with it.
         is_lost = row["reason"] != Reason.WITHDRAWN
         trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zsync.errors import ConfigError
+from zsync.errors import ConfigError, ZsyncError
 
 if TYPE_CHECKING:
     from zsync.transfer.batch import Batch, Outcome
@@ -56,10 +57,18 @@ class Threads:
 
         import dask.threaded
 
+        came: dict[int, Outcome] = {}
+
+        def keep(batch: Batch) -> Outcome:
+            outcome = work(batch)
+            came[id(outcome)] = outcome
+            return outcome
+
         def after(_key: Any, outcome: Any, _graph: Any, _state: Any, _worker: Any) -> None:
+            del came[id(outcome)]
             done(outcome)
 
-        graph = {f"batch-{number}": (work, batch) for number, batch in enumerate(batches)}
+        graph = {f"batch-{number}": (keep, batch) for number, batch in enumerate(batches)}
         # Handed over, not registered: what is registered is called for every graph of the process, and another thread
         # may be publishing something else.
         callbacks = [(None, None, None, after, None)]
@@ -68,6 +77,9 @@ class Threads:
                 dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+                for outcome in came.values():  # of what was under way when another failed
+                    with contextlib.suppress(ZsyncError):
+                        done(outcome)
 
 
 def executor_for(scheduler: str, workers: int | str) -> Executor:

@@ -13,13 +13,11 @@ from zsync.tables import column
 from zsync.words import Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from zsync.planning import Plan, Wave
     from zsync.transfer.batch import Receipt
     from zsync.transfer.destination import Destination
-
-_OURS = (Stage.FENCE, Stage.WITHDRAW)
 
 
 class Keeping:
@@ -52,14 +50,15 @@ class Keeping:
             return seen
         return Over(seen.seen, to.state.trash(to.publication, row["key"]))
 
-    def take_note(self, wave: Wave, receipts: list[Receipt]) -> None:
-        """Take note of what a wave left in the target."""
-        if wave.stage not in _OURS:
+    def take_note(self, wave: Wave, receipts: list[Receipt], stay: Collection[tuple[str, str]] = ()) -> None:
+        """Take note of what a wave left in the target; what was to go, and stays, is as it was."""
+        if not (wave.stage == Stage.FENCE or wave.takes_away):
             return
         left = {(receipt.product, receipt.key): receipt.etag for receipt in receipts}
         for place in zip(wave.table["product"].to_pylist(), wave.table["key"].to_pylist(), strict=True):
-            self._seen[place] = Over(left.get(place))
-            self._ours.add(place)
+            if place not in stay:
+                self._seen[place] = Over(left.get(place))
+                self._ours.add(place)
 
 
 def _seen(row: Mapping[str, Any]) -> Over | None:

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from zsync import __version__
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
-from zsync.planning import manifest_of, without_moving
+from zsync.planning import files_seen, manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
@@ -119,7 +121,7 @@ def carry(
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
-            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate)
+            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
             log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", seen)
             raise
         finally:
@@ -142,15 +144,18 @@ class _Gate:
         self._is_checked = False
         self.reached: list[Stage] = []
         self.is_on_record = False
+        self.is_exchanging = False
 
     def __call__(self, wave: Wave) -> None:
         self._leases.check()
-        if wave.stage in self.reached:
+        is_exchange = wave.takes_away and wave.stage == Stage.DATA
+        if wave.stage in self.reached and not is_exchange:
             return
-        if not self.reached or wave.stage in _SHOWN or not self._leases.are_fenced:
+        if not self.reached or wave.stage in _SHOWN or wave.takes_away or not self._leases.are_fenced:
             self._leases.prove()
         self.refuse_if_changed(wave.stage in _AFTER_DATA)
         self.reached.append(wave.stage)
+        self.is_exchanging = self.is_exchanging or is_exchange
 
     def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
         """Look at the sources again, once."""
@@ -194,21 +199,31 @@ def _shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
     return [Finding("warning", "conditions-ignored", product.name, "", message) for product in plan.products[:1]]
 
 
-def _what_readers_see(plan: Plan, gate: _Gate) -> str:
+def _what_readers_see(plan: Plan, gate: _Gate, receipts: Sequence[Receipt]) -> str:
     """Say what readers see after a publish that stopped in the last of the stages that it reached."""
-    reached = gate.reached
     if gate.is_on_record:
         return "what was published is on record, whole; what is gone from the source is retired by the next publish"
-    if Stage.WITHDRAW in reached and plan.withdrawals:
-        stores = sorted({"/".join(filter(None, (item.product, item.store))) for item in plan.withdrawals})
-        return f"readers do not find {', '.join(stores)}, of which arrays are being replaced; publish again to finish"
-    if Stage.ROOT in reached:
-        return "readers see each store whole, some perhaps in its new state already; publish again to finish"
+    files = files_seen(plan, [(receipt.product, receipt.key) for receipt in receipts], is_exchanging=gate.is_exchanging)
+    stores = _what_is_seen_of_stores(plan, gate.reached)
+    if not files:
+        return f"{stores or 'readers see what they saw before'}; publish again to finish"
+    has_stores = bool(pc.any(pc.is_valid(plan.table["store"])).as_py())
+    others = [stores or "of stores readers see what they saw before"] if has_stores or stores else []
+    return f"{'; '.join([*files, *others])}; publish again to finish"
+
+
+def _what_is_seen_of_stores(plan: Plan, reached: Sequence[Stage]) -> str:
+    withdrawn = [item for item in plan.withdrawals if item.stage == Stage.WITHDRAW]
+    if Stage.WITHDRAW in reached and withdrawn:
+        stores = sorted({"/".join(filter(None, (item.product, item.store))) for item in withdrawn})
+        return f"readers do not find {', '.join(stores)}, of which arrays are being replaced"
+    if Stage.ROOT in reached and bool(pc.any(pc.is_valid(plan.table["store"])).as_py()):
+        return "readers see each store whole, some perhaps in its new state already"
     if Stage.FENCE in reached:
-        return "readers see of arrays that shrink what old and new have in common; publish again to finish"
+        return "readers see of arrays that shrink what old and new have in common"
     if Stage.DATA in reached and any(change.inside for change in plan.changes):
-        return "readers see what they saw before, perhaps with new values in chunks that are replaced; publish again"
-    return "readers see what they saw before; publish again to finish"
+        return "readers see what they saw before, perhaps with new values in chunks that are replaced"
+    return ""
 
 
 def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
@@ -221,9 +236,10 @@ def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
             remember_receipts(item, sent[item.name])
 
 
-def _sends_indexes(plan: Plan, product: str) -> bool:
-    """Whether files are to be sent that name others, which must be there then."""
-    return str(Role.INDEX) in plan.rows(Action.SEND, product)["role"].to_pylist()
+def _sends_families(plan: Plan, product: str) -> bool:
+    """Whether files are to be sent that name others, or belong to others, which must be there then."""
+    roles = plan.rows(Action.SEND, product)["role"].to_pylist()
+    return str(Role.INDEX) in roles or str(Role.SIDECAR) in roles
 
 
 def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> Destination:
@@ -238,7 +254,7 @@ def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> D
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
         trashes=retire in ("trash", "keep"),
         keeps=item.stock.keeps,
-        leaves_moving=item.stock.by_unit and not _sends_indexes(plan, item.name),
+        leaves_moving=item.stock.by_unit and not _sends_families(plan, item.name),
     )
 
 

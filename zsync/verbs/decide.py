@@ -17,6 +17,7 @@ from zsync.planning import (
     Grace,
     Plan,
     PlannedProduct,
+    exchange,
     guard_findings,
     incompatible_findings,
     leave_existing,
@@ -29,8 +30,9 @@ from zsync.planning import (
 from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
 from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
+from zsync.verbs.naming import in_order_of_names
 from zsync.verbs.survey import survey, with_digests
-from zsync.words import Action, Kind
+from zsync.words import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +96,10 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         changed = array_changes(item, table)
         arrays = changed.arrays
         table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
+        # Where others' edits may be in the way nothing is taken away unasked.
+        is_publish = item.stock.origin.is_local and not (item.stock.only_ours or item.stock.keeps)
+        table, away = exchange(table, withdraws=is_publish)
+        withdrawn += away
         mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
         planned.append(
             PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
@@ -113,7 +119,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
             *incompatible_findings(arrays, replaces=policy.replaces),
         ]
     made = Plan(
-        table=pa.concat_tables(tables),
+        table=in_order_of_names(pa.concat_tables(tables), items),
         products=tuple(planned),
         contents={(item.name, key): body for item in items for key, body in item.survey.generated.items()},
         findings=tuple(findings),
@@ -170,9 +176,8 @@ def _with_raster_findings(config: RunConfig, plan: Plan) -> Plan:
         rows = plan.rows(Action.SEND, product.name)
         cut_off = judge_rasters(product.root, product.name, rows)
         findings += cut_off
-        if product.kind == Kind.COG:
-            unfit = [finding.key for finding in cut_off]
-            findings += judge_cogs(product.root, product.name, rows, config.publish.check_cogs, unfit)
+        unfit = [finding.key for finding in cut_off]
+        findings += judge_cogs(product.root, product.name, rows, config.publish.check_cogs, unfit)
     judged = tolerated(findings, allows_damage=config.publish.damaged == "allow")
     return replace(plan, findings=(*plan.findings, *judged))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
-from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of
+from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of, with_families
 from zsync.words import DAMAGE, UNREADABLE, VANISHED, Finding, Kind
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
     others = [item for item in stock.scan.findings if item.level == "error" and item.code != VANISHED]
     at_work = Selection(within=stock.within, without=stock.without).mask([finding.key for finding in others])
     others = [finding for finding, is_mine in zip(others, at_work, strict=True) if is_mine]
-    stock = leave_out(replace(stock, without=stock.without | gone), roots, others)
+    without = stock.without | with_families(gone, stock.scan.keys)
+    stock = leave_out(replace(stock, without=without), roots, others)
     stock, documents = _documents(stock, kind, roots)
     while True:
         scan = _part(stock)
@@ -116,7 +117,8 @@ def leave_out(stock: Stock, roots: frozenset[str], findings: Iterable[Finding]) 
     """Return the stock without what findings are about."""
     found = tuple(findings)
     units = {unit_of(finding.key, roots) if finding.key else "" for finding in found}
-    return replace(stock, without=stock.without | units, left_out=(*stock.left_out, *found))
+    without = stock.without | with_families(units, stock.scan.keys)
+    return replace(stock, without=without, left_out=(*stock.left_out, *found))
 
 
 def _of_interest(stock: Stock, findings: Iterable[Finding]) -> list[Finding]:

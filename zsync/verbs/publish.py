@@ -32,8 +32,9 @@ def publish(
 ) -> PublishResult:
     """Publish the products of a run: send what changed, consolidated metadata last, and put it on record.
 
-    Readers of the target see the old state, whole, until they see the new one, whole. If anything fails, they go on
-    seeing the old one, and the same call finishes the work.
+    Readers of the target see the old state of a store, whole, until they see the new one, whole. If anything fails,
+    they go on seeing the old one, and the same call finishes the work. Files outside stores turn over one by one, what
+    names others after it; which of them have is said if anything fails.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def publish(
     ConfigError
         The configuration is wrong or incomplete.
     SourceError
-        A source is missing or unfit to publish, or changed meanwhile; nothing that readers see was changed.
+        A source is missing or unfit to publish, or changed meanwhile; no store that readers see was changed.
     ConflictError
         Somebody else published the same product meanwhile.
     TargetError

@@ -13,15 +13,17 @@ from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Selection
 from zsync.inventory.digest import Signature
 from zsync.layout import (
+    NCZARR_NAMES,
     arrays_cut,
     describe,
     is_metadata,
     local_findings,
     select,
     with_groups_above,
+    with_sidecars,
 )
 from zsync.planning import split_arrays
-from zsync.tables import column, scalar
+from zsync.tables import column
 from zsync.verbs.fitness import fit_part, tolerated
 from zsync.words import Finding, Kind, Role
 
@@ -97,7 +99,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
                 f"{product.name}/{torn[0]}",
                 "name whole arrays or groups",
             )
-        mask = with_groups_above(layout, mask)
+        mask = with_sidecars(layout, with_groups_above(layout, mask), selection.leaves_out)
         source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
         documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
     if not stock.origin.is_local:
@@ -116,7 +118,7 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
 def _without_foreign(
     config: RunConfig, product: ResolvedProduct, source: pa.Table, layout: Layout
 ) -> tuple[pa.Table, Layout]:
-    foreign = pc.equal(layout.objects["role"], scalar(str(Role.FOREIGN)))
+    foreign = _is_foreign(layout)
     if config.publish.foreign == "publish" or not pc.any(foreign).as_py():
         return source, layout
     if config.publish.foreign == "refuse":
@@ -126,6 +128,19 @@ def _without_foreign(
         )
     keep = pc.invert(foreign)
     return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
+
+
+def _is_foreign(layout: Layout) -> pa.Array:
+    """Return which objects are not of the product's format: of a Zarr product, whatever lies beside its stores."""
+    roles = [Role.FOREIGN]
+    if layout.kind is Kind.ZARR:
+        roles += [Role.COG, Role.SIDECAR, Role.INDEX]
+    is_other = pc.is_in(layout.objects["role"], column([str(role) for role in roles], pa.string()))
+    if not pc.any(is_other).as_py():
+        return is_other
+    keys = layout.objects["key"].filter(is_other).to_pylist()
+    of_nczarr = [key for key in keys if key.rpartition("/")[2] in NCZARR_NAMES]
+    return pc.and_not(is_other, pc.is_in(layout.objects["key"], column(of_nczarr, pa.string())))
 
 
 def kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:

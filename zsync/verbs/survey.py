@@ -37,6 +37,7 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
 from zsync.verbs.damage import gone_documents, lost_nodes_of
+from zsync.verbs.naming import with_indexes
 from zsync.verbs.neighbours import findings_around, findings_inside, others_in
 from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
@@ -103,7 +104,7 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
         Patterns select nothing.
     """
     # Before anything more is asked over the network.
-    local = with_selections_judged(config, [inspect(config, item) for item in stock])
+    local = with_indexes(with_selections_judged(config, [inspect(config, item) for item in stock]))
     return [_survey(config, mine) for mine in local]
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from zsync.layout import store_roots, unit_of
+from zsync.layout import store_roots, unit_of, with_families
 from zsync.words import VANISHED, Finding
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ class State:
 
     @property
     def held(self) -> frozenset[str]:
-        """The units that are not to be published now."""
-        return frozenset(self.moving) | self.unmarked | frozenset(self.abandoned)
+        """The units that are not to be published now; a raster is not, while its mask is being written."""
+        return with_families({*self.moving, *self.unmarked, *self.abandoned}, self.scan.keys)
 
     @property
     def ready(self) -> frozenset[str]:

@@ -41,7 +41,11 @@ log = logging.getLogger(__name__)
 _TRIES = 5  # a store that moves is left out, and the others are tried again
 _MOST_UNREAD = 50  # files that cannot be read though they may be: beyond that a disk is at fault
 _PRUNE_AT_LEAST = 5  # publications between two prunings
-_USUAL = ("foreign", "leftover")  # what of any directory is so, and of which the count would be news all the time
+_USUAL = (
+    "foreign",
+    "leftover",
+    "private",
+)  # what of any directory is so, and of which the count would be news all the time
 _UNSTABLE = "it is not what it was hashed to be, though its times say so; touch it"
 
 

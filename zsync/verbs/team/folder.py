@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
 from zsync.inventory import Directory, Scan, Selection, scan
-from zsync.inventory.local import LEFTOVERS
+from zsync.inventory.spare import LEFTOVERS, PRIVATE
 from zsync.publication import StateKeys
 from zsync.system import read_regular
 
@@ -88,7 +88,7 @@ class Folder:
     @property
     def exclude(self) -> tuple[str, ...]:
         """Patterns of what takes no part on either side."""
-        return (*self.product.exclude, *LEFTOVERS)
+        return (*self.product.exclude, *LEFTOVERS, *PRIVATE)
 
     def selection(self, within: frozenset[str] | None = None) -> Selection:
         """Return what takes part, or of that what lies in some places."""
