@@ -457,3 +457,35 @@ def test_a_chunk_that_is_lost_is_an_error_and_never_fill_values(site, here):
         pull(site, here, "/c.zarr", select={"time": "2020-01..2020-02"})
     assert not (here / "c.zarr").exists()
     assert not list(here.glob(".zsync/*/parts"))
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+def in_trash(here, name):
+    trash = here / ".zsync" / name / "trash"
+    return {key.partition("/")[2]: body for key, body in read_tree(trash).items()} if trash.exists() else {}
+
+
+def test_an_edit_that_makes_way_leaves_a_copy_in_the_trash(site, here):
+    files(site, a="one", b="two", c="three")
+    pull(site, here, "/tiles")
+    write_tree(here / "tiles", {"a": "mine, and longer", "c": "eerht"})
+    files(site, a="one", b="two, anew", c="three")
+    result = pull(site, here, "/tiles")
+    assert read_tree(here / "tiles") == {"a": b"one", "b": b"two, anew", "c": b"eerht"}
+    assert in_trash(here, "tiles") == {"a": b"mine, and longer"}  # and not what was pulled as it was
+    assert [finding.code for finding in result.findings if finding.level == "warning"] == ["edits-kept"]
+    pull(site, here, "/tiles", force_overwrite=True)
+    assert in_trash(here, "tiles") == {"a": b"mine, and longer", "c": b"eerht"}
+
+
+def test_an_edit_of_a_store_leaves_a_copy_too(site, here):
+    site.store("a.zarr", weather(12, 8))
+    site.publish()
+    pull(site, here, "/a.zarr")
+    zarr.open_array(str(here / "a.zarr/t2m"), mode="r+")[0, 0] = -5
+    edited = (here / "a.zarr/t2m/0.0").read_bytes()
+    pull(site, here, "/a.zarr", force_overwrite=True)
+    assert same(open_here(here / "a.zarr"), weather(12, 8))
+    assert in_trash(here, "a.zarr") == {"t2m/0.0": edited}

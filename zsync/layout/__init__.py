@@ -12,6 +12,7 @@ from zsync.layout.checks import in_order, key_findings, local_findings, look_ali
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
+from zsync.layout.dimensions import Dimensions, without_levels
 from zsync.layout.documents import METADATA_NAMES, same_document
 from zsync.layout.files import describe_files
 from zsync.layout.grid import Grid, KeyEncoding
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "Dimensions",
     "Grid",
     "KeyEncoding",
     "Layout",
@@ -65,6 +67,7 @@ __all__ = [
     "with_groups_above",
     "with_shape",
     "with_shapes",
+    "without_levels",
 ]
 
 
