@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
-from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
+from zsync.layout.checks import examples, in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.cog import describe_cogs
 from zsync.layout.consolidated import consolidate
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
@@ -43,6 +43,7 @@ __all__ = [
     "consolidate",
     "content_type",
     "describe",
+    "examples",
     "is_chunk_like",
     "is_metadata",
     "is_node_document",

@@ -23,7 +23,7 @@ from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Directory, Objects
 from zsync.inventory.snapshot import Snapshot
 from zsync.keys import under
-from zsync.layout import Dimensions, Store, describe, join, lineage, with_shape, without_levels
+from zsync.layout import Dimensions, Store, describe, examples, join, lineage, with_shape, without_levels
 from zsync.verbs.pulling.scratch import scratch
 from zsync.verbs.source import read_documents
 from zsync.words import Finding, Kind
@@ -95,12 +95,23 @@ class _Asked:
     in_range: set[str] = field(default_factory=set)  # names of dimensions of which something lies in the range
     extents: dict[str, str] = field(default_factory=dict)
     coordinates: dict[str, str] = field(default_factory=dict)  # what was taken for a dimension, and what it lies along
-    findings: list[Finding] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # groups and arrays, by the reason
 
     def leave_out(self, place: str, why: str) -> None:
-        """Say that a group or an array does not come."""
-        message = f"{place or 'the root group'} does not come: {why}"
-        self.findings.append(Finding("warning", "not-selectable", self.product, place, message))
+        """Take note that a group or an array does not come."""
+        self.left_out.setdefault(why, []).append(place)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What does not come, and why; few for many."""
+        return [
+            Finding(
+                "warning", "not-selectable", self.product, place,
+                f"{place or 'the root group'} does not come{more}: {why}",
+            )
+            for why, places in self.left_out.items()
+            for place, more in examples(places)
+        ]  # fmt: skip
 
     def refuse_if_nothing(self, anything: bool) -> None:  # noqa: FBT001
         """Raise if something that was asked for is nowhere, or nothing is left.
@@ -118,9 +129,8 @@ class _Asked:
                     "select along these, counted from 0 where they have no labels",
                 )
         if missing := [name for name in (*self.variables, *self.select) if name not in self.found]:
-            nameless = next((item.message for item in self.findings), None)
-            if nameless is not None and not self.found:
-                raise ConfigError(f"nothing can be selected: {nameless}", self.where, "pull it whole")
+            if self.left_out and not any(name in self.variables for name in missing):
+                raise self._nothing()
             raise ConfigError(
                 "there is no such variable or dimension", f"{', '.join(missing)} in {self.where}", "check the names"
             )
@@ -128,8 +138,13 @@ class _Asked:
             if name in self.extents and name not in self.in_range:
                 raise ConfigError("nothing lies in this range", f"{name}={text}", f"it is {self.extents[name]}")
         if not anything:
-            why = next((item.message for item in self.findings), "there are no arrays")
-            raise ConfigError(f"nothing can be selected: {why}", self.where, "pull it whole")
+            raise self._nothing()
+
+    def _nothing(self) -> ConfigError:
+        said = [item.message for item in self.findings]
+        more = f"; and {len(said) - 3} more" if len(said) > 3 else ""
+        why = "; ".join(said[:3]) + more if said else "there are no arrays"
+        return ConfigError(f"nothing can be selected: {why}", self.where, "pull it whole")
 
 
 class _StorePart:
@@ -177,7 +192,7 @@ class _StorePart:
             return set()
         out = {path for path in wanted if path not in self.dimensions.names}
         for path in sorted(out):
-            why = "its dimensions have no names, so that no range of it can be selected; pull it whole, or by variables"
+            why = "its dimensions have no names, so that no range of it can be selected"
             self.asked.leave_out(join(self.store.prefix, path), why)
         return out
 
