@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -351,6 +352,18 @@ def test_two_pulls_into_one_directory_are_kept_apart(site, here):
     zsync.pull(f"s3://{site.bucket}/run/a.zarr", here, progress=At("data", meanwhile), **site.config()["storage"])
     assert told
     assert same(open_here(here / "a.zarr"), weather(12, 8))
+
+
+def test_one_object_is_told_what_to_write_and_that_works(site, here):
+    with contextlib.closing(s3_client(site.s3)) as client:
+        for key in ("maps/x [1].tif", "maps/y.tif"):
+            client.put_object(Bucket=site.bucket, Key=f"run/{key}", Body=key.encode())
+    with pytest.raises(ConfigError, match="this is one object") as raised:
+        pull(site, here, "/maps/x [1].tif")
+    _, url, _, _, pattern = shlex.split(raised.value.advice.partition(": zsync ")[2])
+    assert url == f"s3://{site.bucket}/run/maps"
+    pull(site, here, "/maps", include=[pattern])
+    assert read_tree(here / "maps") == {"x [1].tif": b"maps/x [1].tif"}
 
 
 def test_nothing_there_is_told(site, here):
