@@ -479,6 +479,22 @@ def test_p8_a_published_chunk_that_vanishes_is_shown_apart(site):
     assert [finding.code for finding in plan.findings] == ["vanished-chunks"]
 
 
+def test_p8_a_chunk_that_became_empty_does_not_show_old_values_under_retire_keep(site):
+    site.store("a.zarr", weather(12, 8), groups={"Auxiliary": weather(12, 8, k=2)})
+    site.publish()
+    shutil.rmtree(site.root / "a.zarr" / "Auxiliary")
+    zarr.consolidate_metadata(site.root / "a.zarr")
+    zarr.open_array(site.root / "a.zarr" / "t2m", mode="r+", config={"write_empty_chunks": False})[5:10, :4] = np.nan
+    assert not (site.root / "a.zarr" / "t2m" / "1.0").exists()
+    result = site.publish(retire="keep")
+    assert "vanished-chunks" in [finding.code for finding in result.findings]
+    assert np.isnan(site.read("a.zarr").t2m.values[5:10, :4]).all()
+    assert same(site.read("a.zarr", group="Auxiliary"), weather(12, 8, k=2))
+    assert result.products[0].retired == 1
+    assert [key.rpartition("/")[2] for key in s3_tree(site.s3, site.bucket, "run/.zsync/a.zarr/trash/")] == ["1.0"]
+    assert site.publish(retire="keep").status == "unchanged"
+
+
 # --- P9 --------------------------------------------------------------------------------------------------------------
 
 

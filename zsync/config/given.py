@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 _HEAD = 512  # bytes
 # How files of the formats begin that pipelines leave: GDAL drivers GTiff, COG; HDF5, netCDF-3, GRIB, Parquet, ZIP.
-_BEGINNINGS = (
-    (b"PK\x03\x04", "a ZIP archive"), (b"PK\x05\x06", "a ZIP archive"), (b"II*\0", "a GeoTIFF"), (b"MM\0*", "a GeoTIFF"),
-    (b"II+\0", "a GeoTIFF"), (b"MM\0+", "a GeoTIFF"), (b"\x89HDF", "an HDF5 or netCDF file"), (b"CDF", "a netCDF file"),
-    (b"GRIB", "a GRIB file"), (b"PAR1", "a Parquet file"), (b"\x89PNG", "an image"), (b"\x1f\x8b", "a compressed file"),
-)  # fmt: skip
+_BEGINNINGS = {
+    b"PK\x03\x04": "a ZIP archive", b"PK\x05\x06": "a ZIP archive",
+    b"II*\0": "a GeoTIFF", b"MM\0*": "a GeoTIFF", b"II+\0": "a GeoTIFF", b"MM\0+": "a GeoTIFF",
+    b"\x89HDF": "an HDF5 or netCDF file", b"CDF": "a netCDF file", b"GRIB": "a GRIB file", b"PAR1": "a Parquet file",
+    b"\x89PNG": "an image", b"\x1f\x8b": "a compressed file",
+}  # fmt: skip
 _ARCHIVE = "a ZIP archive"
 _ZARR = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json"})
 
@@ -63,7 +64,7 @@ def _what(path: str) -> str | None:
             head = file.read(_HEAD)
     except OSError:
         return None
-    known = next((what for beginning, what in _BEGINNINGS if head.startswith(beginning)), None)
+    known = next((what for beginning, what in _BEGINNINGS.items() if head.startswith(beginning)), None)
     return known or ("a file of data" if b"\0" in head else None)
 
 

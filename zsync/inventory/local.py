@@ -123,7 +123,7 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False, selection: S
     if Path(root).is_file():
         above, name = os.path.split(root)
         advice = f"a product is a directory: give {above} as `path` of product {product}, and include: [{name!r}]"
-        raise SourceError("the source is one file", root, advice)
+        raise SourceError("the source is one file, not a directory", root, advice)
     if not os.path.isdir(root):
         raise SourceError("the source is not a directory", root, f"check the path of product {product}")
     rows = Walk(root, selection, _LEFTOVER, follow_symlinks).run()

@@ -80,7 +80,7 @@ class _Notes:
                 findings.append(Finding("warning", "foreign", product, key, message + more))
         for scope, keys in self.outside.items():
             for key, more in examples(keys):
-                findings.append(Finding("error", "outside-grid", product, key, scope.outside_message(key) + more))
+                findings.append(Finding("error", "outside-grid", product, key, scope.outside_message(key, more)))
         for scope, keys in self.wrong_separator.items():
             for key, more in examples(keys, limit=1):
                 findings.append(Finding("error", "wrong-separator", product, key, scope.separator_message() + more))
@@ -189,12 +189,13 @@ class _InGrid(_InArray):
         self.notes.wrong_separator[self].append(key)
         return self._foreign
 
-    def outside_message(self, key: str) -> str:
-        """Return what to say of a chunk that lies outside the grid."""
+    def outside_message(self, key: str, more: str) -> str:
+        """Return what to say of a chunk, and more like it, that lies outside the grid."""
         index, shape, chunks = self.grid.index(key[self.offset :]) or (), self.grid.shape, self.grid.chunks
         return (
             f"chunk {list(index)} lies outside the grid {list(self.extent)} of the array {self.name} (shape"
-            f" {list(shape)}, chunks {list(chunks)}); remove the leftover chunk, or open the array again and resize it"
+            f" {list(shape)}, chunks {list(chunks)}){more}; remove the leftover chunk, or open the array again and"
+            " resize it, or set outside_grid: skip to leave it out"
         )
 
     def separator_message(self) -> str:

@@ -22,7 +22,7 @@ from zsync.layout import (
 )
 from zsync.planning import split_arrays
 from zsync.tables import column, scalar
-from zsync.verbs.fitness import fit_part, tolerated
+from zsync.verbs.fitness import fit_part, leniency, tolerated
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
@@ -76,14 +76,15 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             "is it mounted? To retire all that was published, set allow_empty: true",
         )
     kind, allows_damage = kind_of(product, scan.keys), config.publish.damaged == "allow"
+    besides = leniency(config, stock.origin)
     if stock.by_unit:
-        fit = fit_part(stock, kind, allows_damage=allows_damage)
+        fit = fit_part(stock, kind, allows_damage=allows_damage, besides=besides)
         stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
     else:
         excluded = Selection(exclude=product.exclude)
         documents = read_documents(stock.origin, kind, scan.keys, scan.signatures, excluded.leaves_out)
         layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
-        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
+        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage, besides=besides))
     keys, source = scan.keys, scan.table()
     # What is below a directory that was not entered may be there still.
     without = stock.without.union(stock.scan.unseen)
@@ -110,6 +111,8 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             "give it a prefix, like s3://bucket/name.zarr",
         )
     source, layout = _without_foreign(config, product, source, layout)
+    if stock.origin.is_local and config.publish.outside_grid == "skip":
+        source, layout = _without_outside(source, layout)
     return Inspected(stock, source, layout, documents, selection, (*scan.findings, *layout.findings))
 
 
@@ -125,6 +128,12 @@ def _without_foreign(
             "a file does not belong to any store", f"{product.root}/{first}", "remove it, or set foreign: publish"
         )
     keep = pc.invert(foreign)
+    return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
+
+
+def _without_outside(source: pa.Table, layout: Layout) -> tuple[pa.Table, Layout]:
+    """Leave out the chunks that lie outside the grids of their arrays: no reader sees them."""
+    keep = pc.fill_null(layout.objects["in_grid"], scalar(True))
     return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
 
 
