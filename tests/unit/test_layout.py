@@ -301,7 +301,26 @@ def test_axes_without_length_may_have_chunks_without():
 
 def test_two_formats_at_one_node():
     layout = look({".zgroup": ZGROUP, "zarr.json": GROUP})
-    assert (only(layout, "two-formats").level, layout.stores[""].zarr_format) == ("error", 3)
+    assert (only(layout, "two-formats").level, layout.stores[""].zarr_format) == ("info", 3)
+
+
+V2_KEYS = {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "level"),
+    [
+        (zarr_json((4,), (2,), **V2_KEYS), None),
+        (zarr_json((6,), (2,), **V2_KEYS), "warning"),  # appended to through v3
+        (zarr_json((2,), (2,), **V2_KEYS), "error"),
+        (zarr_json((4,), (4,), **V2_KEYS), "error"),
+        (zarr_json((4,), (2,)), "error"),
+        (GROUP, "error"),
+    ],
+)
+def test_two_formats_that_tell_of_other_chunks(document, level):
+    layout = look({".zgroup": ZGROUP, "zarr.json": GROUP, "a/.zarray": zarray((4,), (2,)), "a/zarr.json": document})
+    assert [f.level for f in layout.findings if f.key == "a/zarr.json"] == ([level] if level else [])
 
 
 def test_array_and_group_at_one_node():

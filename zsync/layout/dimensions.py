@@ -16,7 +16,7 @@ from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
 from zsync.layout.nodes import join, lineage, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
     from zsync.layout.model import Store
 
@@ -91,6 +91,8 @@ class Dimensions:
         found = {}
         for path, shape in shapes.items():
             own = dimension_names(store.documents, path)
+            if own is None:  # as `zarr migrate v3` leaves it
+                own = attributes_of(store.documents, path).get("_ARRAY_DIMENSIONS")
             names = _fitting(own, shape) or _fitting(axes.get(path), shape)
             if names is not None:
                 found[path] = names
@@ -149,11 +151,11 @@ class Dimensions:
                 yield path
 
 
-def _fitting(names: Sequence[Any] | None, shape: tuple[int, ...]) -> Names | None:
+def _fitting(names: Any, shape: tuple[int, ...]) -> Names | None:
     """Return names as far as they are some; None if there are none, or not one an axis."""
     if not shape:
         return ()
-    if names is None or len(names) != len(shape):
+    if not isinstance(names, list) or len(names) != len(shape):
         return None
     found = tuple(name if isinstance(name, str) else None for name in names)
     return found if any(found) else None
