@@ -83,7 +83,7 @@ def pull(
             force_overwrite=force_overwrite,
             at=at,
             select=_ranges(select or []),
-            variables=[name for names in variables or [] for name in names.split(",")],
+            variables=[name.strip() for names in variables or [] for name in names.split(",") if name.strip()],
             dry_run=dry_run,
             progress=False if quiet else None,
             **{name: value for name, value in options.items() if value is not None},

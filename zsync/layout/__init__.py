@@ -22,6 +22,7 @@ from zsync.layout.model import Array, Layout, Store
 from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
+from zsync.layout.recognise import documents_of_zarr
 from zsync.layout.select import arrays_cut, select, with_groups_above
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
@@ -43,6 +44,7 @@ __all__ = [
     "consolidate",
     "content_type",
     "describe",
+    "documents_of_zarr",
     "examples",
     "is_chunk_like",
     "is_metadata",

@@ -15,6 +15,7 @@ from zsync.inventory.digest import Signature
 from zsync.layout import (
     arrays_cut,
     describe,
+    documents_of_zarr,
     is_metadata,
     local_findings,
     select,
@@ -141,7 +142,7 @@ def kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
     """Return the product's kind: the one that was given, or the one that its files tell."""
     if product.kind is not None:
         return Kind(product.kind)
-    if any(is_metadata(Kind.ZARR, key) for key in keys):
+    if documents_of_zarr(keys):
         return Kind.ZARR
     return Kind.COG if any(key.lower().endswith((".tif", ".tiff")) for key in keys) else Kind.FILES
 
