@@ -136,6 +136,8 @@ def test_arrays_without_names_are_told_and_other_groups_come(there, zarr_format)
     assert there.open("mixed.zarr", group="model").sizes["ocean_time"] == 1
     there.pull("mixed.zarr", "two", variables=["a"])
     assert zarr.open_group(there.here.parent / "two/mixed.zarr", mode="r")["plain/a"][:].tolist() == [[3] * 5] * 6
+    there.pull("mixed.zarr", "group", variables=["plain"])
+    assert sorted(zarr.open_group(there.here.parent / "group/mixed.zarr/plain", mode="r")) == ["a", "b"]
     with pytest.raises(ConfigError, match="its dimensions have no names"):
         there.pull("mixed.zarr", "three", select={"ocean_time": "2020-01-03"}, variables=["a"])
 

@@ -44,9 +44,11 @@ def pull(
     ] = None,
     at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
     select: Annotated[
-        list[str] | None, typer.Option(help="Only a range, as time=2020-01..2020-03; may be repeated.")
+        list[str] | None, typer.Option(help="Only a range of a dimension, as time=2020-01..2020-03; may be repeated.")
     ] = None,
-    variables: Annotated[list[str] | None, typer.Option(help="Only this variable, or these: a,b.")] = None,
+    variables: Annotated[
+        list[str] | None, typer.Option(help="Only this variable or group, or these: a,b; with their coordinates.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
     target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
     workers: Workers = None,

@@ -56,7 +56,7 @@ def written_part(
     select
         Ranges by dimension: ``2020-01..2020-03``, both ends included, or one label; either end may be left out.
     variables
-        Names or paths of arrays; empty for all. The coordinates that they need come with them.
+        Names or paths of arrays, or paths of groups; empty for all. The coordinates that they need come with them.
 
     Yields
     ------
@@ -179,7 +179,7 @@ class _StorePart:
         """Return the arrays that were asked for by name, or all of them."""
         found = []
         for path in self.dimensions.shapes:
-            calls = (path, path.rpartition("/")[2], join(self.store.prefix, path))
+            calls = {path.rpartition("/")[2], join(self.store.prefix, path), *lineage(path)} - {""}
             names = [name for name in self.asked.variables if name.strip("/") in calls]
             self.asked.found.update(names)
             if names or not self.asked.variables:

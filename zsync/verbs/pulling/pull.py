@@ -86,10 +86,11 @@ def pull(  # noqa: PLR0913 - a user names what applies
     at
         Id of a publication, to have it instead of the current one.
     select
-        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included. What
-        comes is a store of its own, that holds just this.
+        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included;
+        counted from 0 where a dimension has no labels. What comes is a store of its own, that holds just this. Arrays
+        of which the dimensions have no names are told, and do not come.
     variables
-        Of Zarr stores only these variables, and the coordinates that they need.
+        Of Zarr stores only these variables (names or paths, or paths of groups), and the coordinates that they need.
     dry_run
         Say what would be done, and do nothing.
     progress
