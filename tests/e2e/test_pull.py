@@ -109,7 +109,7 @@ def test_a_store_that_was_pulled_follows_what_is_published(site, here, options, 
 
 
 @pytest.mark.parametrize("at", [1, 5, 12, 14])
-def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here, at):
+def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here, at, caplog):
     site.store("a.zarr", weather(12, 8))
     site.publish()
     site.proxy.faults.append(
@@ -117,6 +117,9 @@ def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here,
     )
     with pytest.raises(zsync.ZsyncError):
         pull(site, here, "/a.zarr", workers=1)
+    if "stopped" in caplog.text:  # not before anything was fetched
+        assert "pull again" in caplog.text
+    assert "publish" not in caplog.text
     assert open_here(here / "a.zarr") in ("FileNotFoundError", "GroupNotFoundError", "KeyError", "ValueError")
     assert not list(here.rglob("*.partial"))
     arrived = set(read_tree(here / "a.zarr")) if (here / "a.zarr").exists() else set()

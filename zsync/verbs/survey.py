@@ -135,7 +135,7 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    if connect(stock.spec).capabilities.conditional_put or not stock.origin.is_local:  # a pull is into a directory
+    if connect(stock.spec).capabilities.conditional_put or stock.only_ours:  # a pull is into a directory
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
