@@ -13,6 +13,7 @@ from trees import quiet_zarr, read_tree
 
 import zsync
 from zsync.errors import ConfigError
+from zsync.inventory import cache_directory
 
 
 @pytest.fixture
@@ -71,7 +72,9 @@ def test_coordinates_of_two_dimensions_whose_chunks_are_others(there, zarr_forma
         whole = xr.open_zarr(there.root / "roms.zarr", chunks=None).load()
     there.put("roms.zarr")
     select = {"ocean_time": "2020-01-02..2020-01-04", "xi_rho": "3..6"}
+    digests = set(cache_directory().rglob("*.arrow"))
     result = there.pull("roms.zarr", select=select, variables=["temp"])
+    assert set(cache_directory().rglob("*.arrow")) == digests  # of a directory that is gone nothing is remembered
     assert result.products[0].url.startswith("s3://")
     assert all(url.startswith("s3://") for url, _ in result.downloads())
     wanted = whole.sel(ocean_time=slice("2020-01-02", "2020-01-04")).isel(xi_rho=slice(3, 7))

@@ -333,7 +333,7 @@ def test_references_of_kerchunk_beside_stores_are_no_store_that_lost_its_group()
     assert layout.findings == ()
     assert set(layout.stores) == {"a.zarr"}
     placed = {key: (row["role"], row["stage"], row["rank"]) for key, row in rows(layout).items()}
-    assert placed["r.parq/t/refs.0.parq"] == ("file", "data", 0)
+    assert placed["r.parq/t/refs.0.parq"] == ("foreign", "data", 0)
     assert placed["r.parq/.zmetadata"][:2] == ("index", "root")
     assert placed["r.parq/.zmetadata"][2] > placed["a.zarr/.zgroup"][2]
 

@@ -126,7 +126,7 @@ class _InReferences(_Nowhere):
     """In a directory of references that kerchunk keeps in Parquet: what tells of them comes after them."""
 
     def __init__(self, store: str | None, verdicts: Verdicts, notes: _Notes) -> None:
-        super().__init__(Verdict(Role.FILE, Stage.DATA, store=store), verdicts, notes)
+        super().__init__(Verdict(Role.FOREIGN, Stage.DATA, store=store), verdicts, notes)
         self._index = verdicts.number(Verdict(Role.INDEX, Stage.ROOT, _REFERENCES_RANK, store))
 
     def data(self, key: str) -> int:  # noqa: ARG002 - every key is data here

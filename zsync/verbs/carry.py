@@ -219,7 +219,7 @@ def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
     for receipt in receipts:
         sent.setdefault(receipt.product, {})[receipt.key] = receipt.digest
     for item in items:
-        if item.name in sent:
+        if item.name in sent and not item.stock.is_part:
             remember_receipts(item, sent[item.name])
 
 

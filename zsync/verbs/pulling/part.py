@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from zsync.keys import Key
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)", re.DOTALL)
-_BLOCK_BYTES = 2**25  # that are decoded at once, for each of some threads
+_BLOCK_BYTES = 2**25  # that are decoded at once, by each thread
+_THREADS = 8
 _ARRAY = {2: ".zarray", 3: "zarr.json"}
 _UNREADABLE = (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, ImportError)  # as codecs fail
 
@@ -292,7 +293,7 @@ def _write(store: Store, documents: Mapping[str, bytes], cuts: Mapping[str, _Cut
         target = _made(store, documents, path, item.shape, to)
         tasks += [(item, target, block) for block in _blocks(target)]
     # Threads of our own: when one fails, the others are waited for before the directory goes.
-    with ThreadPoolExecutor(thread_name_prefix="zsync-part") as pool:
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="zsync-part") as pool:
         list(pool.map(_copy, tasks))
 
 
