@@ -135,7 +135,8 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    if connect(stock.spec).capabilities.conditional_put or stock.only_ours:  # a pull is into a directory
+    into_a_directory = stock.only_ours or not stock.origin.is_local  # of somebody, by a pull
+    if into_a_directory or connect(stock.spec).capabilities.conditional_put:
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
