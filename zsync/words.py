@@ -86,6 +86,9 @@ class Reason(StrEnum):
     POLICY = "retire: keep"
 
 
+OUTSIDE_GRID = "outside-grid"  # a chunk beyond its array's shape
+# Codes of findings about what another publisher left, which concern whoever brings a copy here no more than a reader.
+THEIRS = frozenset({OUTSIDE_GRID, "wrong-separator", "empty-chunk", "two-formats"})
 # Codes of findings that are errors unless `damaged: allow` is said (promise P11).
 DAMAGE = frozenset({"lost-metadata", "orphan-metadata", "misaligned", "cut-off", "not-a-tiff"})
 

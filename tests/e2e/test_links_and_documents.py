@@ -153,7 +153,7 @@ def _machine():
 def test_what_stands_for_directories_is_ignored(service, tmp_path, transport):
     service.objects = {
         "data/": b"", "data/maps/": b"", "data/maps/a.tif": b"1", "data/new/": b"", "data/sub": b"", "data/sub/x": b"2",
-        "data/one": b"\n", "data/one/x": b"3", "data/empty": b"",
+        "data/one": b"\n", "data/one/x": b"3", "data/empty": b"", "data/maps_$folder$": b"", "data/none_$folder$": b"",
     }  # fmt: skip
     result = pull(service, tmp_path / "here", transport=transport)
     assert read_tree(tmp_path / "here" / "data") == {"maps/a.tif": b"1", "sub/x": b"2", "one/x": b"3", "empty": b""}
@@ -178,6 +178,7 @@ def test_objects_of_others_never_block_a_publish(service, tmp_path, transport):
         "data/z/": b"12",
         "data/l\x01": b"1",
         "data/..": b"1",
+        "data/sub_$folder$": b"",
     }
     service.objects = dict(others)
     config = {"source": str(source), "target": f"s3://{BUCKET}", "storage": service.storage}

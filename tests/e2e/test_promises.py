@@ -20,8 +20,9 @@ import pytest
 import zarr
 from proxy import Fault, on
 from servers import s3_client
-from target import CHUNKS, At, Site, collapse, looking, same
+from target import CHUNKS, At, Site, collapse, looking, opened, same
 from trees import append, s3_bytes, s3_tree, weather, write_cog, write_store
+from zarr.storage import ObjectStore
 
 import zsync
 from zsync.errors import ConflictError, GuardError, SourceChangedError, SourceError
@@ -443,6 +444,58 @@ def test_p8_on_a_versioned_bucket_it_remains_as_a_version(s3, proxy, versioned_b
     assert len(versions["DeleteMarkers"]) == 2
 
 
+def consolidated_array(site, name, zarr_format):
+    """Return an array as a reader of one format sees it, through consolidated metadata."""
+    store = ObjectStore(opened(site.s3, site.bucket, f"{site.prefix}/a.zarr"), read_only=True)
+    group = zarr.open_consolidated(store, mode="r", zarr_format=zarr_format)
+    return group[name][:]
+
+
+def sent_keys(result):
+    return result.plan.rows("send")["key"].to_pylist()
+
+
+def resized(store, shape):
+    """Resize an array of two formats as its writer would, one after the other, and fill it."""
+    for name in (".zarray", "zarr.json"):
+        path = store / "t2m" / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), "shape": shape}))
+    for key in store.glob("t2m/[0-9]*"):
+        if int(key.name[0]) * 5 >= shape[0]:
+            key.unlink()
+    zarr.open_array(store / "t2m", mode="r+", zarr_format=3)[:] = weather(*shape).t2m.values
+
+
+def test_p1_p3_a_store_with_metadata_of_both_formats_is_right_for_readers_of_either(site):
+    """As `zarr migrate v3` leaves it, which changes no chunk."""
+    from zarr.metadata.migrate_v3 import migrate_v2_to_v3
+
+    store = site.root / "a.zarr"
+    zarr.create_group(store, zarr_format=2).create_array("t2m", shape=(12, 8), chunks=(5, 4), dtype="f4", fill_value=-1)
+    zarr.open_array(store / "t2m", mode="r+")[:] = weather(12, 8).t2m.values
+    site.products = {"a.zarr": {"path": "a.zarr"}}
+    site.publish()
+    migrate_v2_to_v3(input_store=str(store))
+    result = site.publish()
+    assert [finding.level for finding in result.findings if finding.code == "two-formats"] == ["info"]
+    assert set(sent_keys(result)) == {"zarr.json", "t2m/zarr.json"}
+    assert site.publish().status == "unchanged"
+    for shape in ([17, 8], [7, 8], [4, 12]):
+        seen = []
+
+        def look(_, seen=seen):
+            seen.extend(consolidated_array(site, "t2m", form) for form in (2, 3))
+
+        resized(store, shape)
+        with looking(site, look):
+            site.publish(max_delete="100%")
+        assert seen
+        for found in seen:
+            np.testing.assert_array_equal(found, weather(*found.shape).t2m.values)
+        for form in (2, 3):
+            np.testing.assert_array_equal(consolidated_array(site, "t2m", form), weather(*shape).t2m.values)
+
+
 def test_p8_more_than_max_delete_is_refused(site):
     site.store("a.zarr", weather(40, 8))
     site.publish()
@@ -477,6 +530,22 @@ def test_p8_a_published_chunk_that_vanishes_is_shown_apart(site):
     plan = zsync.plan(site.config())
     assert plan.vanished() == 1
     assert [finding.code for finding in plan.findings] == ["vanished-chunks"]
+
+
+def test_p8_a_chunk_that_became_empty_does_not_show_old_values_under_retire_keep(site):
+    site.store("a.zarr", weather(12, 8), groups={"Auxiliary": weather(12, 8, k=2)})
+    site.publish()
+    shutil.rmtree(site.root / "a.zarr" / "Auxiliary")
+    zarr.consolidate_metadata(site.root / "a.zarr")
+    zarr.open_array(site.root / "a.zarr" / "t2m", mode="r+", config={"write_empty_chunks": False})[5:10, :4] = np.nan
+    assert not (site.root / "a.zarr" / "t2m" / "1.0").exists()
+    result = site.publish(retire="keep")
+    assert "vanished-chunks" in [finding.code for finding in result.findings]
+    assert np.isnan(site.read("a.zarr").t2m.values[5:10, :4]).all()
+    assert same(site.read("a.zarr", group="Auxiliary"), weather(12, 8, k=2))
+    assert result.products[0].retired == 1
+    assert [key.rpartition("/")[2] for key in s3_tree(site.s3, site.bucket, "run/.zsync/a.zarr/trash/")] == ["1.0"]
+    assert site.publish(retire="keep").status == "unchanged"
 
 
 # --- P9 --------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,10 +18,12 @@ import rasterio
 import xarray as xr
 import zarr
 from rasterio.transform import from_origin
+from servers import s3_client
 from target import same
-from trees import read_tree, s3_bytes, weather, write_cog, write_store
+from trees import read_tree, s3_bytes, s3_tree, weather, write_cog, write_store
 
 import zsync
+from zsync.errors import SourceError
 from zsync.inventory.cache import RACY_NS
 
 
@@ -464,3 +467,28 @@ def test_consolidated_metadata_that_zsync_makes_goes_up_whatever_its_size(site, 
     assert any("uploadId" in exchange.query for exchange in site.proxy.requests)
     assert same(site.read("a.zarr"), data)
     assert site.publish().status == "unchanged"
+
+
+def test_chunks_that_a_writer_left_beyond_the_shape(site, tmp_path):
+    """Refused, with what to write; left out on demand; and who pulls from somebody else's bucket is not asked."""
+    site.store("a.zarr", weather(12, 8))
+    for name, shape in (("t2m", [10, 8]), ("time", [10])):
+        path = site.root / f"a.zarr/{name}/.zarray"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "shape": shape}))
+    zarr.consolidate_metadata(site.root / "a.zarr")
+    with pytest.raises(SourceError, match=r"lies outside the grid .* set outside_grid: skip"):
+        site.publish()
+    result = site.publish(outside_grid="skip")
+    told = [finding for finding in result.findings if finding.code == "outside-grid"]
+    assert {(finding.level, finding.message.rpartition(": ")[2]) for finding in told} == {("warning", "left out")}
+    published = s3_tree(site.s3, site.bucket, "run/a.zarr/")
+    assert not [key for key in published if key.startswith("t2m/2.")]
+    assert same(site.read("a.zarr"), weather(10, 8))
+    assert site.publish(outside_grid="skip").status == "unchanged"
+    source = read_tree(site.root / "a.zarr")
+    with contextlib.closing(s3_client(site.s3)) as client:
+        for key, body in source.items():
+            client.put_object(Bucket=site.bucket, Key=f"theirs/a.zarr/{key}", Body=body)
+    url = f"s3://{site.bucket}/theirs/a.zarr"
+    assert zsync.pull(url, tmp_path / "here", progress=False, **site.config()["storage"]).status == "pulled"
+    assert read_tree(tmp_path / "here/a.zarr") == source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_store_that_was_pulled_follows_what_is_published(site, here, options, 
 
 
 @pytest.mark.parametrize("at", [1, 5, 12, 14])
-def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here, at):
+def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here, at, caplog):
     site.store("a.zarr", weather(12, 8))
     site.publish()
     site.proxy.faults.append(
@@ -116,6 +117,9 @@ def test_a_local_reader_sees_nothing_torn_and_the_same_call_finishes(site, here,
     )
     with pytest.raises(zsync.ZsyncError):
         pull(site, here, "/a.zarr", workers=1)
+    if "stopped" in caplog.text:  # not before anything was fetched
+        assert "pull again" in caplog.text
+    assert "publish" not in caplog.text
     assert open_here(here / "a.zarr") in ("FileNotFoundError", "GroupNotFoundError", "KeyError", "ValueError")
     assert not list(here.rglob("*.partial"))
     arrived = set(read_tree(here / "a.zarr")) if (here / "a.zarr").exists() else set()
@@ -353,6 +357,18 @@ def test_two_pulls_into_one_directory_are_kept_apart(site, here):
     assert same(open_here(here / "a.zarr"), weather(12, 8))
 
 
+def test_one_object_is_told_what_to_write_and_that_works(site, here):
+    with contextlib.closing(s3_client(site.s3)) as client:
+        for key in ("maps/x [1].tif", "maps/y.tif"):
+            client.put_object(Bucket=site.bucket, Key=f"run/{key}", Body=key.encode())
+    with pytest.raises(ConfigError, match="this is one object") as raised:
+        pull(site, here, "/maps/x [1].tif")
+    _, url, _, _, pattern = shlex.split(raised.value.advice.partition(": zsync ")[2])
+    assert url == f"s3://{site.bucket}/run/maps"
+    pull(site, here, "/maps", include=[pattern])
+    assert read_tree(here / "maps") == {"x [1].tif": b"maps/x [1].tif"}
+
+
 def test_nothing_there_is_told(site, here):
     with pytest.raises(ConfigError, match="nothing there"):
         pull(site, here, "/no/such/place")
@@ -457,3 +473,36 @@ def test_a_chunk_that_is_lost_is_an_error_and_never_fill_values(site, here):
         pull(site, here, "/c.zarr", select={"time": "2020-01..2020-02"})
     assert not (here / "c.zarr").exists()
     assert not list(here.glob(".zsync/*/parts"))
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+def in_trash(here, name):
+    trash = here / ".zsync" / name / "trash"
+    return {key.partition("/")[2]: body for key, body in read_tree(trash).items()} if trash.exists() else {}
+
+
+def test_an_edit_that_makes_way_leaves_a_copy_in_the_trash(site, here):
+    files(site, a="one", b="two", c="three")
+    pull(site, here, "/tiles")
+    write_tree(here / "tiles", {"a": "mine, and longer", "c": "eerht"})
+    files(site, a="one", b="two, anew", c="three")
+    result = pull(site, here, "/tiles")
+    assert read_tree(here / "tiles") == {"a": b"one", "b": b"two, anew", "c": b"eerht"}
+    assert in_trash(here, "tiles") == {"a": b"mine, and longer"}  # and not what was pulled as it was
+    assert [finding.code for finding in result.findings if finding.level == "warning"] == ["edits-kept"]
+    pull(site, here, "/tiles", force_overwrite=True)
+    assert in_trash(here, "tiles") == {"a": b"mine, and longer", "c": b"eerht"}
+
+
+def test_an_edit_of_a_store_leaves_a_copy_too(site, here):
+    site.store("a.zarr", weather(12, 8))
+    (site.root / "a.zarr/t2m/2.1").unlink()  # as what is all fill value is written
+    site.publish()
+    pull(site, here, "/a.zarr")
+    zarr.open_array(str(here / "a.zarr/t2m"), mode="r+")[[0, 11], [0, 7]] = -5
+    edited = {f"t2m/{key}": (here / f"a.zarr/t2m/{key}").read_bytes() for key in ("0.0", "2.1")}
+    pull(site, here, "/a.zarr", force_overwrite=True)
+    assert read_tree(here / "a.zarr") == read_tree(site.root / "a.zarr")
+    assert in_trash(here, "a.zarr") == edited

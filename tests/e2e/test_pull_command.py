@@ -181,3 +181,10 @@ def test_the_command_pulls_a_store(site, run_zsync, tmp_path):
     assert "nothing to do" in run_zsync("pull", url, tmp_path / "out", env=tool_env(site.s3)).stdout
     done = run_zsync("pull", url, tmp_path / "out" / "a.zarr", "--at", publication, env=tool_env(site.s3))
     assert "nothing to do" in done.stdout
+    done = run_zsync("pull", url, tmp_path / "summed", env=tool_env(site.s3))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("download: ")]
+    received = product["received"]
+    assert (len(lines), received > 10) == (10, True)
+    assert f"... and {received - 10} more; -v names all" in done.stdout
+    done = run_zsync("pull", url, tmp_path / "named", "-v", env=tool_env(site.s3))
+    assert sum(line.startswith("download: ") for line in done.stdout.splitlines()) == received

@@ -752,6 +752,16 @@ def test_a_first_sync_from_s3_brings_what_is_there_and_loses_nothing(watched):
     assert [path.read_bytes() for path in trash] == [b"ours"]
 
 
+def test_a_first_sync_from_s3_does_not_bring_what_stands_for_directories(watched):
+    markers = {"sub/": b"", "new/": b"x", "sub_$folder$": b"", "deep": b"\n"}
+    put(watched, **markers, **{"sub/theirs": b"2", "deep/er": b"3"})
+    root = watched.add("one", {"ours": b"1"})
+    age(root)
+    assert watched.once(initial_sync_source="s3").exit_status == 0
+    assert read_tree(root) == {"sub/theirs": b"2", "deep/er": b"3", "ours": b"1"}
+    assert not (root / "new").exists()
+
+
 def test_a_first_sync_from_local_is_what_happens_unasked(watched):
     put(watched, both=b"theirs", theirs=b"2")
     root = watched.add("one", {"both": b"ours", "ours": b"1"}, publish={"retire": "trash", "max_delete": "100%"})

@@ -111,6 +111,35 @@ def test_bad_files(tmp_path, name, text, parts):
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "what", "advice"),
+    [
+        (
+            "a.zarr.zip",
+            b"PK\x03\x04\0",
+            "a ZIP archive",
+            "-d {place}/a.zarr; to publish it alone: zsync publish {place}",
+        ),
+        ("a [1].tif", b"II*\0\x80\x81", "a GeoTIFF", "zsync publish {place} --include 'a [[]1].tif'"),
+        ("big.tiff", b"MM\0+\x80\x81", "a GeoTIFF", "--include big.tiff"),
+        ("a.nc", b"\x89HDF\r\n\x1a\n", "an HDF5 or netCDF file", "--include a.nc"),
+        ("raw.bin", b"\0\1\2", "a file of data", "--include raw.bin"),
+        ("refs.json", b'{"version": 1, "refs": {".zgroup": "{}"}}', "kerchunk references", "--include refs.json"),
+        ("item.json", b'{"stac_version": "1.0.0", "type": "Feature"}', "a STAC document", "--include item.json"),
+        ("zarr.json", b'{"zarr_format": 3}', "metadata of a Zarr store", "give the store: {place}"),
+    ],
+)
+def test_one_file_of_data_is_told_for_what_it_is(tmp_path, name, body, what, advice):
+    text = said(write(tmp_path, name, body))
+    assert f"this is {what}, not a configuration" in text
+    assert advice.format(place=tmp_path) in text
+
+
+def test_a_directory_that_is_not_there_is_not_called_a_configuration(tmp_path):
+    for name in ("out.zarr", "results"):
+        assert "there is neither a directory to publish nor a configuration" in said(tmp_path / name)
+
+
 def test_files_that_are_not_there(tmp_path, monkeypatch):
     assert "does not exist" in said(tmp_path / "no.yaml")
     assert "cannot be read" in said(write(tmp_path, "f", "") / "c.yaml")

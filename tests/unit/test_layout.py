@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
 
+from zsync.config import Location, ResolvedProduct
 from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata, key_findings
 from zsync.tables import OBJECTS
+from zsync.verbs.source import kind_of
 from zsync.words import Kind
 
 
@@ -301,7 +303,55 @@ def test_axes_without_length_may_have_chunks_without():
 
 def test_two_formats_at_one_node():
     layout = look({".zgroup": ZGROUP, "zarr.json": GROUP})
-    assert (only(layout, "two-formats").level, layout.stores[""].zarr_format) == ("error", 3)
+    assert (only(layout, "two-formats").level, layout.stores[""].zarr_format) == ("info", 3)
+
+
+V2_KEYS = {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "level"),
+    [
+        (zarr_json((4,), (2,), **V2_KEYS), None),
+        (zarr_json((6,), (2,), **V2_KEYS), "warning"),  # appended to through v3
+        (zarr_json((2,), (2,), **V2_KEYS), "error"),
+        (zarr_json((4,), (4,), **V2_KEYS), "error"),
+        (zarr_json((4,), (2,)), "error"),
+        (GROUP, "error"),
+    ],
+)
+def test_two_formats_that_tell_of_other_chunks(document, level):
+    layout = look({".zgroup": ZGROUP, "zarr.json": GROUP, "a/.zarray": zarray((4,), (2,)), "a/zarr.json": document})
+    assert [f.level for f in layout.findings if f.key == "a/zarr.json"] == ([level] if level else [])
+
+
+REFERENCES = {"r.parq/.zmetadata": {"metadata": {}, "record_size": 10}, "r.parq/t/refs.0.parq": b"x"}
+
+
+def test_references_of_kerchunk_beside_stores_are_no_store_that_lost_its_group():
+    layout = look({**REFERENCES, "a.zarr/.zgroup": ZGROUP, "a.zarr/t/.zarray": zarray(), "a.zarr/t/0": b"x"})
+    assert layout.findings == ()
+    assert set(layout.stores) == {"a.zarr"}
+    placed = {key: (row["role"], row["stage"], row["rank"]) for key, row in rows(layout).items()}
+    assert placed["r.parq/t/refs.0.parq"] == ("foreign", "data", 0)
+    assert placed["r.parq/.zmetadata"][:2] == ("index", "root")
+    assert placed["r.parq/.zmetadata"][2] > placed["a.zarr/.zgroup"][2]
+
+
+@pytest.mark.parametrize(
+    ("objects", "says"),
+    [
+        (REFERENCES, "references that kerchunk keeps in Parquet"),
+        ({"refs/branch.main/ref.json": b"{}", "snapshots/1CECHNKREP0F1RSTCMT0": b"x"}, "an Icechunk repository"),
+        ({"repo": b"x", "snapshots/1CECHNKREP0F1RSTCMT0": b"x", "chunks/A": b"x"}, "an Icechunk repository"),
+        ({"a.zarr.zip": b"PK"}, "ZIP archives"),
+    ],
+)
+def test_what_is_no_zarr_store_is_told_for_what_it_is(objects, says):
+    finding = next(finding for finding in look(objects).findings if finding.code == "no-store")
+    assert finding.message == f"there is no Zarr store here, but {says}; set kind: files"
+    assert [f for f in look(objects, kind=Kind.FILES).findings if f.level == "error"] == []
+    assert kind_of(ResolvedProduct("p", "/p", None, Location.parse("memory://p")), list(objects)) is Kind.FILES
 
 
 def test_array_and_group_at_one_node():

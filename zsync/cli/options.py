@@ -21,6 +21,9 @@ AllowEmpty = Annotated[bool | None, typer.Option("--allow-empty", help="Publish 
 Damaged = Annotated[
     str | None, typer.Option(help="Stores that lost documents, rasters cut off, dimensions that differ: refuse, allow.")
 ]
+OutsideGrid = Annotated[
+    str | None, typer.Option(help="Chunks that a writer left outside their array's shape: refuse, or skip.")
+]
 Trust = Annotated[str | None, typer.Option(help="What tells what the target holds: listing or manifest.")]
 Rewrites = Annotated[str | None, typer.Option(help="How old values are replaced: auto or inplace.")]
 OnIncompatible = Annotated[

@@ -16,6 +16,8 @@ from zsync.errors import ConfigError, ExitStatus
 if TYPE_CHECKING:
     from zsync.verbs.pulling.pulled import PullResult
 
+_EXAMPLES = 10  # of what is fetched, that are named without -v
+
 
 @app.command()
 def pull(
@@ -34,13 +36,19 @@ def pull(
         bool | None, typer.Option("--exclude-downloads", help="Leave out directories called download.")
     ] = None,
     force_overwrite: Annotated[
-        bool | None, typer.Option("--force-overwrite", help="Compare what is there, and replace what differs.")
+        bool | None,
+        typer.Option(
+            "--force-overwrite",
+            help="Compare what is there, and replace what differs; what was changed here goes to a trash.",
+        ),
     ] = None,
     at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
     select: Annotated[
-        list[str] | None, typer.Option(help="Only a range, as time=2020-01..2020-03; may be repeated.")
+        list[str] | None, typer.Option(help="Only a range of a dimension, as time=2020-01..2020-03; may be repeated.")
     ] = None,
-    variables: Annotated[list[str] | None, typer.Option(help="Only this variable, or these: a,b.")] = None,
+    variables: Annotated[
+        list[str] | None, typer.Option(help="Only this variable or group, or these: a,b; with their coordinates.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
     target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
     workers: Workers = None,
@@ -53,7 +61,12 @@ def pull(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring what is published to this machine; what is there already is safe."""
+    """Bring what is published to this machine; what is there already is safe.
+
+    A Zarr store that was not pulled as it is now is left alone whole, and so is a file of the same size. A file of
+    another size is replaced, and if it was changed here, or was never pulled, a copy of it goes to a trash
+    (`zsync trash list`). --force-overwrite compares all of it, and replaces what differs in the same way.
+    """
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
         from zsync.verbs.pulling.pull import pull as run
 
@@ -72,12 +85,12 @@ def pull(
             force_overwrite=force_overwrite,
             at=at,
             select=_ranges(select or []),
-            variables=[name for names in variables or [] for name in names.split(",")],
+            variables=[name.strip() for names in variables or [] for name in names.split(",") if name.strip()],
             dry_run=dry_run,
             progress=False if quiet else None,
             **{name: value for name, value in options.items() if value is not None},
         )
-        _show_pull(result, as_json=as_json, quiet=quiet)
+        _show_pull(result, as_json=as_json, quiet=quiet, names_all=verbose)
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
 
@@ -102,7 +115,7 @@ def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
     return where, None, words
 
 
-def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
+def _show_pull(result: PullResult, *, as_json: bool, quiet: bool, names_all: bool) -> None:
     from zsync.report.text import findings_text
     from zsync.verbs.show import pull_text
 
@@ -113,6 +126,9 @@ def _show_pull(result: PullResult, *, as_json: bool, quiet: bool) -> None:
         say(findings_text(result.findings), err=True)
     if not quiet:
         prefix = "(dryrun) download" if result.status == "planned" else "download"
-        for url, path in result.downloads():
+        downloads = result.downloads()
+        for url, path in downloads if names_all else downloads[:_EXAMPLES]:
             say_line(f"{prefix}: {url} to {path}")
+        if len(downloads) > _EXAMPLES and not names_all:
+            say(f"... and {len(downloads) - _EXAMPLES:,} more; -v names all")
     say(pull_text(result))

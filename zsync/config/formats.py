@@ -218,3 +218,6 @@ _PARSERS: dict[str, tuple[str, Callable[[str], object]]] = {
     ".ini": ("INI", _ini),
     ".cfg": ("INI", _ini),
 }
+
+SUFFIXES = frozenset(_PARSERS)
+"""How the names of configurations end."""

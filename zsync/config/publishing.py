@@ -132,6 +132,9 @@ class Publish(Section):
     foreign: Literal["publish", "skip", "refuse"] = Field(
         "publish", description="files that do not belong to the product's format: publish, skip or refuse"
     )
+    outside_grid: Literal["refuse", "skip"] = Field(
+        "refuse", description="chunks that a writer left outside their array's shape: refuse, or skip (leave them out)"
+    )
     damaged: Literal["refuse", "allow"] = Field(
         "refuse",
         description="a source of which readers could open less than of what is published, or not all: refuse or allow",

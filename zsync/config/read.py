@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from zsync.config import hpc, native, pipeline, service, starter, team
 from zsync.config.dialect import Reading
 from zsync.config.formats import load
+from zsync.config.given import advice_for, data_in, refuse_what_is_none
 from zsync.config.location import absolute, local_path
 from zsync.config.model import RunConfig
 from zsync.config.problems import known_keys, report, unknown_key
@@ -88,6 +89,7 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
         path = _config_path(os.fspath(value))
         if os.path.isdir(path):  # the plainest configuration: what to publish
             return Reading({"source": path}), None
+        refuse_what_is_none(path)
         return _understood(load(path), str(Path(path).parent), path), path
     raise ConfigError(
         f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
@@ -121,6 +123,8 @@ def _config_path(text: object) -> str:
 
 def _understood(doc: dict[str, Any], base: str, place: str | None) -> Reading:
     dialect = next((dialect for dialect in DIALECTS if dialect.recognise(doc)), None)
+    if dialect is None and place is not None and (what := data_in(doc)) is not None:
+        raise ConfigError(f"this is {what}, not a configuration", place, advice_for(place))
     # What nobody recognises is read as native, which says what is unknown in it, and the nearest that is known.
     return (dialect.read if dialect else native.read)(doc, base, place)
 

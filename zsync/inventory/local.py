@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
@@ -110,6 +111,10 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False, selection: S
     """
     if not os.path.lexists(root):
         raise SourceError("the source is not there", root, f"check `source` and the path of product {product}")
+    if Path(root).is_file():
+        above, name = os.path.split(root)
+        advice = f"a product is a directory: give {above} as `path` of product {product}, and include: [{name!r}]"
+        raise SourceError("the source is one file, not a directory", root, advice)
     if not os.path.isdir(root):
         raise SourceError("the source is not a directory", root, f"check the path of product {product}")
     rows = Walk(root, selection, follow_symlinks).run()

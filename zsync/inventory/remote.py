@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
+FOLDER = "_$folder$"  # how Hadoop's tools end the name of what stands for a directory
 MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
 _EXAMPLES = 5
 _SHOWN = 200  # characters of a key
@@ -71,7 +72,7 @@ class Listing:
         return [key for key, size in rows if size <= MARKER_BYTES and key not in recorded]
 
     def without_markers(self, recorded: Container[str] = (), others: Iterable[str] = ()) -> Listing:
-        """Return the listing without small objects that stand for a directory: they have its name.
+        """Return the listing without small objects that stand for a directory: they have its name, or one of Hadoop's.
 
         Parameters
         ----------
@@ -81,7 +82,11 @@ class Listing:
             More keys that may need directories.
         """
         small = self.small(recorded)
-        markers = directories_of([*self.keys, *others]).intersection(small) if small else set()
+        if not small:
+            return self
+        others = frozenset(others)
+        markers = directories_of([*self.keys, *others]).intersection(small)
+        markers |= {key for key in small if key.endswith(FOLDER) and key not in others}
         return self.without(markers) if markers else self
 
     def without_clashes(self) -> Listing:

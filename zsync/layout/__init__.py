@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
-from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
+from zsync.layout.checks import examples, in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.consolidated import consolidate
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
+from zsync.layout.dimensions import Dimensions, without_levels
 from zsync.layout.documents import METADATA_NAMES, same_document
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
@@ -21,6 +22,7 @@ from zsync.layout.nodes import join, lineage, store_prefixes
 from zsync.layout.place import place
 from zsync.layout.published import members_of, with_shape, with_shapes
 from zsync.layout.rasters import is_spare, owners, with_families
+from zsync.layout.recognise import documents_of_zarr
 from zsync.layout.references import Objects, is_binary_index, named_in, ranks
 from zsync.layout.select import arrays_cut, select, with_groups_above, with_sidecars
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
@@ -34,6 +36,7 @@ __all__ = [
     "INDEX_RANK",
     "NCZARR_NAMES",
     "Array",
+    "Dimensions",
     "Grid",
     "KeyEncoding",
     "Layout",
@@ -45,6 +48,8 @@ __all__ = [
     "consolidate",
     "content_type",
     "describe",
+    "documents_of_zarr",
+    "examples",
     "is_binary_index",
     "is_chunk_like",
     "is_data_name",
@@ -77,6 +82,7 @@ __all__ = [
     "with_shape",
     "with_shapes",
     "with_sidecars",
+    "without_levels",
 ]
 
 

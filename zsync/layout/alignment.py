@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zsync.layout.dimensions import dimension_names
 from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
 from zsync.layout.nodes import join, parent
 from zsync.words import Finding
@@ -134,25 +135,12 @@ def _all_dimensions(documents: Mapping[str, Any], path: str) -> list[tuple[str, 
     return named if isinstance(shape, list) and len(named) == len(shape) else None
 
 
-def _nczarr_names(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[Any] | None:
-    """Return the names that netCDF-C gives to dimensions, which it writes with the groups that they belong to."""
-    for inside in (document.get("_NCZARR_ARRAY"), attributes.get("_nczarr_array"), attributes.get("_NCZARR_ARRAY")):
-        names = inside.get("dimrefs", inside.get("dimension_references")) if isinstance(inside, Mapping) else None
-        if isinstance(names, list):
-            return [name.rpartition("/")[2] if isinstance(name, str) else None for name in names]
-    return None
-
-
 def _dimensions(documents: Mapping[str, Any], path: str) -> list[tuple[str, int]]:
     """Return the named dimensions of an array, and their lengths."""
     v3 = documents.get(join(path, ZARR_JSON))
     document = v3 if v3 is not None else documents.get(join(path, ZARRAY))
-    attributes = documents.get(join(path, ZATTRS)) or {}
-    if not isinstance(document, Mapping) or not isinstance(attributes, Mapping):
-        return []
-    names = document.get("dimension_names") if v3 is not None else attributes.get("_ARRAY_DIMENSIONS")
-    names = names if names is not None or v3 is not None else _nczarr_names(document, attributes)
-    shape = document.get("shape")
-    if not isinstance(names, list) or not isinstance(shape, list):
+    names = dimension_names(documents, path)
+    shape = document.get("shape") if isinstance(document, Mapping) else None
+    if names is None or not isinstance(shape, list):
         return []
     return [(name, length) for name, length in zip(names, shape, strict=False) if isinstance(name, str)]

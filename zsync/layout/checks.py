@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -121,9 +122,14 @@ def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
     names = set(keys)
     needed = {above for key in names for above in _directories(key)}
     found = [(key, reason) for key in sorted(names) if (reason := unfit_here(key)) is not None]
-    found += [(key, "it is a file, and other keys need a directory of that name") for key in sorted(names & needed)]
+    advice = dict.fromkeys((key for key, _ in found), "exclude it")
+    for key in sorted(names & needed):  # a glob would leave out what is below as well
+        found.append((key, "it is a file, and other keys need a directory of that name"))
+        advice[key] = f"exclude it alone: 're:^{re.escape(key)}$'"
     return [
-        Finding("error", "unfit-key", product, repr(key)[1:-1], f"this key cannot be a file here: {reason}; exclude it")
+        Finding(
+            "error", "unfit-key", product, repr(key)[1:-1], f"this key cannot be a file here: {reason}; {advice[key]}"
+        )
         for key, reason in found
     ]
 

@@ -59,22 +59,25 @@ def consolidate(store: Store, extra: Mapping[str, Any] = {}) -> dict[str, bytes]
     """
     if "" not in store.groups:
         return {}
-    documents = _union(store, extra)
-    members = _members(documents, store.zarr_format)
-    remake = _remake_v2 if store.zarr_format == 2 else _remake_v3
+    # Where a store has both, readers of each format find what is listed in it.
+    formats = {store.zarr_format, *([2] if ZGROUP in store.documents else [])}
     made: dict[str, bytes] = {}
-    for path, member in members.items():
-        if member.kind == "group":
-            made |= remake(documents, path, _below(members, path))
+    for zarr_format in formats:
+        documents = _union(store, extra, zarr_format)
+        members = _members(documents, zarr_format)
+        remake = _remake_v2 if zarr_format == 2 else _remake_v3
+        for path, member in members.items():
+            if member.kind == "group":
+                made |= remake(documents, path, _below(members, path))
     return made
 
 
-def _union(store: Store, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the documents of the store's format that the target will hold."""
-    names = _NAMES[store.zarr_format]
+def _union(store: Store, extra: Mapping[str, Any], zarr_format: int) -> dict[str, Any]:
+    """Return the documents of one format that the target will hold."""
+    names = _NAMES[zarr_format]
     own = {key: doc for key, doc in store.documents.items() if _name(key) in names}
     others = {key: doc for key, doc in extra.items() if _name(key) in names and isinstance(doc, dict)}
-    own_kinds, other_kinds = _kinds(own, store.zarr_format), _kinds(others, store.zarr_format)
+    own_kinds, other_kinds = _kinds(own, zarr_format), _kinds(others, zarr_format)
     occupied = {above for path in own_kinds for above in lineage(path)}
 
     def overruled(path: str) -> bool:

@@ -152,7 +152,7 @@ def find_nodes(documents: Documents) -> dict[str, Node]:
 
 def _node(documents: Documents, directory: str, store: str, *, leaf: bool) -> Node:
     names = documents.names[directory]
-    # Readers prefer v3 where both are there; the finding says that both are.
+    # Readers prefer v3 where both are there.
     name = next(name for name in (docs.ZARR_JSON, docs.ZARRAY, docs.ZGROUP) if name in names)
     zarr_format = 3 if name == docs.ZARR_JSON else 2
     key = join(directory, name)
@@ -208,9 +208,7 @@ def _node_findings(product: str, documents: Documents, nodes: Mapping[str, Node]
     names, here = documents.names[node.directory], node.directory or "the product's root"
     v2 = sorted(names & {docs.ZARRAY, docs.ZGROUP})
     if v2 and docs.ZARR_JSON in names:
-        key = join(node.directory, docs.ZARR_JSON)
-        message = f"{here} has metadata of Zarr v2 ({', '.join(v2)}) and of v3 (zarr.json); take one of them away"
-        yield Finding("error", "two-formats", product, key, message)
+        yield from _both_formats(product, documents, node)
     if len(v2) == 2:
         message = f"{here} is an array (.zarray) and a group (.zgroup) at once; take one of them away"
         yield Finding("error", "array-and-group", product, join(node.directory, docs.ZARRAY), message)
@@ -230,6 +228,49 @@ def _node_findings(product: str, documents: Documents, nodes: Mapping[str, Node]
     if node.array is not None and node.array.grid is None:
         message = f"the chunk grid or key encoding of {here} is not known to zsync: missing chunks cannot be noticed"
         yield Finding("info", "unaccounted-grid", product, key, message)
+
+
+def _both_formats(product: str, documents: Documents, node: Node) -> Iterator[Finding]:
+    """Yield what is to be said of a node that has metadata of Zarr v2 and of v3, as `zarr migrate v3` leaves it.
+
+    Both go up, and readers of each see what their own says: so both must tell of the same chunks.
+    """
+    here, key = node.directory or "the product's root", join(node.directory, docs.ZARR_JSON)
+    v3 = documents.parsed.get(key) if key in documents.fit else None
+    is_array = docs.ZARRAY in documents.names[node.directory]
+    if v3 is None:
+        return
+    if is_array != (docs.node_kind(docs.ZARR_JSON, v3) == "array"):
+        message = f"{here} is an array in one of Zarr v2 and v3 and a group in the other; take one of them away"
+        yield Finding("error", "two-formats", product, key, message)
+        return
+    if not node.path:
+        message = f"{here} has metadata of Zarr v2 and of v3: both are published, and readers of either find it"
+        yield Finding("info", "two-formats", product, key, message)
+    other = join(node.directory, docs.ZARRAY)
+    if is_array and other in documents.fit:
+        yield from _disagreement(product, docs.array_of("", documents.parsed[other]), docs.array_of("", v3), here, key)
+
+
+def _disagreement(product: str, v2: Array, v3: Array, here: str, key: str) -> Iterator[Finding]:
+    """Yield that two formats tell of other chunks, or of another extent.
+
+    A smaller extent in v2 is what appending through v3 leaves: readers of v2 see what they saw before.
+    """
+    if v2.grid is None or v3.grid is None:
+        return
+    fits = len(v2.shape) == len(v3.shape) and all(a <= b for a, b in zip(v2.shape, v3.shape, strict=True))
+    same_keys = v2.grid.encoding == v3.grid.encoding or (
+        v3.grid.encoding.name == "v2" and len(v3.shape) < 2 and len(v2.shape) == len(v3.shape)
+    )
+    said = f"{here} has shape {list(v2.shape)} in .zarray and {list(v3.shape)} in zarr.json"
+    if not same_keys or v2.grid.chunks != v3.grid.chunks:
+        message = f"{here} has other chunks in .zarray than in zarr.json; write it again, or take one of them away"
+        yield Finding("error", "two-formats", product, key, message)
+    elif not fits:
+        yield Finding("error", "two-formats", product, key, f"{said}; write .zarray again, or take one of them away")
+    elif v2.shape != v3.shape:
+        yield Finding("warning", "two-formats", product, key, f"{said}: readers of Zarr v2 see that much of it")
 
 
 def _implicit_groups(product: str, nodes: Mapping[str, Node]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from zsync.layout.documents import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZG
 from zsync.layout.files import NCZARR_ARRAY, NCZARR_GROUP, file_verdict
 from zsync.layout.nodes import below, build_stores, find_nodes, join, parent, read_documents, structure_findings
 from zsync.layout.objects import Verdict, Verdicts
+from zsync.layout.recognise import documents_of_zarr, reference_directories, what_else
 from zsync.layout.units import STORE_SUFFIX
 from zsync.words import Finding, Kind, Role, Stage
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _GROUP_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZMETADATA: 2, ZARR_JSON: 2}
 _ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZARR_JSON: 1}
 _ROOT_ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 2, ZARR_JSON: 2}
+_REFERENCES_RANK = 15  # they may name what is in stores, whose roots go before
 _RANKS_OF_GROUP = 4  # more than a group has documents
 
 
@@ -42,12 +44,15 @@ def describe_zarr(
     product: str, keys: Sequence[str], documents: Mapping[str, bytes], sizes: Sequence[int] | None
 ) -> tuple[pa.Table, dict[str, Store], list[Finding]]:
     """Return what the keys of a `zarr` product are: its objects, its stores, and what is wrong with it."""
-    metadata = [key for key in keys if key.rpartition("/")[2] in METADATA_NAMES]
+    metadata = documents_of_zarr(keys)
     read, findings = read_documents(product, metadata, documents)
     nodes = find_nodes(read)
     findings += structure_findings(product, read, nodes)
     if keys and not nodes:
+        other = what_else(keys)
         message = "there is no Zarr store here: no zarr.json, .zgroup or .zarray; check the product's path and kind"
+        if other is not None:
+            message = f"there is no Zarr store here, but {other}; set kind: files"
         findings.append(Finding("error", "no-store", product, min(keys), message))
     verdicts, notes = Verdicts(), _Notes()
     codes = _judge(keys, nodes, verdicts, notes)
@@ -81,7 +86,7 @@ class _Notes:
                 findings.append(Finding("warning", "foreign", product, key, message + more))
         for scope, keys in self.outside.items():
             for key, more in examples(keys):
-                findings.append(Finding("error", "outside-grid", product, key, scope.outside_message(key) + more))
+                findings.append(Finding("error", "outside-grid", product, key, scope.outside_message(key, more)))
         for scope, keys in self.wrong_separator.items():
             for key, more in examples(keys, limit=1):
                 findings.append(Finding("error", "wrong-separator", product, key, scope.separator_message() + more))
@@ -117,6 +122,20 @@ class _Nowhere:
     def foreign(self, key: str) -> int:
         self.notes.foreign[self.where].append(key)
         return self._foreign
+
+
+class _InReferences(_Nowhere):
+    """In a directory of references that kerchunk keeps in Parquet: what tells of them comes after them."""
+
+    def __init__(self, store: str | None, verdicts: Verdicts, notes: _Notes) -> None:
+        super().__init__(Verdict(Role.FOREIGN, Stage.DATA, store=store), verdicts, notes)
+        self._index = verdicts.number(Verdict(Role.INDEX, Stage.ROOT, _REFERENCES_RANK, store))
+
+    def data(self, key: str) -> int:  # noqa: ARG002 - every key is data here
+        return self._foreign
+
+    def metadata(self, key: str) -> int:  # noqa: ARG002
+        return self._index
 
 
 class _InGroup(_Nowhere):
@@ -212,12 +231,13 @@ class _InGrid(_InArray):
         self.notes.wrong_separator[self].append(key)
         return self._foreign
 
-    def outside_message(self, key: str) -> str:
-        """Return what to say of a chunk that lies outside the grid."""
+    def outside_message(self, key: str, more: str) -> str:
+        """Return what to say of a chunk, and more like it, that lies outside the grid."""
         index, shape, chunks = self.grid.index(key[self.offset :]) or (), self.grid.shape, self.grid.chunks
         return (
             f"chunk {list(index)} lies outside the grid {list(self.extent)} of the array {self.name} (shape"
-            f" {list(shape)}, chunks {list(chunks)}); remove the leftover chunk, or open the array again and resize it"
+            f" {list(shape)}, chunks {list(chunks)}){more}; remove the leftover chunk, or open the array again and"
+            " resize it, or set outside_grid: skip to leave it out"
         )
 
     def separator_message(self) -> str:
@@ -240,6 +260,8 @@ def _judge(keys: Sequence[str], nodes: Mapping[str, Node], verdicts: Verdicts, n
     nowhere = _Nowhere(Verdict(Role.FOREIGN, Stage.DATA), verdicts, notes)
     scopes = {directory: _scope(node, verdicts, notes) for directory, node in nodes.items()}
     scopes.setdefault("", nowhere)
+    for directory in reference_directories(keys):
+        scopes[directory] = _InReferences(None, verdicts, notes)
     codes = []
     for key in keys:
         directory, _, name = key.rpartition("/")

@@ -191,8 +191,9 @@ def _classify_array(
     product: str, prefix: str, path: str, store: Store, published: Mapping[str, Any] | None, rows: _Rows
 ) -> ArrayChange:
     place = (prefix, path)
-    new = meaning_of(store.documents, path)
-    old = meaning_of(published, path) if published is not None else new
+    ours, theirs = _alike(store.documents, published, path)
+    new = meaning_of(ours, path)
+    old = meaning_of(theirs, path) if published is not None else new
     shape = None if new is None else new.shape
     if published is not None and old is None:
         return ArrayChange(product, prefix, path, ChangeClass.NEW, new_shape=shape)
@@ -204,6 +205,20 @@ def _classify_array(
     inside = sum(1 for key, _ in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
     kind, detail = _kind(old, new, inside, metadata=rows.metadata_sent[place])
     return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape, detail)
+
+
+def _alike(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any] | None, path: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the documents of one array, old and new, in a format that both have: a source may have two."""
+    v2, v3 = join(path, ".zarray"), join(path, "zarr.json")
+    mine, other = (
+        {key: side[key] for key in (v2, v3, join(path, ".zattrs")) if key in side} for side in (ours, theirs or {})
+    )
+    if v2 in mine and v2 in other and not (v3 in mine and v3 in other):
+        mine.pop(v3, None)
+        other.pop(v3, None)
+    return mine, other
 
 
 def _kind(old: Meaning, new: Meaning, inside: int, *, metadata: int) -> tuple[ChangeClass, str]:

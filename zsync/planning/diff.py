@@ -131,7 +131,8 @@ def plan_product(name: str, survey: Survey, *, keeps: bool, grace: Grace = NO_GR
     survey
         What is there; what `undecided` names has been hashed.
     keeps
-        Objects that the source no longer has stay in the target (``retire: keep``).
+        Objects that the source no longer has stay in the target (``retire: keep``), but for chunks in the grid of an
+        array that it does have: readers would go on seeing old values where the source has none.
     grace
         How long they stay in any case.
 
@@ -273,9 +274,11 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     waits = pc.and_(waits, scalar(not keeps))
     retired = pc.if_else(vanished, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
     retired = pc.if_else(waits, scalar(str(Reason.GRACE)), retired)
-    selected = scalar(str(Reason.POLICY)) if keeps else retired
+    # An array that the source has is whole there: what is lacking is fill value, and no old values may show instead.
+    kept = pc.and_(scalar(keeps), pc.invert(in_grid))
+    selected = pc.if_else(kept, scalar(str(Reason.POLICY)), retired)
     reason = pc.if_else(survey.gone_selected, selected, scalar(str(Reason.NOT_SELECTED)))
-    stays = pc.or_(pc.invert(survey.gone_selected), pc.or_(waits, scalar(keeps)))
+    stays = pc.or_(pc.invert(survey.gone_selected), pc.or_(waits, kept))
     recorded_since = pc.if_else(pc.or_(waits, pristine), since, pa.nulls(1, pa.int64())[0])
     stage = pc.coalesce(recorded["stage"], gone["stage"])
     # Earlier versions had indexes on record as data.

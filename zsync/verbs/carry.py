@@ -17,6 +17,7 @@ from zsync.publication import Leases, Publication, PublishedProduct, commit, man
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.verbs.directories import prune
+from zsync.verbs.pulling.words import of_pull
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import refuse_if_changed
 from zsync.verbs.survey import remember_receipts
@@ -122,7 +123,8 @@ def carry(
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
             seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
-            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", seen)
+            said = of_pull(seen) if all(item.stock.only_ours for item in items) else seen
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", said)
             raise
         finally:
             _remember(items, receipts)
@@ -232,7 +234,7 @@ def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
     for receipt in receipts:
         sent.setdefault(receipt.product, {})[receipt.key] = receipt.digest
     for item in items:
-        if item.name in sent:
+        if item.name in sent and not item.stock.is_part:
             remember_receipts(item, sent[item.name])
 
 

@@ -26,10 +26,11 @@ from zsync.words import Action, Kind, Role
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from zsync.layout import Store
     from zsync.verbs.survey import Surveyed
     from zsync.words import Finding
 
-_CONSOLIDATED = ("zarr.json", ".zmetadata")  # where a group has both, readers take it for v3
+_CONSOLIDATED = ("zarr.json", ".zmetadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def array_changes(item: Surveyed, table: pa.Table) -> Changes:
     changes = classify(item.name, table, item.layout.stores, seen)
     if edge := boundary(table, item.layout.stores, changes):
         changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
-    fenced = {prefix: _array_keys(changes, prefix, stores[prefix].zarr_format) for prefix in stores}
+    fenced = {prefix: _array_keys(changes, stores[prefix]) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
     fence = fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
     return Changes(changes, fence, _losses(item, table, seen))
@@ -85,13 +86,17 @@ def _losses(item: Surveyed, table: pa.Table, seen: Mapping[str, Mapping[str, Any
         store, published = item.layout.stores[prefix], dict(documents)
         base = f"{prefix}/" if prefix else ""
         inside = [key[len(base) :] for key in item.bare if key.startswith(base)]
-        nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
+        nodes = {*store.arrays, *store.groups} if _is_v2(store) else set()
         bare = [key for key in inside if key.rpartition("/")[0] in nodes and not _is_new(table, base + key)]
         if unread := [key for key in bare if key not in published]:
             published |= _read(item, prefix, unread)
         found += lost_attributes(item.name, prefix, bare, published)
         found += misfit_findings(item.name, store, published)
     return found
+
+
+def _is_v2(store: Store) -> bool:
+    return store.zarr_format == 2 or ".zgroup" in store.documents
 
 
 def _is_new(table: pa.Table, attributes: str) -> bool:
@@ -145,19 +150,23 @@ def _group_keys(item: Surveyed, prefix: str) -> list[str]:
     return [key for key in inside if key.rpartition("/")[2] in _CONSOLIDATED and key not in arrays]
 
 
-def _array_keys(changes: Iterable[ArrayChange], prefix: str, zarr_format: int) -> list[str]:
-    name = ".zarray" if zarr_format == 2 else "zarr.json"
+def _array_keys(changes: Iterable[ArrayChange], store: Store) -> list[str]:
+    """Return the keys of the documents of arrays that readers must see otherwise for a while, of either format."""
     return [
-        f"{change.array}/{name}" if change.array else name
+        key
         for change in changes
-        if change.store == prefix and change.needs_fence
+        if change.store == store.prefix and change.needs_fence
+        for name in (".zarray", "zarr.json")
+        if (key := join(change.array, name)) in store.documents
     ]
 
 
 def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str, Any]:
     """Return the documents of a store as most readers see them: from the root's consolidated metadata if it has any."""
-    root: dict[str, Any] = next((documents[name] for name in _CONSOLIDATED if name in documents), {})
-    members = members_of(root)
+    # Of a store of two formats each has its own.
+    members: dict[str, Any] = {}
+    for name in _CONSOLIDATED:
+        members |= members_of(documents.get(name, {}))
     if members:
         return members
     base = f"{prefix}/" if prefix else ""

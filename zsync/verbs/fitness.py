@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
 from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of, with_families
-from zsync.words import DAMAGE, UNREADABLE, VANISHED, Finding, Kind
+from zsync.words import DAMAGE, OUTSIDE_GRID, THEIRS, UNREADABLE, VANISHED, Finding, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from zsync.config import RunConfig
+    from zsync.inventory import Origin
     from zsync.layout import Layout
     from zsync.verbs.stock import Stock
 
@@ -40,20 +43,39 @@ class Fit:
     layout: Layout
 
 
-def tolerated(findings: Iterable[Finding], *, allows_damage: bool) -> tuple[Finding, ...]:
-    """Return findings, of which those of damage are warnings where the user allows it (``damaged: allow``)."""
+def tolerated(
+    findings: Iterable[Finding], *, allows_damage: bool, besides: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Finding, ...]:
+    """Return findings, of which those of damage are warnings where the user allows it (``damaged: allow``).
+
+    Parameters
+    ----------
+    besides
+        Codes of more findings that are warnings, each with what is done about it.
+    """
+    allowed = {**(dict.fromkeys(DAMAGE, "") if allows_damage else {}), **besides}
     return tuple(
-        replace(finding, level="warning", message=finding.message.rpartition("; ")[0])
-        if allows_damage and finding.level == "error" and finding.code in DAMAGE
+        replace(finding, level="warning", message=finding.message.rpartition("; ")[0] + allowed[finding.code])
+        if finding.level == "error" and finding.code in allowed
         else finding
         for finding in findings
     )
 
 
-def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
+def leniency(config: RunConfig, origin: Origin) -> dict[str, str]:
+    """Return codes of findings that do not make a source unfit, besides damage, each with what is done about it."""
+    if not origin.is_local:
+        return dict.fromkeys(THEIRS, ": it comes as it is")
+    return {OUTSIDE_GRID: ": left out"} if config.publish.outside_grid == "skip" else {}
+
+
+def fit_part(
+    stock: Stock, kind: Kind, *, allows_damage: bool = False, besides: Mapping[str, str] = MappingProxyType({})
+) -> Fit:
     """Return the part of a source that is fit to publish, and what is not, with the reason.
 
-    Stores are left out whole. What this run is without already is not looked at: its writer is at work.
+    Stores are left out whole. What this run is without already is not looked at: its writer is at work. Parameters are
+    those of `tolerated`.
     """
     roots = roots_of(stock, kind)
     gone = {unit_of(finding.key, roots) for finding in stock.scan.findings if finding.code == VANISHED}
@@ -69,7 +91,7 @@ def fit_part(stock: Stock, kind: Kind, *, allows_damage: bool = False) -> Fit:
         keys, sizes = scan.keys, [signature[0] for signature in scan.signatures]
         documents = {key: documents[key] for key in keys if key in documents}
         layout = describe(kind, stock.product.name, keys, documents, sizes)
-        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
+        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage, besides=besides))
         findings = layout.findings if stock.origin.is_local else (*layout.findings, *local_findings("", keys))
         errors = [*_of_interest(stock, findings), *_no_store(stock, kind, findings)]
         if not errors:

@@ -16,6 +16,7 @@ from zsync.layout import (
     NCZARR_NAMES,
     arrays_cut,
     describe,
+    documents_of_zarr,
     is_metadata,
     local_findings,
     select,
@@ -23,8 +24,8 @@ from zsync.layout import (
     with_sidecars,
 )
 from zsync.planning import split_arrays
-from zsync.tables import column
-from zsync.verbs.fitness import fit_part, tolerated
+from zsync.tables import column, scalar
+from zsync.verbs.fitness import fit_part, leniency, tolerated
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
@@ -78,14 +79,15 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             "is it mounted? To retire all that was published, set allow_empty: true",
         )
     kind, allows_damage = kind_of(product, scan.keys), config.publish.damaged == "allow"
+    besides = leniency(config, stock.origin)
     if stock.by_unit:
-        fit = fit_part(stock, kind, allows_damage=allows_damage)
+        fit = fit_part(stock, kind, allows_damage=allows_damage, besides=besides)
         stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
     else:
         excluded = Selection(exclude=product.exclude)
         documents = read_documents(stock.origin, kind, scan.keys, scan.signatures, excluded.leaves_out)
         layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
-        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage))
+        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage, besides=besides))
     keys, source = scan.keys, scan.table()
     # What is below a directory that was not entered may be there still.
     without = stock.without.union(stock.scan.unseen)
@@ -112,6 +114,8 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             "give it a prefix, like s3://bucket/name.zarr",
         )
     source, layout = _without_foreign(config, product, source, layout)
+    if stock.origin.is_local and config.publish.outside_grid == "skip":
+        source, layout = _without_outside(source, layout)
     return Inspected(stock, source, layout, documents, selection, (*scan.findings, *layout.findings))
 
 
@@ -143,11 +147,17 @@ def _is_foreign(layout: Layout) -> pa.Array:
     return pc.and_not(is_other, pc.is_in(layout.objects["key"], column(of_nczarr, pa.string())))
 
 
+def _without_outside(source: pa.Table, layout: Layout) -> tuple[pa.Table, Layout]:
+    """Leave out the chunks that lie outside the grids of their arrays: no reader sees them."""
+    keep = pc.fill_null(layout.objects["in_grid"], scalar(True))
+    return source.filter(keep), replace(layout, objects=layout.objects.filter(keep))
+
+
 def kind_of(product: ResolvedProduct, keys: Sequence[str]) -> Kind:
     """Return the product's kind: the one that was given, or the one that its files tell."""
     if product.kind is not None:
         return Kind(product.kind)
-    if any(is_metadata(Kind.ZARR, key) for key in keys):
+    if documents_of_zarr(keys):
         return Kind.ZARR
     return Kind.COG if any(key.lower().endswith((".tif", ".tiff")) for key in keys) else Kind.FILES
 

@@ -96,6 +96,11 @@ class Stock:
         """Whether the run is about all of the product, as the target was listed."""
         return self.listing is not None and self.within is None and not self.without
 
+    @property
+    def is_part(self) -> bool:
+        """Whether the source is a part of what is published, in a directory that goes again with the run."""
+        return self.only_ours and self.origin.is_local
+
 
 def take_stock(
     config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, publishes: bool

@@ -136,7 +136,8 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
 
 def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    if connect(stock.spec).capabilities.conditional_put or not stock.origin.is_local:  # a pull is into a directory
+    into_a_directory = stock.only_ours or not stock.origin.is_local  # of somebody, by a pull
+    if into_a_directory or connect(stock.spec).capabilities.conditional_put:
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
@@ -201,7 +202,11 @@ def _relate(
     gone = place(local.layout, gone_keys.to_pylist())
     selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
     if stock.only_ours:
-        selected = pc.and_(selected, pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest)))
+        theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
+        if not stock.leaves_existing and not stock.keeps:
+            # What was written here into an array that is to be as published would show in place of fill values.
+            theirs = pc.or_(theirs, pc.fill_null(gone["in_grid"], scalar(False)))
+        selected = pc.and_(selected, theirs)
     kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
     extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
     unfit = [
@@ -334,7 +339,7 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
         finally:
             progress.end()
         filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
-        if writes_cache:
+        if writes_cache and not surveyed.stock.is_part:
             stock = surveyed.stock
             cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
     found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]

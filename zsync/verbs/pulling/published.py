@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from typing import TYPE_CHECKING
 
+from zsync.config.given import quoted_glob
 from zsync.errors import ConfigError, TargetError, UnfitKeyError
 from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.inventory.asking import found
 from zsync.keys import shown, sort
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 
@@ -68,7 +71,7 @@ def published(
         markers = {key for key in listing.small() if os.path.isdir(f"{directory}/{key}")}
         listing = listing.without(markers) if markers else listing
         if not listing.keys:
-            raise ConfigError("there is nothing there", place.url, "check the URL")
+            raise _nothing_below(place)
         findings = listing.skipped(name, selection)
         rows: list[_Row] = [
             (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
@@ -80,6 +83,18 @@ def published(
     tags = {key: (etag, version) for key, _, etag, version, _ in rows}
     digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
     return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def _nothing_below(place: Place) -> ConfigError:
+    """Return what to say where there is nothing below a URL: it may be that of one object."""
+    path, parent = place.location.path, place.location.parent
+    if path and found(place.store, "", [path]):
+        return ConfigError(
+            "this is one object, and what is pulled is what lies below a prefix",
+            place.url,
+            f"to pull it alone: zsync pull {shlex.quote(parent.url)} DEST --include {quoted_glob(place.location.name)}",
+        )
+    return ConfigError("there is nothing there", place.url, "check the URL")
 
 
 def _listed(place: Place, named: Iterable[str], *, takes_all: bool) -> Listing:

@@ -26,6 +26,7 @@ from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published, recorded_keys
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
+from zsync.verbs.pulling.words import finding_of_pull, in_words_of_pull
 from zsync.verbs.stock import Stock
 from zsync.verbs.telling import and_tell
 from zsync.words import Action
@@ -62,7 +63,8 @@ def pull(  # noqa: PLR0913 - a user names what applies
     """Bring products from a bucket to this machine.
 
     What is there already is safe: files of the same size are not touched, and a Zarr store that was not pulled as it is
-    now is left alone whole. Every file appears under its name only when it is complete, checked and on disk, metadata
+    now is left alone whole. Of what is replaced and was changed here, or never pulled, a copy goes to a trash
+    (``zsync trash list``). Every file appears under its name only when it is complete, checked and on disk, metadata
     last; the same call finishes what was cut off.
 
     Parameters
@@ -80,14 +82,15 @@ def pull(  # noqa: PLR0913 - a user names what applies
     exclude_downloads
         Leave out everything below directories called ``download``.
     force_overwrite
-        Compare what is there, and replace what differs.
+        Compare what is there, and replace what differs; of what was changed here a copy goes to the trash as well.
     at
         Id of a publication, to have it instead of the current one.
     select
-        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included. What
-        comes is a store of its own, that holds just this.
+        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included;
+        counted from 0 where a dimension has no labels. What comes is a store of its own, that holds just this. Arrays
+        of which the dimensions have no names are told, and do not come.
     variables
-        Of Zarr stores only these variables, and the coordinates that they need.
+        Of Zarr stores only these variables (names or paths, or paths of groups), and the coordinates that they need.
     dry_run
         Say what would be done, and do nothing.
     progress
@@ -183,11 +186,13 @@ def _part_of(
         raise TypeError(f"{stock.origin.name} is not far away")
     root, aside = f"/{stock.product.location.parent.path}", stock.state.parts
     try:
-        origin = parts.enter_context(written_part(stock.origin, stock.product.name, root, aside, select, variables))
+        origin, left_out = parts.enter_context(
+            written_part(stock.origin, stock.product.name, root, aside, select, variables)
+        )
     except OSError as error:
         raise error_of_system(error, f"{root}/{aside}") from error
     seen = origin.look()
-    return replace(stock, origin=origin, scan=replace(seen, findings=(*stock.scan.findings, *seen.findings)))
+    return replace(stock, origin=origin, scan=replace(seen, findings=(*stock.scan.findings, *left_out, *seen.findings)))
 
 
 def _carry_out(
@@ -204,13 +209,20 @@ def _carry_out(
     from zsync.verbs.carry import carry
     from zsync.verbs.decide import decide, is_on_record, refuse_errors, surveyed
     from zsync.verbs.pulling.adopt import adopted
+    from zsync.verbs.pulling.edits import keeping_edits
     from zsync.verbs.pulling.pending import forget, note
     from zsync.verbs.pulling.pulled import PullResult, pulled_product
 
     items = surveyed(local, [found for found, _ in stock], watcher, writes_cache=not dry_run)
     items = [adopted(item, everything=everything) for item in items]
     plan = decide(local, items)
-    products = tuple(pulled_product(plan, item, found) for item, (_, found) in zip(items, stock, strict=True))
+    kept = [keeping_edits(item, plan) for item in items]
+    items = [item for item, _ in kept]
+    plan = replace(plan, findings=(*plan.findings, *(finding for _, said in kept for finding in said)))
+    products = tuple(
+        pulled_product(plan, item, place.place.url, found)
+        for item, place, (_, found) in zip(items, wanted, stock, strict=True)
+    )
 
     def result(status: Status, findings: tuple[Finding, ...] = ()) -> PullResult:
         return PullResult(status, products, (*plan.findings, *findings), time.monotonic() - started, plan)
@@ -225,10 +237,11 @@ def _carry_out(
         return result("unchanged")
     for item in items:
         note(item, plan)
-    carried = carry(local, items, plan, watcher)
+    with in_words_of_pull():
+        carried = carry(local, items, plan, watcher)
     for item in items:
         forget(item)
-    return result("unretired" if carried.stay else "pulled", carried.findings)
+    return result("unretired" if carried.stay else "pulled", tuple(map(finding_of_pull, carried.findings)))
 
 
 def _tell(wanted: Sequence[Wanted], *, exclude_downloads: bool, force_overwrite: bool) -> None:

@@ -119,12 +119,12 @@ class PullResult:
         )
 
 
-def pulled_product(plan: Plan, item: Surveyed, publication: str | None) -> PulledProduct:
+def pulled_product(plan: Plan, item: Surveyed, url: str, publication: str | None) -> PulledProduct:
     """Return one product's share in the result of a pull."""
     name = item.name
     return PulledProduct(
         name=name,
-        url=item.stock.origin.name,
+        url=url,
         path=f"/{item.stock.product.location.path}",
         publication=publication,
         received=plan.count(Action.SEND, name),

@@ -11,6 +11,7 @@ from zsync.config.sections import Pull
 from zsync.errors import ConfigError
 from zsync.inventory import Selection, scan
 from zsync.inventory.neighbours import is_state, products_inside
+from zsync.inventory.remote import FOLDER
 from zsync.inventory.selection import is_below
 from zsync.storage import spec_for
 from zsync.storage.details import list_details
@@ -85,7 +86,7 @@ def _newest_there(config: RunConfig, product: ResolvedProduct) -> dt.datetime | 
         (
             modified
             for key, modified in found.items()
-            if not is_state(key) and not is_below(key, others) and not key.endswith("/")
+            if not is_state(key) and not is_below(key, others) and not key.endswith(("/", FOLDER))
         ),
         default=None,
     )

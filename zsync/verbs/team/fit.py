@@ -186,7 +186,7 @@ def _losses(folder: Folder, seen: Look, store: Store, published: Iterable[str], 
     old = describe(Kind.ZARR, name, list(raw), raw).stores.get(prefix)
     if old is None:
         return []
-    nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 else set()
+    nodes = {*store.arrays, *store.groups} if store.zarr_format == 2 or ".zgroup" in store.documents else set()
     start = len(prefix) + 1 if prefix else 0
     gone = [key for key in stale if key.endswith(".zattrs") and key not in seen.states.here]
     kept = [key for key in gone if key[start:].rpartition("/")[0] in nodes and not _is_new(seen, key)]
