@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "127.0.0.1"
 BUCKET = "anything"
@@ -20,6 +24,9 @@ class AnyService:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.etags: dict[str, str] = {}  # what is told instead of the MD5
+        self.is_opaque = False  # every write gets an ETag of its own, as where a key of KMS encrypts
+        self.damages: Callable[[bytes], bytes] = lambda body: body  # what becomes of what is written
+        self.refuses: Callable[[str], bool] = lambda _key: False  # writes that are answered with 403
         self.asked: list[str] = []
         service = self
 
@@ -72,6 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
+        if self.bucket.is_opaque and "ETag" in headers:
+            self.send_header("x-amz-server-side-encryption", "aws:kms")
         if "Content_Length" not in headers:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -145,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         key, _ = self._asked()
         body = self._body()
+        if self.bucket.refuses(key):
+            self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
         there = self.bucket.objects.get(key)
         wanted = self.headers.get("If-Match")
         if (self.headers.get("If-None-Match") and there is not None) or (
@@ -155,7 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         if source is not None:
             body = self.bucket.objects[unquote(source).lstrip("/").partition("/")[2]]
-        self.bucket.objects[key] = body
+        if self.bucket.is_opaque:
+            self.bucket.etags[key] = secrets.token_hex(16)
+        self.bucket.objects[key] = self.bucket.damages(body)
         tag = self.bucket.etag(key)
         when = "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
         done = f"<CopyObjectResult><ETag>{tag}</ETag>{when}</CopyObjectResult>"

@@ -14,6 +14,7 @@ from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
+from zsync.verbs.arrived import Arrivals
 from zsync.verbs.directories import prune
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import refuse_if_changed
@@ -100,9 +101,10 @@ def carry(
     )  # fmt: skip
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
-        gate = _Gate(leases, items)
+        gate, arrivals = _Gate(leases, items), Arrivals(items, plan)
+        arrivals.begin()
         try:
-            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate)
+            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
             gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
@@ -112,6 +114,7 @@ def carry(
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
             _commit(items, plan, publication, receipts, config.team.member, leases.prove)
             gate.is_on_record = True
+            arrivals.forget()
             if not retires_first:
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
