@@ -21,6 +21,7 @@ from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
+from zsync.storage.writable import check_replaceable, check_writable, directories_for
 from zsync.verbs.neighbours import leaving_to_others
 from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published, recorded_keys
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.report.progress import Progress
     from zsync.verbs.pulling.pulled import PullResult, Status
+    from zsync.verbs.survey import Surveyed
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)
@@ -215,11 +217,16 @@ def _carry_out(
     def result(status: Status, findings: tuple[Finding, ...] = ()) -> PullResult:
         return PullResult(status, products, (*plan.findings, *findings), time.monotonic() - started, plan)
 
-    if dry_run:
+    is_done = plan.is_empty and is_on_record(plan, items)
+    if dry_run and any(finding.level == "error" for finding in plan.findings):
         return result("planned")
     refuse_errors(plan)
-    _check_room(plan, wanted)
-    if plan.is_empty and is_on_record(plan, items):
+    _check_room(plan, wanted, tries=not dry_run)
+    if not is_done:
+        _check_writable(plan, items)
+    if dry_run:
+        return result("planned")
+    if is_done:
         for item in items:
             forget(item)
         return result("unchanged")
@@ -300,11 +307,23 @@ def _take(
     return leaving_links(leaving_to_others(found), wanted.directory), publication
 
 
-def _check_room(plan: Plan, wanted: Sequence[Wanted]) -> None:
+def _check_room(plan: Plan, wanted: Sequence[Wanted], *, tries: bool) -> None:
+    """Raise if what is to come has no place here; which names are one to the file system is tried out, if it may be."""
     above = os.path.commonpath([os.path.dirname(item.directory) for item in wanted])
-    check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
+    if tries:
+        check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
     for item in wanted:
         check_space(item.directory, plan.bytes(Action.SEND, item.name))
         sent, retired = (plan.rows(action, item.name)["key"].to_pylist() for action in (Action.SEND, Action.RETIRE))
         check_links(item.directory, [*sent, *retired])
-        check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])
+        if tries:
+            check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])
+
+
+def _check_writable(plan: Plan, items: Sequence[Surveyed]) -> None:
+    """Raise if a pull would not get to its end here, before it begins."""
+    for item in items:
+        root = f"/{item.stock.product.location.path}"
+        sent = plan.rows(Action.SEND, item.name)["key"].to_pylist()
+        check_writable([f"/{item.stock.state.prefix}", *directories_for(root, sent)])
+        check_replaceable(root, sent)
