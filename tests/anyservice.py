@@ -25,6 +25,8 @@ class AnyService:
         self.objects: dict[str, bytes] = {}
         self.etags: dict[str, str] = {}  # what is told instead of the MD5
         self.is_opaque = False  # every write gets an ETag of its own, as where a key of KMS encrypts
+        self.archived: set[str] = set()  # keys that cannot be read
+        self.status = 0  # what is answered to reading, whatever is asked
         self.damages: Callable[[bytes], bytes] = lambda body: body  # what becomes of what is written
         self.refuses: Callable[[str], bool] = lambda _key: False  # writes that are answered with 403
         self.asked: list[str] = []
@@ -94,7 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         key, query = self._asked()
-        if "list-type" in query:
+        if self.bucket.status:
+            self._answer(self.bucket.status)
+        elif "list-type" in query:
             self._answer(200, self._listing(query).encode(), Content_Type="application/xml")
         elif "uploads" in query:
             self._answer(200, b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
@@ -113,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         if self.headers.get("If-Match", tags["ETag"]) != tags["ETag"]:
             self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        elif self.command == "GET" and key in self.bucket.archived:
+            self._answer(403, b"<Error><Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass></Error>")
         elif self.command == "HEAD":
             self._answer(200, Content_Length=str(len(body)), **tags)
         elif asked.startswith("bytes="):
@@ -137,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
             contents.append(
                 f"<Contents><Key>{_text(key, encoded=encoded)}</Key><Size>{len(self.bucket.objects[key])}</Size>"
                 f"<ETag>&quot;{_text(self.bucket.etag(key), encoded=False)}&quot;</ETag>"
-                "<LastModified>2026-11-26T00:00:00.000Z</LastModified></Contents>"
+                "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
+                f"<StorageClass>{'GLACIER' if key in self.bucket.archived else 'STANDARD'}</StorageClass></Contents>"
             )
         common = [f"<CommonPrefixes><Prefix>{_text(p, encoded=encoded)}</Prefix></CommonPrefixes>" for p in prefixes]
         kind = "<EncodingType>url</EncodingType>" if encoded else ""

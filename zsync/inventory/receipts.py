@@ -45,12 +45,12 @@ class KeptReceipts:
 
     def read(self) -> pa.Table:
         """Return what is kept, in the order in which it came: `zsync.tables.RECEIPTS`."""
-        from zsync.tables import RECEIPTS
+        from zsync.tables import RECEIPTS, table_of
 
         try:
             data = self._path.read_bytes()
         except OSError:
-            return RECEIPTS.empty_table()
+            return table_of([], RECEIPTS)
         return unsealed(data, RECEIPTS)[0]
 
     def replace(self, table: pa.Table) -> None:

@@ -41,9 +41,9 @@ def arrived(spec: StoreSpec, state: StateKeys, target: pa.Table, recorded: pa.Ta
         `zsync.tables.MANIFEST`, with what a receipt tells.
     """
     kept = _kept(spec, state)
-    found = MANIFEST.empty_table() if kept is None else kept.read()
-    if not len(found):
-        return MANIFEST.empty_table()
+    found = None if kept is None else kept.read()
+    if found is None or not len(found):
+        return table_of([], MANIFEST)  # `empty_table` would import pandas
     is_news = pc.invert(_is_as(found, recorded))
     latest = {row["key"]: row for row in found.filter(pc.and_(_is_as(found, target), is_news)).to_pylist()}
     return table_of(list(latest.values()), MANIFEST)

@@ -201,6 +201,8 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
     if is_trusted or not stock.origin.is_local:
         return manifest
     found = arrived(stock.spec, stock.state, target, manifest)
+    if not len(found):
+        return manifest
     places = pc.index_in(found["key"], local.layout.objects["key"].combine_chunks())
     found, objects = found.filter(pc.is_valid(places)), local.layout.objects.take(pc.drop_null(places))
     for name in ("store", "array", "stage"):

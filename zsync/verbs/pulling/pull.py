@@ -22,6 +22,7 @@ from zsync.storage import connect, spec_for
 from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
 from zsync.storage.writable import check_replaceable, check_writable, directories_for
+from zsync.verbs.archived import all_named
 from zsync.verbs.neighbours import leaving_to_others
 from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published, recorded_keys
@@ -32,10 +33,11 @@ from zsync.verbs.telling import and_tell
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
+    from zsync.storage import StoreSpec
     from zsync.verbs.pulling.pulled import PullResult, Status
     from zsync.verbs.survey import Surveyed
     from zsync.words import Finding
@@ -137,7 +139,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
         stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
         if not force_overwrite:
             stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
-        with ExitStack() as parts:
+        with all_named(_places(stock)), ExitStack() as parts:
             if select or variables:
                 stock = [
                     (_part_of(found, parts, select or {}, variables, dry_run=dry_run), id_) for found, id_ in stock
@@ -168,9 +170,23 @@ def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
             for item, product in zip(wanted, products, strict=True)
         ]
         stock = [(replace(found, keeps=frozenset({""})), publication) for found, publication in stock]
-        return _carry_out(local, wanted, stock, progress, started, everything=True, dry_run=False)
+        with all_named(_places(stock)):
+            return _carry_out(local, wanted, stock, progress, started, everything=True, dry_run=False)
 
     return and_tell(config, work)
+
+
+def _places(stock: Sequence[tuple[Stock, str | None]]) -> list[tuple[StoreSpec, str, Collection[str]]]:
+    """Return where what is pulled comes from, and which keys there are looked at."""
+    found = [(item, item.origin) for item, _ in stock]
+    return [(origin.store, origin.base, _taken(item)) for item, origin in found if isinstance(origin, Objects)]
+
+
+def _taken(stock: Stock) -> set[str]:
+    """Return the keys that a pull looks at."""
+    product, keys = stock.product, stock.scan.keys
+    mask = Selection(product.include, product.exclude, stock.within, stock.without).mask(keys)
+    return {key for key, is_taken in zip(keys, mask, strict=True) if is_taken}
 
 
 def _part_of(

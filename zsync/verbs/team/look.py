@@ -227,10 +227,10 @@ def contents_of(table: pa.Table) -> dict[str, Content]:
 
 def _arrived(place: Place, listing: Listing) -> dict[str, Content]:
     """Return what we sent and did not come to put on record."""
-    from zsync.tables import MANIFEST
+    from zsync.tables import MANIFEST, table_of
     from zsync.verbs.arrived import arrived
 
-    return contents_of(arrived(place.spec, place.state, listing.table(), MANIFEST.empty_table()))
+    return contents_of(arrived(place.spec, place.state, listing.table(), table_of([], MANIFEST)))
 
 
 def _there(

@@ -19,6 +19,7 @@ from zsync.report.progress import progress_for
 from zsync.storage import spec_for
 from zsync.storage.writable import check_writable, directories_for
 from zsync.system import advice_on
+from zsync.verbs.archived import all_named
 from zsync.verbs.places import Place
 from zsync.verbs.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
 from zsync.verbs.telling import and_tell
@@ -198,7 +199,8 @@ class _Session:
             for attempt in itertools.count(1):
                 self._wait_for_others(until)
                 try:
-                    return self._attempt()
+                    with all_named([(self.folder.there.spec, self.folder.there.base, None)]):
+                        return self._attempt()
                 except (ConflictError, PreconditionError, SourceChangedError) as error:
                     # Others come to an end; what changes at every look will not.
                     if time.monotonic() >= until or (attempt >= _LOOKS and not isinstance(error, ConflictError)):
@@ -221,7 +223,11 @@ class _Session:
                 check_writable([root])
             except TargetError as error:
                 raise SourceError(f"the folder cannot be made ({error.message})", error.where, error.advice) from error
-        check_writable([str(self.folder.state_directory)])
+        try:
+            check_writable([str(self.folder.state_directory)])
+        except TargetError as error:
+            message = f"the folder's state cannot be written ({error.message})"
+            raise TargetError(message, error.where, error.advice) from error
 
     def _make_folder(self) -> None:
         self._refuse_place()
