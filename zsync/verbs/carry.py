@@ -17,7 +17,7 @@ from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.verbs.arrived import Arrivals
 from zsync.verbs.directories import prune
 from zsync.verbs.result import product_result
-from zsync.verbs.settle import refuse_if_changed
+from zsync.verbs.settle import left_for_the_next, refuse_if_changed
 from zsync.verbs.survey import remember_receipts
 from zsync.verbs.sweep import sweep
 from zsync.words import Action, Finding, Role, Stage
@@ -119,6 +119,7 @@ def carry(
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
+            later = [] if gate.is_checked else left_for_the_next(items)
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
@@ -127,7 +128,7 @@ def carry(
             raise
         finally:
             _remember(items, receipts)
-    findings = (*swept, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
+    findings = (*swept, *later, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
     return Carried(publication, findings, plan, tuple(stay))
 
 
@@ -142,7 +143,7 @@ class _Gate:
     def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
         self._leases = leases
         self._items = items
-        self._is_checked = False
+        self.is_checked = False
         self.reached: list[Stage] = []
         self.is_on_record = False
 
@@ -157,9 +158,9 @@ class _Gate:
 
     def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
         """Look at the sources again, once."""
-        if is_due and not self._is_checked:
+        if is_due and not self.is_checked:
             refuse_if_changed(self._items)
-            self._is_checked = True
+            self.is_checked = True
 
 
 def _not_retired(stay: Sequence[Failure]) -> list[Finding]:
