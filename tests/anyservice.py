@@ -37,7 +37,9 @@ class AnyService:
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="any-service", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="any-service", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -33,8 +33,8 @@ class Issued:
             .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
             .not_valid_before(now + dt.timedelta(days[0])).not_valid_after(now + dt.timedelta(days[1]))
         )  # fmt: skip
-        if ip:
-            made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ip))]), False)
+        names = [x509.DirectoryName(self.name), *([x509.IPAddress(ipaddress.ip_address(ip))] if ip else [])]
+        made = made.add_extension(x509.SubjectAlternativeName(names), False)
         if is_authority:
             made = made.add_extension(x509.BasicConstraints(True, None), True)
         self.pem = directory / f"{name}.pem"
@@ -126,6 +126,10 @@ def test_k25_bundles_that_are_none(tmp_path, monkeypatch, text, says):
     path.write_bytes(text)
     with AnyService() as service:
         for transport in TRANSPORTS:
+            for url in (service.endpoint_url, "https://127.0.0.1:9"):
+                storage = Storage(**{**service.storage, "endpoint_url": url}, ca_bundle=str(path))
+                with pytest.raises(ConfigError, match=says):
+                    connect(spec_for(Location.parse("s3://anything/x"), storage, transport)).head("x")
             with pytest.raises(ConfigError, match=says) as raised:
                 look(service, transport, path)
             assert str(path) in str(raised.value)

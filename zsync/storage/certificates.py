@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_OF_BUNDLE = 2**26  # bytes
 _BLOCK = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+_ODD = re.compile(rb"BEGIN (?:X509|TRUSTED) CERTIFICATE")
+_HOSTS = ("DNS", "IP Address")  # other kinds of names are no text
 _LONG = 0x80  # a length of ASN.1 of more than one byte
 
 # What OpenSSL and rustls say, in our words.
@@ -43,7 +45,7 @@ def problem_in(text: str, url: str) -> CertificateError | None:
 
 
 def read_bundle(spec: StoreSpec) -> bytes:
-    """Return the certificates of a spec's bundle, as every client takes them.
+    """Return the certificates of a spec's bundle, by the name that every client knows them by.
 
     Raises
     ------
@@ -51,20 +53,40 @@ def read_bundle(spec: StoreSpec) -> bytes:
         It cannot be read, or holds no certificate.
     """
     path = spec.ca_bundle or ""
-    advice = f"check {spec.ca_bundle_from}"
     try:
         data = read_regular(path, _MOST_OF_BUNDLE)
     except OSError as error:
-        raise ConfigError(f"the CA bundle cannot be read ({why(error)})", path, advice) from error
+        raise ConfigError(
+            f"the CA bundle cannot be read ({why(error)})", path, f"check {spec.ca_bundle_from}"
+        ) from error
     blocks = _BLOCK.findall(data)
     if not blocks:
-        raise ConfigError("the CA bundle holds no certificate", path, f"{advice}; it must be PEM")
+        raise ConfigError("the CA bundle holds no certificate", path, f"check {spec.ca_bundle_from}; it must be PEM")
+    if _ODD.search(data) is None:
+        return data
     try:
-        plain = "".join(ssl.DER_cert_to_PEM_cert(_certificate(block)) for block in blocks)
-        _loaded(plain)
+        return "".join(ssl.DER_cert_to_PEM_cert(_certificate(block)) for block in blocks).encode()
+    except (ValueError, IndexError) as error:
+        raise _unreadable(spec) from error
+
+
+def check_bundle(spec: StoreSpec, bundle: bytes) -> None:
+    """Raise if not all certificates of a bundle can be read; of a system's bundle it takes long to find that out.
+
+    Raises
+    ------
+    ConfigError
+        It is so.
+    """
+    try:
+        _loaded("".join(ssl.DER_cert_to_PEM_cert(_certificate(block)) for block in _BLOCK.findall(bundle)))
     except (ssl.SSLError, ValueError, IndexError) as error:
-        raise ConfigError("the CA bundle holds a certificate that cannot be read", path, advice) from error
-    return plain.encode()
+        raise _unreadable(spec) from error
+
+
+def _unreadable(spec: StoreSpec) -> ConfigError:
+    message = "the CA bundle holds a certificate that cannot be read"
+    return ConfigError(message, spec.ca_bundle, f"check {spec.ca_bundle_from}")
 
 
 def _loaded(bundle: str) -> ssl.SSLContext:
@@ -87,9 +109,24 @@ def is_own_authority(bundle: bytes, url: str | None) -> bool:
     if not url or not url.startswith("https://"):
         return False
     host = urlsplit(url).hostname or ""
-    found: list[dict[str, Any]] = _loaded(bundle.decode()).get_ca_certs()
-    names = [name for one in found for _, name in one.get("subjectAltName", ())]
-    return any(_is_name(name, host) for name in names)
+    with contextlib.suppress(ssl.SSLError, ValueError, IndexError):  # what cannot be read is found out by its client
+        ders = map(_certificate, _BLOCK.findall(bundle))
+        few = [der for der in ders if any(part in der for part in _parts(host))]  # to decode all takes long
+        return any(_is_name(name, host) for der in few for name in _names(der))
+    return False
+
+
+def _parts(host: str) -> tuple[bytes, ...]:
+    """Return what a certificate for a host holds, one way or another."""
+    with contextlib.suppress(ValueError):
+        return (ipaddress.ip_address(host).packed,)
+    return host.lower().encode(), f"*.{host.lower().partition('.')[2]}".encode()
+
+
+def _names(der: bytes) -> list[str]:
+    """Return whom a certificate is for, if it is one of an authority."""
+    found: list[dict[str, Any]] = _loaded(ssl.DER_cert_to_PEM_cert(der)).get_ca_certs()
+    return [name for one in found for kind, name in one.get("subjectAltName", ()) if kind in _HOSTS]
 
 
 def _is_name(name: str, host: str) -> bool:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError
-from zsync.storage.certificates import is_own_authority, read_bundle
+from zsync.errors import ConfigError, TargetError
+from zsync.storage.certificates import check_bundle, is_own_authority, read_bundle
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
 
@@ -175,8 +175,13 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
             **options,
         )
 
-    with translated(spec.location.url):
-        store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
+    try:
+        with translated(spec.location.url):
+            store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
+    except (ValueError, TargetError):
+        if spec.ca_bundle:  # that may be why
+            check_bundle(spec, client["root_certificate"])
+        raise
     return ObstoreTransport(
         store,
         calls_to(spec),
@@ -271,7 +276,7 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
     if place.endpoint_url:
         options["endpoint_url"] = place.endpoint_url
     if spec.ca_bundle:
-        read_bundle(spec)
+        check_bundle(spec, read_bundle(spec))
         options["client_kwargs"]["verify"] = spec.ca_bundle
     if spec.profile:
         options["profile"] = spec.profile

@@ -124,6 +124,8 @@ def carry(
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
             seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate)
+            if not all(item.stock.origin.is_local for item in items):
+                seen = seen.replace("publish again", "pull again").replace("the next publish", "the next pull")
             log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", seen)
             raise
         finally:
