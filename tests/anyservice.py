@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "127.0.0.1"
 BUCKET = "anything"
@@ -20,6 +24,11 @@ class AnyService:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.etags: dict[str, str] = {}  # what is told instead of the MD5
+        self.is_opaque = False  # every write gets an ETag of its own, as where a key of KMS encrypts
+        self.archived: set[str] = set()  # keys that cannot be read
+        self.status = 0  # what is answered to reading, whatever is asked
+        self.damages: Callable[[bytes], bytes] = lambda body: body  # what becomes of what is written
+        self.refuses: Callable[[str], bool] = lambda _key: False  # writes that are answered with 403
         self.asked: list[str] = []
         service = self
 
@@ -28,7 +37,9 @@ class AnyService:
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="any-service", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="any-service", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -72,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
+        if self.bucket.is_opaque and "ETag" in headers:
+            self.send_header("x-amz-server-side-encryption", "aws:kms")
         if "Content_Length" not in headers:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -85,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         key, query = self._asked()
-        if "list-type" in query:
+        if self.bucket.status:
+            self._answer(self.bucket.status)
+        elif "list-type" in query:
             self._answer(200, self._listing(query).encode(), Content_Type="application/xml")
         elif "uploads" in query:
             self._answer(200, b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
@@ -104,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         if self.headers.get("If-Match", tags["ETag"]) != tags["ETag"]:
             self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        elif self.command == "GET" and key in self.bucket.archived:
+            self._answer(403, b"<Error><Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass></Error>")
         elif self.command == "HEAD":
             self._answer(200, Content_Length=str(len(body)), **tags)
         elif asked.startswith("bytes="):
@@ -128,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             contents.append(
                 f"<Contents><Key>{_text(key, encoded=encoded)}</Key><Size>{len(self.bucket.objects[key])}</Size>"
                 f"<ETag>&quot;{_text(self.bucket.etag(key), encoded=False)}&quot;</ETag>"
-                "<LastModified>2026-11-26T00:00:00.000Z</LastModified></Contents>"
+                "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
+                f"<StorageClass>{'GLACIER' if key in self.bucket.archived else 'STANDARD'}</StorageClass></Contents>"
             )
         common = [f"<CommonPrefixes><Prefix>{_text(p, encoded=encoded)}</Prefix></CommonPrefixes>" for p in prefixes]
         kind = "<EncodingType>url</EncodingType>" if encoded else ""
@@ -145,6 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         key, _ = self._asked()
         body = self._body()
+        if self.bucket.refuses(key):
+            self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return
         there = self.bucket.objects.get(key)
         wanted = self.headers.get("If-Match")
         if (self.headers.get("If-None-Match") and there is not None) or (
@@ -155,7 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         if source is not None:
             body = self.bucket.objects[unquote(source).lstrip("/").partition("/")[2]]
-        self.bucket.objects[key] = body
+        if self.bucket.is_opaque:
+            self.bucket.etags[key] = secrets.token_hex(16)
+        self.bucket.objects[key] = self.bucket.damages(body)
         tag = self.bucket.etag(key)
         when = "<LastModified>2026-11-26T00:00:00.000Z</LastModified>"
         done = f"<CopyObjectResult><ETag>{tag}</ETag>{when}</CopyObjectResult>"

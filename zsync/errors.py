@@ -16,6 +16,8 @@
         ├── PermissionDeniedError the credentials are known but may not do this
         ├── NetworkError          the endpoint does not answer
         │   └── SilentError       it has not answered anybody for a minute
+        ├── ArchivedError         an object is archived: it has to be restored first
+        ├── CertificateError      the certificate of the service is not accepted
         ├── TransientError        the service asks to be tried again (5xx)
         │   ├── ThrottledError    the service asks to slow down (503, 429)
         │   └── UnansweredError   the connection broke, or timed out, before there was a whole answer
@@ -149,6 +151,14 @@ class NetworkError(TargetError):
 
 class SilentError(NetworkError):
     """The endpoint has not answered anybody for a minute; what it did with the request is not known."""
+
+
+class ArchivedError(TargetError):
+    """An object is archived, and cannot be read before it is restored."""
+
+
+class CertificateError(TargetError):
+    """The certificate of the service is not accepted."""
 
 
 class TransientError(TargetError):

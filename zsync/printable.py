@@ -27,5 +27,17 @@ def printable(text: str, *, lines: bool = False) -> str:
     return "".join(char if char.isprintable() or char in kept else _escaped(char) for char in text)
 
 
+def listed(names: list[str], most: int = 5) -> str:
+    """Return the first of some names, and how many there are besides.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

@@ -78,6 +78,17 @@ SOURCE = pa.schema(
 
 TARGET = pa.schema([("key", pa.string()), ("size", pa.int64()), ("etag", pa.string())])
 
+RECEIPTS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("size", pa.int64()),
+        ("digest", pa.string()),
+        ("etag", pa.string()),  # what the service answered to the write of these bytes
+        ("version", pa.string()),
+        ("headers", pa.string()),
+    ]
+)
+
 OBJECTS = pa.schema(
     [
         ("key", pa.string()),

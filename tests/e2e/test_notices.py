@@ -319,6 +319,22 @@ def test_a_command_reads_the_message_and_a_few_words_of_it(store, tmp_path):
     }
 
 
+def test_j10_a_command_gets_no_credentials_unless_it_asks(store, tmp_path, monkeypatch):
+    secret = ("AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "SLACK_TOKEN", "my_password")
+    usual = ("SLACK_URL", "AWS_REGION", "TERM_PROGRAM", "SSH_AUTH_SOCK")
+    for name in (*secret, *usual):
+        monkeypatch.setenv(name, "sesame")
+    save = "import os, sys; open(sys.argv[1], 'w').write(' '.join(os.environ))"
+    for number, inherit in enumerate(([], ["SLACK_TOKEN", "AWS_*"])):
+        path = tmp_path / f"told{number}"
+        command = [sys.executable, "-c", save, str(path)]
+        (store.root / "a.zarr" / ".zattrs").write_text(f'{{"number": {number}}}')
+        assert not warnings_of(store.publish(notify=[{"command": command, "inherit": inherit}]))
+        told = set(path.read_text().split())
+        assert told.issuperset({*usual, "PATH", "ZSYNC_EVENT"})
+        assert told.intersection(secret) == ({"SLACK_TOKEN", "AWS_SESSION_TOKEN"} if inherit else set())
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [

@@ -12,7 +12,6 @@ from trees import read_tree
 
 import zsync
 from zsync.errors import TransientError
-from zsync.storage import details
 
 KEY = "data/f"
 
@@ -81,11 +80,6 @@ def service():
         yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch):
-    monkeypatch.setattr(details, "_OPAQUE", set())
 
 
 def pull(service, tmp_path, transport):

@@ -78,6 +78,10 @@ def test_hostile_documents(tmp_path, name, text, says):
     ("c.json", '{"source": "/x", "publish": {"workers": 1e999}}'),
     ("c.toml", 'source = "/x"\nstorage.retries = nan\n'),
     ("c.toml", f'source = "/x"\nstorage.retries = "{DIGITS}"\n'),
+    ("c.yaml", f"source: /x\npublish: {{max_delete: '{DIGITS}%'}}\n"),
+    ("c.yaml", f"source: /x\npublish: {{max_delete: '1.{DIGITS}%'}}\n"),
+    ("c.yaml", f"source: /x\nwatch: {{listen: '127.0.0.1:{DIGITS}'}}\n"),
+    ("c.yaml", "source: /x\nwatch: {listen: '127.0.0.1:\xb2'}\n"),
 ])  # fmt: skip
 def test_numbers_that_are_none(tmp_path, name, text):
     assert "must be" in said(write(tmp_path, name, text))

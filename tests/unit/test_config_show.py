@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from zsync.config import Product, Publish, RunConfig, Storage, template, to_native, to_yaml
 from zsync.config.formats import _yaml
 from zsync.config.sections import Notification, Pull, Site, Team, Watch
+from zsync.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
 plain = st.text(string.ascii_letters + string.digits + "-_. %+", min_size=1, max_size=12).filter(
@@ -164,3 +165,17 @@ def test_template_takes_what_is_given(tmp_path, name):
     assert config.target == f"s3://my-bucket/{name}"
     assert config.products == {name: Product(path=name, kind="zarr")}
     assert read_text(tmp_path, template(products={})).products == {}
+
+
+def test_j10_arguments_of_commands_are_masked(tmp_path):
+    config = RunConfig.from_any({"source": "/x", "target": "s3://bucket/x", "notify": [
+        {"command": ["/bin/curl", "-H", "Authorization: sesame"]}, {"command": "curl -H sesame"},
+    ]}, environ={})  # fmt: skip
+    text = to_yaml(config)
+    assert "/bin/curl" in text
+    assert "sesame" not in text + repr(config) + str(config)
+    assert "sesame" in to_yaml(config, mask=False)
+    path = tmp_path / "masked.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="masked"):
+        RunConfig.from_any(path, environ={})

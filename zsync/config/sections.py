@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -28,6 +29,8 @@ from zsync.config.values import (
     listed,
     signing_key,
 )
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class Product(Section):
@@ -92,9 +95,15 @@ class Watch(Section):
     @classmethod
     def _check_listen(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if value != "off" and (not host or not port.isdigit() or int(port) > 65535):
+        if value != "off" and (not host or not _PORT.fullmatch(port) or int(port) > 65535):
             raise ExpectedError("an address like 127.0.0.1:8090, or off")
         return value
+
+
+def _unmasked_words(words: list[str]) -> list[str]:
+    if any(word and not word.strip("*") for word in words):
+        raise ValueError("an argument is masked; give the argument itself")
+    return words
 
 
 class Notification(Section):
@@ -106,8 +115,11 @@ class Notification(Section):
     secret: Annotated[Secret, AfterValidator(signing_key)] | None = Field(
         None, description="key of the HMAC-SHA256 signature that a message to a webhook carries: whsec_ and base64"
     )
-    command: Annotated[list[Text], BeforeValidator(listed)] | None = Field(
-        None, description="program and arguments to run; the message is on its standard input"
+    command: Annotated[list[Text], BeforeValidator(listed), AfterValidator(_unmasked_words)] | None = Field(
+        None, repr=False, description="program and arguments to run; the message is on its standard input"
+    )
+    inherit: Annotated[list[Text], BeforeValidator(listed)] = Field(
+        default=[], description="names of credentials in the environment that the command gets too, or globs"
     )
     on: Annotated[list[Literal["published", "pulled", "synced", "failed"]], BeforeValidator(listed)] = Field(
         default=["published"], description="what to tell of: published, pulled, synced, failed"
@@ -122,6 +134,8 @@ class Notification(Section):
             raise ValueError("topic goes with format: sns, and sns needs it")
         if self.command is not None and self.format != "json":
             raise ValueError("format goes with url")
+        if self.inherit and self.command is None:
+            raise ValueError("inherit goes with command")
         if self.secret is not None and (self.url is None or self.format != "json"):
             raise ValueError("secret goes with a url and format: json")
         return self

@@ -35,9 +35,18 @@ def to_yaml(config: RunConfig, *, mask: bool = True) -> str:
 
 def _with_secrets(value: Any, *, mask: bool) -> Any:
     if isinstance(value, dict):
-        return {key: _with_secrets(item, mask=mask) for key, item in value.items()}
+        return {
+            key: _with_masked_arguments(item) if mask and key == "command" else _with_secrets(item, mask=mask)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_with_secrets(item, mask=mask) for item in value]
     if isinstance(value, SecretStr):
         return MASK if mask else value.get_secret_value()
     return value
+
+
+def _with_masked_arguments(command: list[str]) -> list[str]:
+    """Return a command of which only the program is shown: of its arguments nobody knows which are secret."""
+    program, *rest = command[0].split(None, 1)
+    return [f"{program} {MASK}" if rest else program, *(MASK for _ in command[1:])]

@@ -21,7 +21,7 @@ from zsync.config.location import CONTROL, Location, local_path
 from zsync.config.problems import ExpectedError
 from zsync.errors import ConfigError
 
-PERCENTAGE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,18})?) ?%")
 COUNT = re.compile(r"[0-9]{1,18}")
 _DURATION = re.compile(r"([0-9]{1,9}) ?(ms|[smhd]?)")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

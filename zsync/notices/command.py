@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import logging
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -20,14 +22,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Names of variables that hold credentials, of whatever service, or say where they are.
+_CREDENTIAL = re.compile(
+    r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|ACCESS_?KEY|API_?KEY|PRIVATE_?KEY|ACCOUNT_?KEY|CONNECTION_STRING|SAS_|_SAS$"
+    r"|_KEY$|_PAT$|_PWD$|_AUTH$",
+    re.IGNORECASE,
+)
 _SHOWN = 4096  # bytes of its output that are logged
 
 _running: set[int] = set()  # process groups
 os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
 
 
-def run(command: Sequence[str], message: Message, timeout_s: float) -> None:
+def run(command: Sequence[str], message: Message, timeout_s: float, inherit: Sequence[str] = ()) -> None:
     """Run a command, without a shell.
+
+    Parameters
+    ----------
+    inherit
+        Globs over names of variables of the environment that hold credentials, and that it gets nevertheless.
 
     Raises
     ------
@@ -46,7 +59,12 @@ def run(command: Sequence[str], message: Message, timeout_s: float) -> None:
         given.seek(0)
         try:
             process = subprocess.Popen(
-                command, stdin=given, stdout=said, stderr=said, env={**os.environ, **told}, start_new_session=True
+                command,
+                stdin=given,
+                stdout=said,
+                stderr=said,
+                env={**_inherited(inherit), **told},
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
@@ -64,6 +82,15 @@ def run(command: Sequence[str], message: Message, timeout_s: float) -> None:
         log.debug("%s said: %s", name, said.read(_SHOWN).decode(errors="replace").strip())
     if status:
         raise TargetError(f"it ended with status {status}", name)
+
+
+def _inherited(inherit: Sequence[str]) -> dict[str, str]:
+    """Return the environment without credentials: a command that tells somebody needs none of ours."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not _CREDENTIAL.search(name) or any(fnmatch.fnmatchcase(name, pattern) for pattern in inherit)
+    }
 
 
 def kill_all() -> None:

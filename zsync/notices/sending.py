@@ -94,7 +94,7 @@ def _send(to: Notification, storage: Storage, message: Message, timeout_s: float
     if to.command is not None:
         from zsync.notices.command import run
 
-        run(to.command, message, timeout_s)
+        run(to.command, message, timeout_s, to.inherit)
         return
     url = "" if to.url is None else to.url.get_secret_value()
     if to.format == "sqs":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from http import HTTPStatus
 
 from zsync.errors import (
+    ArchivedError,
     CredentialsError,
     NetworkError,
     NoBucketError,
@@ -18,6 +20,7 @@ from zsync.errors import (
     TransientError,
     UnansweredError,
 )
+from zsync.storage.proxies import through_proxy
 from zsync.system import advice_on
 
 _OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -59,6 +62,10 @@ def error_for(status: int, code: str | None, url: str, *, region: str | None = N
         return CredentialsError(
             f"the service does not accept these credentials ({said})", url, "check key, secret, token and clock"
         )
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return CredentialsError(
+            "the proxy wants to know who asks (407)", url, "write user and password into HTTP(S)_PROXY"
+        )
     if code in ("NotImplemented", "MethodNotAllowed") or status in (405, 501):
         return NotSupportedError(f"the service does not do this ({said})", url)
     if code in _SLOW_DOWN or status in (429, 503):
@@ -72,7 +79,7 @@ def _refusal(status: int, code: str | None, url: str, region: str | None) -> Tar
     """Return the error for an answer that will be the same the next time."""
     said = code or str(status)
     if code == "InvalidObjectState":
-        return TargetError("the object is archived", url, "restore it from the archive first")
+        return ArchivedError("the object is archived", url, "restore it first")
     if status in (409, 412):
         return PreconditionError("the object is not as the condition says", url)
     if code == "AccessDenied" or status in (401, 403):  # for one key of many, in an answer that is 200
@@ -92,6 +99,8 @@ def unreached(url: str, number: int | None = None) -> NetworkError:
     if number in _OF_THIS_MACHINE:
         error = OSError(number, os.strerror(number))
         return NetworkError(f"cannot connect ({error.strerror})", url, advice_on(error))
+    if (proxy := through_proxy(url)) is not None:
+        return proxy
     return NetworkError("cannot connect", url, "check `endpoint_url` and the network")
 
 

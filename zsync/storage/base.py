@@ -73,6 +73,11 @@ class Capabilities:
     shows_keys: bool = True
     habits: Habits = field(default_factory=Habits, compare=False)
 
+    @property
+    def etags_tell(self) -> bool:
+        """Whether ETags tell of the bytes, as far as is known."""
+        return self.etag_is_md5 and self.habits.etags_are_md5 is not False
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:

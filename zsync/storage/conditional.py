@@ -5,7 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, TypeVar
 
-from zsync.errors import NotSupportedError, ObjectNotFoundError, PreconditionError, TransientError
+from zsync.errors import (
+    NotSupportedError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    TransientError,
+)
 from zsync.storage.base import Stored, is_absent, refuse_unless_seen
 
 if TYPE_CHECKING:
@@ -62,6 +68,7 @@ def believed(store: ObjectStore, key: Key, data: bytes, stored: Stored) -> Store
     """Return what a service answered to a write, if it fits what was sent.
 
     That the ETags of a bucket are MD5s is seen once one of them is; buckets that encrypt with a key of KMS have others.
+    The first that is none is looked into: the object is read back.
 
     Raises
     ------
@@ -69,13 +76,23 @@ def believed(store: ObjectStore, key: Key, data: bytes, stored: Stored) -> Store
         It does not: another object's ETag is no receipt.
     """
     capabilities = store.capabilities
-    if not capabilities.etag_is_md5 or capabilities.habits.etags_are_md5 is False:
+    if not capabilities.etags_tell:
         return stored
     fits = stored.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if not fits and capabilities.habits.etags_are_md5:
+    if not fits and (capabilities.habits.etags_are_md5 or not _is_there(store, key, data)):
         raise TransientError("the object did not arrive as it was sent", store.url(key), "try again")
     capabilities.habits.etags_are_md5 = fits
     return stored
+
+
+def _is_there(store: ObjectStore, key: Key, data: bytes) -> bool:
+    """Return whether an object holds some bytes, as far as we may know."""
+    try:
+        return store.get(key).data == data
+    except PermissionDeniedError:
+        return True
+    except ObjectNotFoundError:
+        return False
 
 
 def landed(store: ObjectStore, key: Key, data: bytes) -> Stored | None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from zsync.storage.spec import StoreSpec
 
 _MOMENTS = ("mtime", "LastModified", "modified", "created")  # what file systems of fsspec call it
-_OPAQUE: set[StoreSpec] = set()
 _USUAL = "STANDARD"  # what a service means that names no class
 
 
@@ -78,13 +77,16 @@ def etag_is_opaque(spec: StoreSpec, key: str) -> bool:
     Notes
     -----
     Amazon S3 API Reference, "Object", `ETag`. Where one object is so, all are taken to be: it is a bucket's setting.
+    Only where others were seen to have MD5s each is asked for.
     """
-    if spec in _OPAQUE:
+    habits = connect(spec).capabilities.habits
+    if habits.etags_are_md5 is False:
         return True
     found = calls_to(spec).again("head_object", key, Key=key)
-    if str(found.get("ServerSideEncryption", "")).startswith("aws:kms") or found.get("SSECustomerAlgorithm"):
-        _OPAQUE.add(spec)
-    return spec in _OPAQUE
+    is_opaque = str(found.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in found
+    if is_opaque and habits.etags_are_md5 is None:
+        habits.etags_are_md5 = False
+    return is_opaque
 
 
 def _listed(spec: StoreSpec, prefix: str) -> Iterator[Details]:

@@ -16,9 +16,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 
-from zsync.errors import NetworkError, TargetError, TransientError
-from zsync.storage.answers import error_for
+from zsync.errors import TargetError, TransientError
+from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import Page, bare_etag
+from zsync.storage.certificates import problem_in
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
 
@@ -195,9 +196,11 @@ class _Lister:
                 answer.raw.drain_conn()
             finally:
                 answer.raw.release_conn()
-        except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError,
-                exceptions.SSLError) as error:  # fmt: skip
-            raise NetworkError("cannot connect", self.url, "check `endpoint_url` and the network") from error
+        except exceptions.SSLError as error:
+            raise problem_in(str(error), self._address) or unreached(self._address) from error
+        except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError
+                ) as error:  # fmt: skip
+            raise unreached(self._address) from error
         except (exceptions.HTTPClientError, urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError("the connection broke", self.url, "try again") from error
         return answer.status_code, answer.headers, body

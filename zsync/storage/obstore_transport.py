@@ -36,6 +36,7 @@ from zsync.storage.base import (
     keep_replaced,
     refuse_larger,
 )
+from zsync.storage.certificates import problem_in
 from zsync.storage.conditional import believed, on_condition
 from zsync.storage.listing import PAGE, endless, in_time
 from zsync.storage.multipart import put_in_parts
@@ -328,6 +329,8 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     if "invalid list response" in text:  # as XML has no such characters; or it is no listing at all: that is seen next
         return MalformedKeyError("the listing cannot be read", url, "see what the service answers")
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
+    if (problem := problem_in(text, endpoint)) is not None:
+        return problem
     if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
         return unreached(endpoint, int(_first(r"\bcode: (\d+)", text) or 0))
     if "HTTP error" in text or "kind: Timeout" in text or "error decoding response" in text:

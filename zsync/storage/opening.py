@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError
+from zsync.errors import ConfigError, TargetError
+from zsync.storage.certificates import check_bundle, is_own_authority, read_bundle
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
-from zsync.system import read_regular, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST_OF_BUNDLE = 2**26  # bytes
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # nothing arrives for so long
 REQUEST_TIMEOUT_S = 1800.0  # what a part of 64 MiB takes at 37 KiB/s
@@ -161,7 +160,10 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
     if (place.endpoint_url or "").startswith("http://"):
         client["allow_http"] = True
     if spec.ca_bundle:
-        client["root_certificate"] = _read_bundle(spec.ca_bundle)
+        client["root_certificate"] = bundle = read_bundle(spec)
+        if is_own_authority(bundle, place.endpoint_url):
+            log.debug("the service is its own authority: fsspec moves the bytes")
+            return _open_fsspec(spec)
 
     def open_store(**more: str) -> S3Store:
         return S3Store(
@@ -173,8 +175,13 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
             **options,
         )
 
-    with translated(spec.location.url):
-        store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
+    try:
+        with translated(spec.location.url):
+            store = open_store(read_timeout=f"{READ_TIMEOUT_S}s")
+    except (ValueError, TargetError):
+        if spec.ca_bundle:  # that may be why
+            check_bundle(spec, client["root_certificate"])
+        raise
     return ObstoreTransport(
         store,
         calls_to(spec),
@@ -190,13 +197,6 @@ def _endpoint(url: str, spec: StoreSpec) -> str:
         return url
     scheme, _, host = url.partition("://")
     return f"{scheme}://{spec.location.bucket}.{host}"
-
-
-def _read_bundle(path: str) -> bytes:
-    try:
-        return read_regular(path, _MOST_OF_BUNDLE)
-    except OSError as error:
-        raise ConfigError(f"the CA bundle cannot be read ({why(error)})", path, "check `ca_bundle`") from error
 
 
 def _open_fsspec(spec: StoreSpec) -> ObjectStore:
@@ -276,7 +276,7 @@ def s3fs_options(spec: StoreSpec) -> dict[str, Any]:
     if place.endpoint_url:
         options["endpoint_url"] = place.endpoint_url
     if spec.ca_bundle:
-        _read_bundle(spec.ca_bundle)
+        check_bundle(spec, read_bundle(spec))
         options["client_kwargs"]["verify"] = spec.ca_bundle
     if spec.profile:
         options["profile"] = spec.profile

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CHAIN = "chain"
 ANONYMOUS = "anonymous"
 
+# As boto3 and aws-cli have it, then requests, then OpenSSL: the same for both transports.
+_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
 _vault: dict[str, dict[str, str]] = {}
 
 
@@ -49,9 +52,17 @@ class StoreSpec:
     retries: int | None = None
     below: str = ""
 
+    @property
+    def ca_bundle_from(self) -> str:
+        """What names the bundle, for messages."""
+        return next((name for name in _BUNDLES if os.environ.get(name) == self.ca_bundle), "`ca_bundle`")
+
     def virtual_hosted(self, endpoint_url: str | None) -> bool:
-        """Return whether the bucket is part of the host name: AWS's way; other endpoints are asked by path."""
-        return endpoint_url is None if self.path_style is None else not self.path_style
+        """Return whether the bucket is part of the host name: AWS's way; others, and names with dots, go by path."""
+        if self.path_style is not None:
+            return not self.path_style
+        # The certificates of a service are for one label before its name.
+        return endpoint_url is None and "." not in self.location.bucket
 
 
 def spec_for(location: Location, storage: Storage, transport: str = "auto") -> StoreSpec:
@@ -88,7 +99,7 @@ def spec_for(location: Location, storage: Storage, transport: str = "auto") -> S
         endpoint_url=storage.endpoint_url or from_environment(endpoint, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         region=storage.region or from_environment(region, "AWS_REGION", "AWS_DEFAULT_REGION"),
         path_style=storage.path_style,
-        ca_bundle=storage.ca_bundle or os.environ.get("AWS_CA_BUNDLE"),
+        ca_bundle=storage.ca_bundle or next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), None),
         sse=storage.sse,
         sse_kms_key_id=storage.sse_kms_key_id,
         requester_pays=storage.requester_pays,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import CredentialsError, TargetError, UnansweredError, ZsyncError
 from zsync.storage.answers import error_for, error_of_system, unreached
+from zsync.storage.certificates import problem_in
+from zsync.storage.proxies import unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +49,8 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         code = details.get("Code")
         # A HEAD has no error document: botocore then gives the status as the code.
         return error_for(status, None if str(code).isdigit() else code, url, region=details.get("Region"))
+    if (obstacle := _on_the_way(error, url)) is not None:
+        return obstacle
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
@@ -60,6 +64,17 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return error_of_system(error, url)
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore"):  # it would not even ask
         return TargetError(f"the client for S3 broke down over this ({name})", url, "check endpoint and region")
+    return None
+
+
+def _on_the_way(error: BaseException | None, url: str) -> ZsyncError | None:
+    """Return what came between us and the service: a proxy, or a certificate that is not accepted."""
+    while error is not None and not isinstance(error, ZsyncError):
+        if (problem := problem_in(str(error), url)) is not None:
+            return problem
+        if type(error).__name__ == "ProxyConnectionError":
+            return unanswered(str(getattr(error, "kwargs", {}).get("proxy_url", "")))
+        error = error.__cause__ or error.__context__
     return None
 
 

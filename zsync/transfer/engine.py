@@ -21,7 +21,7 @@ from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
@@ -43,6 +43,7 @@ class _Collector:
     progress: Progress
     pace: Pace
     is_patient: bool = False
+    keep: Callable[[Sequence[Receipt]], None] | None = None
     failures: list[Failure] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
@@ -54,6 +55,8 @@ class _Collector:
 
     def __call__(self, outcome: Outcome) -> None:
         self.receipts += outcome.receipts
+        if self.keep is not None and outcome.receipts:
+            self.keep(outcome.receipts)
         self.left += outcome.left
         self.progress.advance(outcome.objects, outcome.bytes)
         self._tell_pace()
@@ -71,6 +74,7 @@ def carry_out(
     receipts: list[Receipt],
     *,
     before_wave: Callable[[Wave], None] = lambda _wave: None,
+    keep: Callable[[Sequence[Receipt]], None] | None = None,
 ) -> set[tuple[str, str]]:
     """Carry out a plan, but for what retires: that comes once all this is on record (`retire`).
 
@@ -93,6 +97,8 @@ def carry_out(
 
     before_wave
         Called before every wave; an error of its ends the work (a lost lease, promise P7).
+    keep
+        Takes receipts as they come, for who wants to know of them though the process dies.
 
     Returns
     -------
@@ -113,7 +119,7 @@ def carry_out(
         try:
             for wave in waves:
                 before_wave(wave)
-                left |= _carry_out_wave(plan, wave, destinations, executor, progress, receipts, keeping)
+                left |= _carry_out_wave(plan, wave, destinations, executor, progress, receipts, keeping, keep)
         finally:
             progress.end()
     return left
@@ -193,7 +199,7 @@ def _size(waves: list[Wave]) -> int:
     return sum(sum(wave.table["size"].to_pylist()) for wave in waves)
 
 
-def _carry_out_wave(
+def _carry_out_wave(  # noqa: PLR0913 - what a wave needs
     plan: Plan,
     wave: Wave,
     destinations: Mapping[str, Destination],
@@ -201,16 +207,19 @@ def _carry_out_wave(
     progress: Progress,
     receipts: list[Receipt],
     keeping: Keeping,
+    keep: Callable[[Sequence[Receipt]], None] | None,
 ) -> set[tuple[str, str]]:
     _tell(wave)
     work = retire_batch if wave.takes_away else send_batch
     batches = _batches(plan, wave, destinations, executor, keeping)
     is_exchange = wave.takes_away and wave.stage == Stage.DATA
-    collector = _Collector(progress, pace_of(next(iter(destinations.values())).store), is_patient=is_exchange)
+    is_source = wave.stage != Stage.FENCE  # what a fence shows is neither the source's content nor what stays
+    pace = pace_of(next(iter(destinations.values())).store)
+    collector = _Collector(progress, pace, is_patient=is_exchange, keep=keep if is_source else None)
     try:
         executor.run(work, batches, collector)
     finally:
-        if wave.stage != Stage.FENCE:  # what a fence shows is neither the source's content nor what stays
+        if is_source:
             receipts += collector.receipts
     _refuse_what_stays(wave, collector.failures)
     keeping.take_note(wave, collector.receipts, {(failure.product, failure.key) for failure in collector.failures})

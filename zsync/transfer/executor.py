@@ -20,7 +20,8 @@ DEFAULT_WORKERS = 32  # requests in flight; a request waits for the network far 
 class Executor(Protocol):
     """Runs batches in any order, and hands every outcome to `done` in the caller's thread.
 
-    When `done` raises, no further batch begins; those under way come to their end before `run` raises the same error.
+    When `done` raises, no further batch begins; those under way come to their end, and `done` hears of them too, before
+    `run` raises the same error.
     """
 
     @property
@@ -57,29 +58,28 @@ class Threads:
 
         import dask.threaded
 
-        came: dict[int, Outcome] = {}
+        ended: dict[int, Outcome] = {}
 
-        def keep(batch: Batch) -> Outcome:
-            outcome = work(batch)
-            came[id(outcome)] = outcome
-            return outcome
+        def one(number: int) -> int:
+            ended[number] = work(batches[number])
+            return number
 
-        def after(_key: Any, outcome: Any, _graph: Any, _state: Any, _worker: Any) -> None:
-            del came[id(outcome)]
-            done(outcome)
+        def after(_key: Any, number: Any, _graph: Any, _state: Any, _worker: Any) -> None:
+            done(ended.pop(number))
 
-        graph = {f"batch-{number}": (keep, batch) for number, batch in enumerate(batches)}
+        graph = {f"batch-{number}": (one, number) for number in range(len(batches))}
         # Handed over, not registered: what is registered is called for every graph of the process, and another thread
         # may be publishing something else.
         callbacks = [(None, None, None, after, None)]
         with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool:
             try:
                 dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
-            finally:
+            except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
-                for outcome in came.values():  # of what was under way when another failed
+                for outcome in ended.values():  # what they did is done, and has its receipts
                     with contextlib.suppress(ZsyncError):
                         done(outcome)
+                raise
 
 
 def executor_for(scheduler: str, workers: int | str) -> Executor:

@@ -16,10 +16,11 @@ from zsync.planning import files_seen, manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
+from zsync.verbs.arrived import Arrivals
 from zsync.verbs.directories import prune
 from zsync.verbs.pulling.words import of_pull
 from zsync.verbs.result import product_result
-from zsync.verbs.settle import refuse_if_changed
+from zsync.verbs.settle import left_for_the_next, refuse_if_changed
 from zsync.verbs.survey import remember_receipts
 from zsync.verbs.sweep import sweep
 from zsync.words import Action, Finding, Role, Stage
@@ -103,9 +104,10 @@ def carry(
     )  # fmt: skip
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
-        gate = _Gate(leases, items)
+        gate, arrivals = _Gate(leases, items), Arrivals(items, plan)
+        arrivals.begin()
         try:
-            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate)
+            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
             gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
@@ -115,10 +117,12 @@ def carry(
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
             _commit(items, plan, publication, receipts, config.team.member, leases.prove)
             gate.is_on_record = True
+            arrivals.forget()
             if not retires_first:
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
+            later = [] if gate.is_checked else left_for_the_next(items)
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
@@ -128,7 +132,7 @@ def carry(
             raise
         finally:
             _remember(items, receipts)
-    findings = (*swept, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
+    findings = (*swept, *later, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
     return Carried(publication, findings, plan, tuple(stay))
 
 
@@ -143,7 +147,7 @@ class _Gate:
     def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
         self._leases = leases
         self._items = items
-        self._is_checked = False
+        self.is_checked = False
         self.reached: list[Stage] = []
         self.is_on_record = False
         self.is_exchanging = False
@@ -161,9 +165,9 @@ class _Gate:
 
     def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
         """Look at the sources again, once."""
-        if is_due and not self._is_checked:
+        if is_due and not self.is_checked:
             refuse_if_changed(self._items)
-            self._is_checked = True
+            self.is_checked = True
 
 
 def _not_retired(stay: Sequence[Failure]) -> list[Finding]:

@@ -159,7 +159,7 @@ def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
     """Whether the manifests say just what there is; a target that another tool filled is not on record yet."""
     return all(
         item.stock.head.publication is not None
-        and not item.sheds
+        and not item.is_behind
         and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
         for item in items
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection, scan
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,24 +80,40 @@ def refuse_if_changed(items: Sequence[Surveyed]) -> None:
         A file that is published changed, went, or came.
     """
     for item in items:
-        changed = _first_change(item, item.stock.origin.look())
-        if changed is not None:
+        changed = _changed(item, item.stock.origin.look())
+        if changed:
             raise SourceChangedError(
                 "the source changed while it was being published",
-                f"{item.name}/{changed}",
+                f"{item.name}/{changed[0]}",
                 "publish again once its writer is done",
             )
 
 
-def _first_change(item: Surveyed, now: Scan) -> str | None:
+def left_for_the_next(items: Sequence[Surveyed]) -> list[Finding]:
+    """Say what came or changed while files were published that nothing describes, so that it did not matter to them."""
+    found = []
+    for item in items:
+        if item.stock.by_unit or not item.stock.origin.is_local:  # what is looked at all the time; what does not move
+            continue
+        changed = _changed(item, item.stock.origin.look())
+        if changed:
+            message = (
+                f"{len(changed)} files came or changed while this was published: they are left for the next publish"
+            )
+            found.append(Finding("warning", "left-for-the-next", item.name, changed[0], message))
+    return found
+
+
+def _changed(item: Surveyed, now: Scan) -> list[str]:
+    """Return the keys that came, went or changed since stock was taken, of those that are published."""
     before = dict(zip(item.stock.scan.keys, item.stock.scan.signatures, strict=True))
     after = dict(zip(now.keys, now.signatures, strict=True))
     if before == after:
-        return None
+        return []
     differing = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if item.stock.by_unit:  # a file by itself is read as it was planned, or left out
         from zsync.layout import unit_of
 
         differing = [key for key in differing if unit_of(key, item.layout.stores) in item.layout.stores]
     selected = item.selection.mask(differing)
-    return next((key for key, chosen in zip(differing, selected, strict=True) if chosen), None)
+    return [key for key, chosen in zip(differing, selected, strict=True) if chosen]

@@ -36,6 +36,7 @@ from zsync.publication import manifest as manifests
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
+from zsync.verbs.arrived import arrived
 from zsync.verbs.damage import gone_documents, lost_nodes_of
 from zsync.verbs.naming import with_indexes
 from zsync.verbs.neighbours import findings_around, findings_inside, others_in
@@ -68,8 +69,9 @@ class Surveyed:
         The parts of its manifest that are known to be there.
     bare
         Keys of attributes that readers see, that the source does not have, and that will not stay.
-    sheds
-        The manifest on record names what belongs to another product by now.
+    is_behind
+        The manifest on record is to be written anew: it names what belongs to another product by now, or does not name
+        what a run that was cut off has sent.
     """
 
     stock: Stock
@@ -80,7 +82,7 @@ class Surveyed:
     selection: Selection
     parts: tuple[Part, ...]
     bare: frozenset[str] = frozenset()
-    sheds: bool = False
+    is_behind: bool = False
 
     @property
     def name(self) -> str:
@@ -111,9 +113,10 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
 def _survey(config: RunConfig, local: Inspected) -> Surveyed:
     headers = HeaderPolicy.of(local.layout.kind, config.storage)
     manifest, findings = _manifest(local.stock)
-    recorded, manifest = manifest["key"], _without_others(local.stock, manifest)
-    stock = _agreed(local.stock, manifest)
-    target, skipped = _target(stock, manifest, local, lost=bool(findings))
+    recorded, own = manifest["key"], _without_others(local.stock, manifest)
+    stock = _agreed(local.stock, own)
+    target, skipped = _target(stock, own, local, lost=bool(findings))
+    manifest = _with_arrived(stock, own, local, target, lost=bool(findings))
     others = [
         *findings_inside(stock, local.source["key"], recorded),
         *findings_around(stock, local.source["key"], target),
@@ -130,7 +133,7 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         local.selection,
         () if findings else stock.head.parts,
         frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
-        sheds=len(manifest) < len(recorded),
+        is_behind=len(own) < len(recorded) or manifest is not own,
     )
 
 
@@ -192,6 +195,21 @@ def _target(stock: Stock, manifest: pa.Table, local: Inspected, *, lost: bool) -
     listing = listing.without_markers(sure, local.source["key"].to_pylist() if listing.small(sure) else ())
     listing = as_they_are(store, path, listing, doubtful)
     return listing.table(), listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
+
+
+def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa.Table, *, lost: bool) -> pa.Table:
+    """Return a manifest with what a run that was cut off has sent since."""
+    is_trusted = stock.listing is None and not lost and stock.head.publication is not None
+    if is_trusted or not stock.origin.is_local:
+        return manifest
+    found = arrived(stock.spec, stock.state, target, manifest)
+    if not len(found):
+        return manifest
+    places = pc.index_in(found["key"], local.layout.objects["key"].combine_chunks())
+    found, objects = found.filter(pc.is_valid(places)), local.layout.objects.take(pc.drop_null(places))
+    for name in ("store", "array", "stage"):
+        found = found.set_column(found.schema.get_field_index(name), MANIFEST.field(name), objects[name])
+    return _with_recognised(manifest, found)
 
 
 def _relate(

@@ -21,6 +21,8 @@ from zsync.report.progress import progress_for
 from zsync.storage import connect, spec_for
 from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
+from zsync.storage.writable import check_replaceable, check_writable, directories_for
+from zsync.verbs.archived import all_named
 from zsync.verbs.neighbours import leaving_to_others
 from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published, recorded_keys
@@ -32,11 +34,13 @@ from zsync.verbs.telling import and_tell
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
+    from zsync.storage import StoreSpec
     from zsync.verbs.pulling.pulled import PullResult, Status
+    from zsync.verbs.survey import Surveyed
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)
@@ -138,7 +142,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
         stock = [_take(local, item, patterns, at, publishes=not dry_run) for item in wanted]
         if not force_overwrite:
             stock = [(replace(found, leaves_existing=True), publication) for found, publication in stock]
-        with ExitStack() as parts:
+        with all_named(_places(stock)), ExitStack() as parts:
             if select or variables:
                 stock = [
                     (_part_of(found, parts, select or {}, variables, dry_run=dry_run), id_) for found, id_ in stock
@@ -169,9 +173,23 @@ def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
             for item, product in zip(wanted, products, strict=True)
         ]
         stock = [(replace(found, keeps=frozenset({""})), publication) for found, publication in stock]
-        return _carry_out(local, wanted, stock, progress, started, everything=True, dry_run=False)
+        with all_named(_places(stock)):
+            return _carry_out(local, wanted, stock, progress, started, everything=True, dry_run=False)
 
     return and_tell(config, work)
+
+
+def _places(stock: Sequence[tuple[Stock, str | None]]) -> list[tuple[StoreSpec, str, Collection[str]]]:
+    """Return where what is pulled comes from, and which keys there are looked at."""
+    found = [(item, item.origin) for item, _ in stock]
+    return [(origin.store, origin.base, _taken(item)) for item, origin in found if isinstance(origin, Objects)]
+
+
+def _taken(stock: Stock) -> set[str]:
+    """Return the keys that a pull looks at."""
+    product, keys = stock.product, stock.scan.keys
+    mask = Selection(product.include, product.exclude, stock.within, stock.without).mask(keys)
+    return {key for key, is_taken in zip(keys, mask, strict=True) if is_taken}
 
 
 def _part_of(
@@ -227,11 +245,16 @@ def _carry_out(
     def result(status: Status, findings: tuple[Finding, ...] = ()) -> PullResult:
         return PullResult(status, products, (*plan.findings, *findings), time.monotonic() - started, plan)
 
-    if dry_run:
+    is_done = plan.is_empty and is_on_record(plan, items)
+    if dry_run and any(finding.level == "error" for finding in plan.findings):
         return result("planned")
     refuse_errors(plan)
-    _check_room(plan, wanted)
-    if plan.is_empty and is_on_record(plan, items):
+    _check_room(plan, wanted, tries=not dry_run)
+    if not is_done:
+        _check_writable(plan, items)
+    if dry_run:
+        return result("planned")
+    if is_done:
         for item in items:
             forget(item)
         return result("unchanged")
@@ -313,11 +336,23 @@ def _take(
     return leaving_links(leaving_to_others(found), wanted.directory), publication
 
 
-def _check_room(plan: Plan, wanted: Sequence[Wanted]) -> None:
+def _check_room(plan: Plan, wanted: Sequence[Wanted], *, tries: bool) -> None:
+    """Raise if what is to come has no place here; which names are one to the file system is tried out, if it may be."""
     above = os.path.commonpath([os.path.dirname(item.directory) for item in wanted])
-    check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
+    if tries:
+        check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
     for item in wanted:
         check_space(item.directory, plan.bytes(Action.SEND, item.name))
         sent, retired = (plan.rows(action, item.name)["key"].to_pylist() for action in (Action.SEND, Action.RETIRE))
         check_links(item.directory, [*sent, *retired])
-        check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])
+        if tries:
+            check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])
+
+
+def _check_writable(plan: Plan, items: Sequence[Surveyed]) -> None:
+    """Raise if a pull would not get to its end here, before it begins."""
+    for item in items:
+        root = f"/{item.stock.product.location.path}"
+        sent = plan.rows(Action.SEND, item.name)["key"].to_pylist()
+        check_writable([f"/{item.stock.state.prefix}", *directories_for(root, sent)])
+        check_replaceable(root, sent)

@@ -80,7 +80,10 @@ class PullResult:
     @property
     def exit_status(self) -> ExitStatus:
         """The exit status of the command that it comes to."""
-        return ExitStatus.UNRETIRED if self.status == "unretired" else ExitStatus.DONE
+        if self.status == "unretired":
+            return ExitStatus.UNRETIRED
+        is_unfit = self.status == "planned" and any(finding.level == "error" for finding in self.findings)
+        return ExitStatus.SOURCE if is_unfit else ExitStatus.DONE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON."""

@@ -118,7 +118,7 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         folder = replace(folder, away=listing.others.union(here.unseen))
         findings = [*here.findings, *_of_others(folder, listing, here)]
         here = here.only(folder.selection())
-        there, known = _there(folder, listing, recorded)
+        there, known = _there(folder, listing, recorded, _arrived(folder.there, listing))
     finally:
         progress.end()
     if unfit := local_findings(folder.product.name, there):
@@ -225,7 +225,17 @@ def contents_of(table: pa.Table) -> dict[str, Content]:
     return {key: Content(size, digest, etag) for key, size, digest, etag, gone_s in columns if gone_s is None}
 
 
-def _there(folder: Folder, listing: Listing, recorded: Mapping[str, Content]) -> tuple[Side, frozenset[str]]:
+def _arrived(place: Place, listing: Listing) -> dict[str, Content]:
+    """Return what we sent and did not come to put on record."""
+    from zsync.tables import MANIFEST, table_of
+    from zsync.verbs.arrived import arrived
+
+    return contents_of(arrived(place.spec, place.state, listing.table(), table_of([], MANIFEST)))
+
+
+def _there(
+    folder: Folder, listing: Listing, recorded: Mapping[str, Content], sent: Mapping[str, Content]
+) -> tuple[Side, frozenset[str]]:
     """Return what is in the target, and which keys are otherwise than recorded."""
     taken = folder.selection().mask(listing.keys)
     rows = [
@@ -237,7 +247,7 @@ def _there(folder: Folder, listing: Listing, recorded: Mapping[str, Content]) ->
     for key, size, etag in rows:
         known = recorded.get(key)
         is_ours = known is not None and known.etag == etag and known.size == size
-        there[key] = known if is_ours and known is not None else Content(size, None, etag)
+        there[key] = known if is_ours and known is not None else sent.get(key, Content(size, None, etag))
     mask = folder.selection().mask(list(recorded))
     missing = {key for key, is_taken in zip(recorded, mask, strict=True) if is_taken and key not in there}
     return there, frozenset(missing | {key for key, content in there.items() if content != recorded.get(key)})

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zsync import __version__
 from zsync.config import Location, RunConfig
-from zsync.errors import ConfigError, ConflictError, PreconditionError, SourceChangedError, SourceError
+from zsync.errors import ConfigError, ConflictError, PreconditionError, SourceChangedError, SourceError, TargetError
 from zsync.publication import StateKeys, read_lease
 from zsync.publication.process import this_process
 from zsync.report.progress import progress_for
 from zsync.storage import spec_for
+from zsync.storage.writable import check_writable, directories_for
 from zsync.system import advice_on
+from zsync.verbs.archived import all_named
 from zsync.verbs.places import Place
 from zsync.verbs.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
 from zsync.verbs.telling import and_tell
@@ -174,6 +176,7 @@ class _Session:
         """Say what differs; write nothing."""
         from zsync.verbs.team.base import read_base
 
+        self._refuse_place()
         base = read_base(self.folder.state_directory, self.folder.there.url)
         seen, shown = self._look(base, writes_cache=False)
         from zsync.planning.merge import DOWNLOADS
@@ -181,6 +184,8 @@ class _Session:
 
         coming = [item.change for item in shown if item.change.verdict in DOWNLOADS]
         self.findings = [*seen.findings, *behind_links(seen.folder, seen, coming).values()]
+        keys = {key for change in coming for key in change.keys}
+        check_writable(directories_for(self.folder.root, keys))
         changes = tuple(_synced(item, "") for item in shown)
         return self._product(seen.head.publication, changes, 0, 0)
 
@@ -194,7 +199,8 @@ class _Session:
             for attempt in itertools.count(1):
                 self._wait_for_others(until)
                 try:
-                    return self._attempt()
+                    with all_named([(self.folder.there.spec, self.folder.there.base, None)]):
+                        return self._attempt()
                 except (ConflictError, PreconditionError, SourceChangedError) as error:
                     # Others come to an end; what changes at every look will not.
                     if time.monotonic() >= until or (attempt >= _LOOKS and not isinstance(error, ConflictError)):
@@ -203,16 +209,31 @@ class _Session:
                     time.sleep(min(_PAUSE_S, 0.05 * attempt))
         raise AssertionError("there is no end to counting")
 
-    def _make_folder(self) -> None:
+    def _refuse_place(self) -> None:
+        """Raise if there was a folder, and is none any more; or if what a synchronization needs cannot be made."""
         from zsync.verbs.team.base import read_base
 
+        root = self.folder.root
+        if not Path(root).is_dir():
+            if read_base(self.folder.state_directory, self.folder.there.url).exists:
+                raise SourceError(
+                    "the folder is gone", root, "is it mounted? To begin anew, use `zsync reset`, or restore it"
+                )
+            try:
+                check_writable([root])
+            except TargetError as error:
+                raise SourceError(f"the folder cannot be made ({error.message})", error.where, error.advice) from error
+        try:
+            check_writable([str(self.folder.state_directory)])
+        except TargetError as error:
+            message = f"the folder's state cannot be written ({error.message})"
+            raise TargetError(message, error.where, error.advice) from error
+
+    def _make_folder(self) -> None:
+        self._refuse_place()
         root = Path(self.folder.root)
         if root.is_dir():
             return
-        if read_base(self.folder.state_directory, self.folder.there.url).exists:
-            raise SourceError(
-                "the folder is gone", str(root), "is it mounted? To begin anew, use `zsync reset`, or restore it"
-            )
         try:
             root.mkdir(parents=True)
         except OSError as error:
