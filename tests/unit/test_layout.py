@@ -254,7 +254,6 @@ def test_no_store():
             zarr_json(chunk_key_encoding={"name": "v2", "configuration": {"separator": "-"}}),
             "separator '-'",
         ),
-        ("zarr.json", zarr_json(codecs=[]), "has codecs that are not"),
         ("zarr.json", zarr_json(codecs={"name": "bytes"}), "has codecs that are not"),
         ("zarr.json", zarr_json(codecs=[3]), "has codecs that are not"),
     ],

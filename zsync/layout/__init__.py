@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
+from zsync.layout.canonical import same_document
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.consolidated import consolidate
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
-from zsync.layout.documents import METADATA_NAMES, same_document
+from zsync.layout.documents import METADATA_NAMES
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type

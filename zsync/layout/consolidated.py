@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA, same_document
+from zsync.layout.canonical import same_document
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 from zsync.layout.nodes import below, join, lineage, parent
 
 if TYPE_CHECKING:
