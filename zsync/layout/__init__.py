@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
+from zsync.layout.alignment import axis_names, kept_findings, misfit_findings, named_axes
 from zsync.layout.canonical import same_document
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
 from zsync.layout.consolidated import consolidate
@@ -65,6 +65,7 @@ __all__ = [
     "misfit_findings",
     "named_in",
     "owners",
+    "named_axes",
     "place",
     "ranks",
     "same_document",

@@ -18,8 +18,7 @@ from zsync.layout.pipeline import object_codec_of, pipeline_v2, pipeline_v3
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What along one axis chunks measure: all of them the same, or each its own.
-Edges = int | tuple[int, ...]
+    from zsync.layout.grid import Edges
 
 _MOST_CHUNKS = 1_000_000  # along an axis of which each chunk is named
 _SEPARATORS = {"default": "/", "v2": "."}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.layout.canonical import named
-from zsync.layout.grid import Grid, KeyEncoding
+from zsync.layout.canonical import edges_of, named
+from zsync.layout.grid import Edges, Grid, KeyEncoding
 from zsync.layout.model import Array
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def array_of(path: str, document: Mapping[str, Any]) -> Array:
     if document["zarr_format"] == 2:
         encoding = KeyEncoding("v2", document.get("dimension_separator", "."))
         return Array(path, 2, shape, Grid(shape, tuple(document["chunks"]), encoding))
-    chunks, known = _chunk_shape(document), _key_encoding(document)
+    chunks, known = edges_of(document["chunk_grid"]), _key_encoding(document)
     return Array(path, 3, shape, Grid(shape, chunks, known) if chunks is not None and known else None)
 
 
@@ -133,7 +133,19 @@ def _problem_array_v3(document: Mapping[str, Any]) -> str | None:
     name, configuration = named(document["chunk_grid"]) or ("", {})
     if name == "regular":
         return _problem_shapes(document["shape"], configuration.get("chunk_shape"), "chunk_shape")
-    return None if _is_shape(document["shape"]) else "has a shape that is not a list of whole numbers"
+    if not _is_shape(document["shape"]):
+        return "has a shape that is not a list of whole numbers"
+    return _problem_edges(document["shape"], edges_of(document["chunk_grid"]))
+
+
+def _problem_edges(shape: list[int], edges: tuple[Edges, ...] | None) -> str | None:
+    if edges is None:
+        return None
+    if len(shape) != len(edges):
+        return f"has {len(shape)} dimensions in shape and {len(edges)} in chunk_shapes"
+    if any(not isinstance(axis, int) and sum(axis) < length for length, axis in zip(shape, edges, strict=True)):
+        return "has chunk_shapes that end before the shape does"
+    return None
 
 
 def _problem_shapes(shape: Any, chunks: Any, chunks_name: str) -> str | None:
@@ -150,11 +162,6 @@ def _problem_shapes(shape: Any, chunks: Any, chunks_name: str) -> str | None:
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
-
-
-def _chunk_shape(document: Mapping[str, Any]) -> tuple[int, ...] | None:
-    name, configuration = named(document["chunk_grid"]) or ("", {})
-    return tuple(configuration["chunk_shape"]) if name == "regular" else None
 
 
 def _key_encoding(document: Mapping[str, Any]) -> KeyEncoding | None:

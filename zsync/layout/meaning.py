@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from zsync.layout.canonical import Edges, equal, rules_v2, rules_v3
+from zsync.layout.canonical import equal, rules_v2, rules_v3
 from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
 from zsync.layout.packing import packing
 
+if TYPE_CHECKING:
+    from zsync.layout.grid import Edges
+
 _GRID = "chunk shape"
 _FILL = "fill value"
+_FIXED = 4000  # cells: what a chunk that is not to change with its array may well hold
 # Where in a document a rule is written, and what that is called.
 _WRITTEN = {
     "data type": {"dtype": "data type", "data_type": "data type"},
@@ -64,6 +68,16 @@ class Meaning:
         rule = None if 0 in common else _difference(self.rules, other.rules, common)
         return None if rule is None else self._as_written(other, rule)
 
+    def fixed_chunks(self, before: Meaning) -> tuple[int, ...]:
+        """Return a chunk shape that would not have changed, where a chunk that holds all of an axis grew with it."""
+        mine, theirs = self.rules.get(_GRID), before.rules.get(_GRID)
+        if not (_are_lengths(mine) and _are_lengths(theirs)) or len(mine) != len(theirs) or mine == theirs:
+            return ()
+        axes = list(zip(theirs, before.shape, mine, self.shape, strict=False))
+        if not all(was == now or (was >= old and now >= new) for was, old, now, new in axes):
+            return ()
+        return tuple(now if was == now else _FIXED * -(-now // _FIXED) for was, _, now, _ in axes)
+
     def _as_written(self, other: Meaning, rule: str) -> tuple[str, Any, Any]:
         for name, called in _WRITTEN.get(rule, {}).items():
             mine, theirs = self.document.get(name), other.document.get(name)
@@ -71,6 +85,10 @@ class Meaning:
                 return called, mine, theirs
         mine, theirs = self.rules.get(rule), other.rules.get(rule)
         return rule, _shown(mine), _shown(theirs)
+
+
+def _are_lengths(grid: Any) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(grid, tuple) and all(isinstance(edges, int) for edges in grid)
 
 
 def _shown(value: Any) -> Any:

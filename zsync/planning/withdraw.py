@@ -152,7 +152,7 @@ class _Rules:
             return False
         if change.old_shape is None or place[0] in self.unseen or change.kind == ChangeClass.INCOMPATIBLE:
             return True
-        return any(i * n >= end for i, n, end in zip(index, array.grid.chunks, change.old_shape, strict=True))
+        return any(map(int.__ge__, array.grid.first_cell(index), change.old_shape))
 
 
 def _retired(reason: Reason, rank: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs, judge_rasters
 from zsync.planning import (
+    INCOMPATIBLE,
     ChangeClass,
     Grace,
     Plan,
@@ -24,6 +25,7 @@ from zsync.planning import (
     losses_of,
     manifest_of,
     plan_product,
+    summed_up,
     unless_withdrawn,
     withdraw,
 )
@@ -113,10 +115,11 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         withdrawals += withdrawn
         findings += [
             *item.findings,
+            # What explains the others comes first: much is retired because arrays are other ones.
+            *incompatible_findings(arrays, replaces=policy.replaces),
             *_damage(config, item, changed.findings),
             *unreadable(item.stock, _to_be_read(table)),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
-            *incompatible_findings(arrays, replaces=policy.replaces),
         ]
     made = Plan(
         table=in_order_of_names(pa.concat_tables(tables), items),
@@ -143,7 +146,7 @@ def _to_be_read(table: pa.Table) -> list[str]:
 
 
 def refuse_errors(plan: Plan) -> None:
-    """Raise the first error among a plan's findings.
+    """Raise the first error among a plan's findings; of arrays that change incompatibly, it names all.
 
     Raises
     ------
@@ -151,8 +154,12 @@ def refuse_errors(plan: Plan) -> None:
         There is one.
     """
     errors = [finding for finding in plan.findings if finding.level == "error"]
-    if errors:
-        raise GuardError(errors[0].message, "/".join(part for part in (errors[0].product, errors[0].key) if part))
+    if not errors:
+        return
+    first = errors[0]
+    if first.code == INCOMPATIBLE:
+        first = summed_up([item for item in errors if (item.code, item.product) == (first.code, first.product)])
+    raise GuardError(first.message, "/".join(part for part in (first.product, first.key) if part))
 
 
 def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
