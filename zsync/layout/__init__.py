@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings, named_axes
 from zsync.layout.canonical import same_document
 from zsync.layout.checks import in_order, key_findings, local_findings, look_alikes, unfit_name
-from zsync.layout.consolidated import consolidate
+from zsync.layout.consolidated import Consolidating, Remade, consolidate, remade
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.documents import METADATA_NAMES
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
@@ -35,11 +35,13 @@ __all__ = [
     "INDEX_RANK",
     "NCZARR_NAMES",
     "Array",
+    "Consolidating",
     "Grid",
     "KeyEncoding",
     "Layout",
     "Meaning",
     "Objects",
+    "Remade",
     "Store",
     "arrays_cut",
     "axis_names",
@@ -68,6 +70,7 @@ __all__ = [
     "named_axes",
     "place",
     "ranks",
+    "remade",
     "same_document",
     "select",
     "store_prefixes",

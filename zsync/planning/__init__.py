@@ -20,7 +20,7 @@ from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
 from zsync.planning.safe import leave_existing
 from zsync.planning.seen import files_seen
-from zsync.planning.withdraw import Withdrawal, edited, withdraw
+from zsync.planning.withdraw import Withdrawal, edited, withdraw, without_waiting
 
 __all__ = [
     "INCOMPATIBLE",
@@ -57,4 +57,5 @@ __all__ = [
     "unless_withdrawn",
     "withdraw",
     "without_moving",
+    "without_waiting",
 ]

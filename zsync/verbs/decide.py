@@ -28,16 +28,18 @@ from zsync.planning import (
     summed_up,
     unless_withdrawn,
     withdraw,
+    without_waiting,
 )
 from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
+from zsync.verbs.consolidating import consolidated_findings
 from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
 from zsync.verbs.naming import in_order_of_names
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from zsync.config import RunConfig
     from zsync.report.progress import Progress
@@ -92,6 +94,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     for item in items:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        table = without_waiting(table, item.consolidated.removed)
         if item.stock.leaves_existing:
             table, left = leave_existing(item.name, table, item.survey)
             findings += left
@@ -119,6 +122,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
             *incompatible_findings(arrays, replaces=policy.replaces),
             *_damage(config, item, changed.findings),
             *unreadable(item.stock, _to_be_read(table)),
+            *_of_consolidated(item, table),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
         ]
     made = Plan(
@@ -132,6 +136,35 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         losses=tuple(losses),
     )
     return _with_raster_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+
+
+def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
+    """Return what to say of consolidated metadata; where the target is to be what the source is, nothing."""
+    if item.stock.consolidates is not None or not item.consolidated.remade:
+        return []
+    scan = item.stock.scan
+    sizes = dict(zip(scan.keys, (signature[0] for signature in scan.signatures), strict=True))
+    return consolidated_findings(item.name, item.consolidated, _at_rest(table, item.consolidated.remade), sizes)
+
+
+def _at_rest(table: pa.Table, keys: Collection[str]) -> set[str]:
+    """Return which objects stay as they are; one that is nowhere does if nothing of its store is sent."""
+    actions = dict(zip(*(table[name].to_pylist() for name in ("key", "action")), strict=True))
+    moving = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))["store"].unique().to_pylist()
+
+    def stays(key: str) -> bool:
+        directory = key.rpartition("/")[0]
+        is_absent = key not in actions and not any(
+            _is_within(directory, store) for store in moving if store is not None
+        )
+        return is_absent or actions.get(key) == Action.UNCHANGED
+
+    return {key for key in keys if stays(key)}
+
+
+def _is_within(directory: str, store: str) -> bool:
+    """Return whether a directory is a store, or lies in it."""
+    return not store or directory == store or directory.startswith(f"{store}/")
 
 
 def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
