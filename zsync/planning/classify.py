@@ -225,7 +225,7 @@ def _told(change: ArrayChange, old: Meaning, new: Meaning, difference: tuple[str
         change,
         detail=f"{name} was {before!r} and is now {after!r}",
         formats=(old.zarr_format, new.zarr_format) if old.zarr_format != new.zarr_format else None,
-        fixed=new.fixed_chunks(old),
+        fixed=new.fixed_chunks(old) if name == "chunk shape" else (),
     )
 
 
