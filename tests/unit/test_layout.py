@@ -294,6 +294,12 @@ def test_a_bad_document_with_nodes_below_it_is_a_groups():
     assert said(layout) == [("bad-metadata", "g/zarr.json")]
 
 
+def test_codecs_that_a_writer_takes_for_granted_are_missed_by_some_readers():
+    """As zarrita.js writes by default."""
+    finding = only(look({"zarr.json": zarr_json(codecs=[]), "c/0": b"x"}), "incomplete-metadata")
+    assert (finding.level, "lacks codecs" in finding.message) == ("warning", True)
+
+
 @pytest.mark.parametrize("key", ["compressor", "fill_value", "order", "filters"])
 def test_fields_that_some_readers_miss(key):
     document = zarray()
