@@ -10,7 +10,8 @@ from trees import read_tree, weather
 
 import zsync
 from zsync.errors import SourceError
-from zsync.layout.documents import parse, same_document
+from zsync.layout import same_document
+from zsync.layout.documents import parse
 
 
 def nest(path, depth):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zsync.layout import describe, meaning_of, members_of, with_shapes
-from zsync.planning import ChangeClass, classify, fence_of, incompatible_findings
+from zsync.planning import ChangeClass, classify, fence_of, incompatible_findings, summed_up
 from zsync.tables import PLAN
 from zsync.words import Kind
 
@@ -92,7 +93,8 @@ def test_what_does_not(documents, base, change):
         ({"add_offset": 1}, {}, True),
         ({}, {"_FillValue": -999}, True),
         ({"units": "days since 2000-01-01"}, {"units": "days since 2001-01-01"}, True),
-        ({"units": "days since 2000-01-01", "calendar": "standard"}, {"units": "days since 2000-01-01"}, True),
+        ({"units": "days since 2000-01-01", "calendar": "noleap"}, {"units": "days since 2000-01-01"}, True),
+        ({"units": "days since 2000-01-01", "calendar": "standard"}, {"units": "days since 2000-01-01"}, False),
         ({"units": "K"}, {"units": "degC"}, False),
         ({"long_name": "a"}, {"long_name": "b"}, False),
     ],
@@ -172,8 +174,77 @@ def test_an_incompatible_change_names_property_and_values_and_advises():
     [finding] = incompatible_findings(changes, replaces=False)
     assert finding.level == "error"
     assert finding.key == "time"
-    for part in ("chunk shape", "[10]", "[12]", "fixed chunk length", '"time"'):
+    for part in ("chunk shape", "[10]", "[12]", "fixed chunk length", "chunks=(4000,)", "on_incompatible: replace"):
         assert part in finding.message
+
+
+@pytest.mark.parametrize(
+    ("path", "attributes", "shape", "advised"),
+    [
+        ("time", {"_ARRAY_DIMENSIONS": ["time"]}, [12], "A coordinate in a single chunk changes"),
+        ("time", {"_ARRAY_DIMENSIONS": ["time"]}, [12], 'encoding={"time": {"chunks": (4000,)}}'),
+        ("t2m", {"_ARRAY_DIMENSIONS": ["time", "x"]}, [5000, 8], 'encoding={"t2m": {"chunks": (8000, 8)}}'),
+        ("X/data", {"encoding-type": "array"}, [12], "for instance chunks=(4000,);"),  # AnnData
+        ("", {"_ARRAY_DIMENSIONS": ["time"]}, [12], "for instance chunks=(4000,);"),
+        ("", None, [12, 8], "for instance chunks=(4000, 8);"),
+    ],
+)
+def test_advice_fits_who_wrote_the_array(path, attributes, shape, advised):
+    def documents(shape):
+        given = {".zgroup": {"zarr_format": 2}} if path else {}
+        key = f"{path}/" if path else ""
+        given[f"{key}.zarray"] = {**V2, "shape": shape, "chunks": shape}
+        return given | ({f"{key}.zattrs": attributes} if attributes else {})
+
+    changes = classify("p", plan_rows(), layout_of(documents(shape)), {"": documents([10, *shape[1:]])})
+    [finding] = incompatible_findings(changes, replaces=False)
+    assert advised in finding.message
+    assert '""' not in finding.message
+    assert "on_incompatible: replace" in finding.message
+
+
+def test_all_incompatible_arrays_are_named_in_one_line():
+    names = [f"variable_number_{n:02d}" for n in range(60)]
+    group = {".zgroup": {"zarr_format": 2}}
+    old = group | {f"{name}/.zarray": V2 for name in names}
+    new = group | {f"{name}/.zarray": {**V2, "dtype": "<f8"} for name in names}
+    findings = incompatible_findings(classify("p", plan_rows(), layout_of(new), {"": old}), replaces=False)
+    assert [finding.key for finding in findings] == names
+    told = summed_up(findings).message
+    assert told.startswith("60 incompatible changes of published arrays: variable_number_00, variable_number_01, ")
+    assert re.search(r"variable_number_\d\d and \d\d more\. The first: data type was '<f4' and is now '<f8'", told)
+    three = summed_up(findings[:3]).message
+    assert all(name in three for name in names[:3])
+    assert "more" not in three.partition("The first")[0]
+
+
+def test_a_store_of_another_format_is_told_as_such_before_all_else():
+    names = ["t2m", "time", "x"]
+    old = {".zgroup": {"zarr_format": 2}, **{f"{name}/.zarray": V2 for name in names}}
+    new = {"zarr.json": {"zarr_format": 3, "node_type": "group"}, **{f"{name}/zarr.json": V3 for name in names}}
+    changes = classify("p", plan_rows(), layout_of(new), {"": old})
+    [finding] = incompatible_findings(changes, replaces=False)
+    assert finding.key == ""
+    assert finding.message.startswith(
+        "the published store is Zarr v2, and the source is Zarr v3: none of t2m, time, x "
+    )
+
+
+def test_a_list_of_chunks_that_goes_on_is_an_append():
+    def document(shape, *edges):
+        grid = {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [list(edges), 4]}}
+        return v3_documents({**V3, "shape": [shape, 8], "chunk_grid": grid})
+
+    group = {"zarr.json": {"zarr_format": 3, "node_type": "group"}}
+    old, new = document(13, 5, 5, 3), document(20, 5, 5, 3, 7)
+    rows = plan_rows({"key": "t/c/3/0", "action": "send"}, {"key": "t/zarr.json", "action": "send", "etag": "x"})
+    [change] = classify("p", rows, layout_of(group | new), {"": old})
+    assert (change.kind, change.inside) == (ChangeClass.APPEND, 0)
+    [back] = classify("p", plan_rows(), layout_of(group | old), {"": new})
+    assert back.kind == ChangeClass.SHRINK
+    rows = plan_rows({"key": "t/c/2/0", "action": "send", "etag": "x"})
+    [other] = classify("p", rows, layout_of(group | document(15, 5, 5, 5)), {"": old})
+    assert other.kind == ChangeClass.INCOMPATIBLE
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

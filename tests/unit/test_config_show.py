@@ -63,6 +63,7 @@ publish = mappings(
     foreign=st.sampled_from(["publish", "skip", "refuse"]),
     check_cogs=st.sampled_from(["warn", "refuse", "off"]),
     damaged=st.sampled_from(["refuse", "allow"]),
+    consolidate=st.sampled_from(["auto", "always", "never", "as-is"]),
     rewrites=st.sampled_from(["auto", "inplace"]),
     on_incompatible=st.sampled_from(["auto", "refuse"]),
 )

@@ -66,6 +66,9 @@ V3 = {
 CHUNK = ("chunk", "data", 0, True)
 
 
+UNEQUAL = {"name": "rectilinear"}
+
+
 @pytest.mark.parametrize(
     ("objects", "expected"),
     [
@@ -169,7 +172,7 @@ def test_key_encodings_of_v3(encoding, keys):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"chunk_grid": {"name": "rectilinear", "configuration": {"chunk_shapes": [[1, 3]]}}},
+        {"chunk_grid": {"name": "rectilinear", "configuration": {"kind": "elsewhere", "chunk_shapes": [[1, 3]]}}},
         {"chunk_key_encoding": {"name": "suffix", "configuration": {"suffix": ".bin"}}},
         {"storage_transformers": [{"name": "elsewhere"}]},
     ],
@@ -180,6 +183,15 @@ def test_unknown_grids_are_not_accounted(changes):
     assert (finding.level, finding.key) == ("info", "a/zarr.json")
     assert layout.stores[""].arrays["a"].grid is None
     assert {place(rows(layout)[k]) for k in ("a/c/9.bin", "a/notes.txt")} == {("", "a", "chunk", "data", 0, None)}
+
+
+def test_chunks_of_unequal_length_are_counted():
+    grid = {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [[[5, 2], 3, 9], 4]}}
+    array = {"zarr.json": GROUP, "a/zarr.json": zarr_json((13, 8), chunk_grid=grid)}
+    layout = look(array | dict.fromkeys(("a/c/0/0", "a/c/2/1", "a/c/3/0"), b"x"))
+    assert layout.stores[""].arrays["a"].grid.extent == (3, 2)  # the fourth row of chunks holds no cell
+    assert [rows(layout)[key]["in_grid"] for key in ("a/c/0/0", "a/c/2/1", "a/c/3/0")] == [True, True, False]
+    assert only(layout, "outside-grid").key == "a/c/3/0"
 
 
 def test_many_stores():
@@ -256,7 +268,8 @@ def test_no_store():
             zarr_json(chunk_key_encoding={"name": "v2", "configuration": {"separator": "-"}}),
             "separator '-'",
         ),
-        ("zarr.json", zarr_json(codecs=[]), "has codecs that are not"),
+        ("zarr.json", zarr_json(chunk_grid=UNEQUAL | {"configuration": {"chunk_shapes": [[1, 2]]}}), "end before"),
+        ("zarr.json", zarr_json(chunk_grid=UNEQUAL | {"configuration": {"chunk_shapes": [4, 4]}}), "2 in chunk_shapes"),
         ("zarr.json", zarr_json(codecs={"name": "bytes"}), "has codecs that are not"),
         ("zarr.json", zarr_json(codecs=[3]), "has codecs that are not"),
     ],
@@ -281,6 +294,12 @@ def test_a_bad_document_with_nodes_below_it_is_a_groups():
     layout = look({"zarr.json": GROUP, "g/zarr.json": b"{", "g/a/zarr.json": zarr_json(), "g/a/c/0": b"x"})
     assert place(rows(layout)["g/zarr.json"]) == ("", None, "metadata", "group", -2, None)
     assert said(layout) == [("bad-metadata", "g/zarr.json")]
+
+
+def test_codecs_that_a_writer_takes_for_granted_are_missed_by_some_readers():
+    """As zarrita.js writes by default."""
+    finding = only(look({"zarr.json": zarr_json(codecs=[]), "c/0": b"x"}), "incomplete-metadata")
+    assert (finding.level, "lacks codecs" in finding.message) == ("warning", True)
 
 
 @pytest.mark.parametrize("key", ["compressor", "fill_value", "order", "filters"])

@@ -8,7 +8,7 @@ import math
 import pytest
 from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
 
-from zsync.layout import consolidate, describe, is_metadata, same_document
+from zsync.layout import consolidate, describe, is_metadata, members_of, remade, same_document, with_shape, with_shapes
 from zsync.words import Kind
 
 INLINE = {"kind": "inline", "must_understand": False}
@@ -124,9 +124,104 @@ def test_what_is_made_v2():
     assert list(metadata[".zattrs"]) == ["z", "a"]
 
 
-def test_bare_nan_is_kept():
-    made = consolidate(store_of({".zgroup": ZGROUP, "a/.zarray": b'{"zarr_format": 2, "fill_value": NaN}'}))
-    assert b'"fill_value": NaN' in made[".zmetadata"]
+def strictly(body):
+    """Parse JSON as others do: what Python takes and RFC 8259 does not have is an error."""
+
+    def refuse(word):
+        raise ValueError(word)
+
+    document = json.loads(body, parse_constant=refuse)
+    body.decode("ascii")
+    json.dumps(document, ensure_ascii=False).encode()  # no half of a surrogate pair
+    return document
+
+
+def test_fill_values_that_are_no_numbers_become_the_texts_that_zarr_has_for_them():
+    arrays = {
+        "a/.zarray": zarray(fill_value=math.nan), "b/.zarray": zarray(dtype="<c8", fill_value=[math.inf, -math.inf]),
+    }  # fmt: skip
+    listed = strictly(consolidate(store_of({".zgroup": ZGROUP} | arrays))[".zmetadata"])["metadata"]
+    assert listed["a/.zarray"]["fill_value"] == "NaN"
+    assert listed["b/.zarray"]["fill_value"] == ["Infinity", "-Infinity"]
+    made = consolidate(store_of({"zarr.json": GROUP, "a/zarr.json": zarr_json(fill_value=math.inf)}))
+    inner = strictly(made["zarr.json"])["consolidated_metadata"]["metadata"]
+    assert inner["a"]["fill_value"] == "Infinity"
+
+
+UNFIT = [{"limit": math.nan}, {"a": [{"b": math.inf}]}, {"a": "\ud800"}, {"\udfff": 1}, {"a": -math.inf}]
+
+
+def unfit_stores(attributes):
+    yield ".zmetadata", {".zgroup": ZGROUP, "a/.zarray": zarray(), "a/.zattrs": attributes}
+    yield ".zmetadata", {".zgroup": ZGROUP, ".zattrs": attributes, "a/.zarray": zarray()}
+    yield "zarr.json", {"zarr.json": GROUP, "a/zarr.json": zarr_json(attributes=attributes)}
+    yield "zarr.json", {"zarr.json": GROUP | {"attributes": attributes}, "a/zarr.json": zarr_json()}
+
+
+@pytest.mark.parametrize("attributes", UNFIT)
+def test_what_json_cannot_say_is_not_put_into_a_document_that_says_all(attributes):
+    for key, documents in unfit_stores(attributes):
+        [made] = remade(store_of(documents))
+        assert (made.key, made.what, made.body) == (key, "missing", None)
+        assert made.unfit is not None
+        assert consolidate(store_of(documents)) == {}
+
+
+def test_numbers_that_python_takes_for_infinite_count_as_such():
+    store = store_of({"zarr.json": b'{"zarr_format": 3, "node_type": "group", "attributes": {"a": 1e999}}'})
+    [made] = remade(store)
+    assert made.unfit == "Infinity in attributes.a"
+
+
+def test_what_is_said_twice_is_said_once_in_what_is_made():
+    raw = b'{"zarr_format": 3, "node_type": "group", "attributes": {"a": 1, "a": 2}}'
+    made = strictly(consolidate(store_of({"zarr.json": raw, "a/zarr.json": zarr_json()}))["zarr.json"])
+    assert made["attributes"] == {"a": 2}  # as zarr-python, JavaScript and C++ read it
+
+
+MISSING = [NODES_V2, NODES_V3 | {"zarr.json": GROUP}]
+UNTRUE = [
+    NODES_V2 | {".zmetadata": zmetadata(**TRUE_V2 | {"a/.zarray": zarray((9,))})},
+    NODES_V3 | {"zarr.json": inline({"a": zarr_json((9,)), "g": GROUP})},
+]
+TRUE = [NODES_V2 | {".zmetadata": zmetadata(**TRUE_V2)}, NODES_V3 | {"zarr.json": inline(TRUE_V3)}]
+
+
+@pytest.mark.parametrize(
+    ("how", "missing", "untrue"),
+    [
+        ("auto", "added", "renewed"), ("always", "added", "renewed"), ("renew", None, "renewed"),
+        ("never", None, "removed"), ("as-is", "missing", "untrue"),
+    ],
+)  # fmt: skip
+def test_what_each_way_does_about_what_is_missing_or_untrue(how, missing, untrue):
+    for documents in TRUE:
+        assert remade(store_of(documents), how=how) == []
+    for sources, what in ((MISSING, missing), (UNTRUE, untrue)):
+        for documents in sources:
+            made = remade(store_of(documents), how=how)
+            assert [item.what for item in made] == ([] if what is None else [what])
+            assert all((item.body is None) == (how == "as-is" or item.key + how == ".zmetadatanever") for item in made)
+
+
+def test_consolidated_metadata_that_is_left_out_leaves_the_rest_of_its_document():
+    [made] = remade(store_of(UNTRUE[1]), how="never")
+    assert json.loads(made.body) == GROUP
+
+
+def test_what_is_shown_for_moments_is_fit_too():
+    for attributes in UNFIT:
+        mixed = attributes | {"units": "K"}
+        array = zarr_json((9,), attributes=mixed, fill_value=math.nan)
+        for document in (
+            zmetadata(**{"t/.zarray": zarray((9,), fill_value=math.nan), "t/.zattrs": mixed}),
+            inline({"t": array}, attributes=attributes),
+        ):
+            shown = strictly(with_shapes(document, {"t": (3,)}))
+            [array, *_] = members_of(shown).values()
+            assert (array["shape"], array["fill_value"]) == ([3], "NaN")
+            assert '"units": "K"' in json.dumps(shown)
+        assert strictly(with_shape(zarr_json((9,), attributes=attributes), (3,)))["shape"] == [3]
 
 
 def test_siblings_apart_are_brought_together():
@@ -247,7 +342,7 @@ def without(document, key):
         (zarray(fill_value=math.inf), zarray(fill_value="Infinity")),
         (zarray(fill_value=-math.inf), zarray(fill_value="-Infinity")),
         (zarray(fill_value=0), zarray(fill_value=0.0)),
-        (zarray(fill_value=[1, math.nan]), zarray(fill_value=[1.0, "NaN"])),
+        (zarray(dtype="<c8", fill_value=[1, math.nan]), zarray(dtype="<c8", fill_value=[1.0, "NaN"])),
         (zarr_json(), without(zarr_json(), "attributes")),
         (zarr_json(), zarr_json(storage_transformers=[])),
         (zarr_json(), zarr_json(dimension_names=None)),
@@ -276,11 +371,10 @@ def test_same(a, b):
     [
         (None, ZGROUP),
         (zarray(), zarray((5,))),
-        (zarray(), zarray(dimension_separator="/")),
+        (zarray((4, 4), (2, 2)), zarray((4, 4), (2, 2), dimension_separator="/")),
         (zarray(fill_value=None), zarray(fill_value=0)),
         (zarray(fill_value=0.0), zarray(fill_value=-0.0)),
-        (zarray(fill_value=1), zarray(fill_value=True)),
-        (zarray(fill_value=2**53), zarray(fill_value=2**53 + 1)),
+        (zarray(dtype="<i8", fill_value=2**53), zarray(dtype="<i8", fill_value=2**53 + 1)),
         (zarray(), zarray(extra=1)),
         (zarr_json(), zarr_json(attributes={"a": 1})),
         (zarr_json(), zarr_json(dimension_names=["x"])),

@@ -29,6 +29,9 @@ Rewrites = Annotated[str | None, typer.Option(help="How old values are replaced:
 OnIncompatible = Annotated[
     str | None, typer.Option(help="Arrays that decode differently: auto, refuse, or replace (readers find no store).")
 ]
+Consolidate = Annotated[
+    str | None, typer.Option(help="Consolidated metadata that is missing or untrue: auto, always, never or as-is.")
+]
 Settle = Annotated[str | None, typer.Option(help="Wait until the source was unchanged for so long: 30s, 5m.")]
 Grace = Annotated[str | None, typer.Option(help="Retire only what has been gone for so long: 2h, 7d.")]
 Where = Annotated[

@@ -12,6 +12,7 @@ from zsync.cli.base import app, door, understood_of
 from zsync.cli.options import (
     AllowEmpty,
     Config,
+    Consolidate,
     Damaged,
     EndpointUrl,
     Exclude,
@@ -62,6 +63,7 @@ def publish(
     trust: Trust = None,
     rewrites: Rewrites = None,
     on_incompatible: OnIncompatible = None,
+    consolidate: Consolidate = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
     transport: Transport = None,
@@ -93,6 +95,7 @@ def plan(
     grace: Grace = None,
     trust: Trust = None,
     on_incompatible: OnIncompatible = None,
+    consolidate: Consolidate = None,
     transport: Transport = None,
     endpoint_url: EndpointUrl = None,
     region: Region = None,

@@ -149,6 +149,11 @@ class Publish(Section):
         "auto",
         description="an array whose old and new chunks decode differently: auto, refuse, or replace (offline first)",
     )
+    consolidate: Literal["auto", "always", "never", "as-is"] = Field(
+        "auto",
+        description="consolidated metadata that is missing or untrue: auto (made, where JSON can say it), always (made,"
+        " or refused), never (none made, untrue one left out), as-is (as the source has it)",
+    )
     settle: Duration = Field(
         0, description="wait until the source was unchanged for so long: seconds, or 30s, 5m, 2h, 1d"
     )

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def same_cells(
-    array: Array, document: Mapping[str, Any], old: bytes | None, new: bytes | None, cells: tuple[int, ...]
+    array: Array,
+    document: Mapping[str, Any],
+    old: bytes | None,
+    new: bytes | None,
+    lengths: tuple[int, ...],
+    cells: tuple[int, ...],
 ) -> bool:
     """Return whether the first cells of a chunk have the same values in two versions of it.
 
@@ -27,6 +32,8 @@ def same_cells(
         The array's own metadata, ``.zarray`` or ``zarr.json``: both versions decode by it.
     old, new
         The bytes of the chunk, or shard; None where there is none, which means fill value.
+    lengths
+        The shape of the chunk, or shard.
     cells
         How many cells to look at along each axis, from the chunk's first one.
 
@@ -44,13 +51,15 @@ def same_cells(
     if unsafe_codec(document) is not None:
         return False
     try:
-        before, after = (_decode(array, document, body, cells) for body in (old, new))
+        before, after = (_decode(array, document, body, lengths, cells) for body in (old, new))
     except Exception:  # noqa: BLE001 - codecs raise what they like; what cannot be decoded is not known to be the same
         return False
     return bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))
 
 
-def _decode(array: Array, document: Mapping[str, Any], body: bytes | None, cells: tuple[int, ...]) -> Any:
+def _decode(
+    array: Array, document: Mapping[str, Any], body: bytes | None, lengths: tuple[int, ...], cells: tuple[int, ...]
+) -> Any:
     """Return the first cells of a chunk: it is read as an array that has no other chunk."""
     import zarr
     from zarr.core.buffer import default_buffer_prototype
@@ -59,7 +68,9 @@ def _decode(array: Array, document: Mapping[str, Any], body: bytes | None, cells
     if array.grid is None:
         raise ValueError("the grid is not known")
     name = ".zarray" if array.zarr_format == 2 else "zarr.json"
-    alone = {**document, "shape": list(array.grid.chunks)}
+    alone = {**document, "shape": list(lengths)}
+    if array.zarr_format != 2:
+        alone["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": list(lengths)}}
     objects = {name: json.dumps(alone).encode()}
     if body is not None:
         objects[array.grid.key((0,) * len(cells))] = body

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.layout.alignment import axis_names, kept_findings, misfit_findings
+from zsync.layout.alignment import axis_names, kept_findings, misfit_findings, named_axes
+from zsync.layout.canonical import same_document
 from zsync.layout.checks import examples, in_order, key_findings, local_findings, look_alikes, unfit_name
-from zsync.layout.consolidated import consolidate
+from zsync.layout.consolidated import Consolidating, Remade, consolidate, remade
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.dimensions import Dimensions, without_levels
-from zsync.layout.documents import METADATA_NAMES, same_document
+from zsync.layout.documents import METADATA_NAMES
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
@@ -36,12 +37,14 @@ __all__ = [
     "INDEX_RANK",
     "NCZARR_NAMES",
     "Array",
+    "Consolidating",
     "Dimensions",
     "Grid",
     "KeyEncoding",
     "Layout",
     "Meaning",
     "Objects",
+    "Remade",
     "Store",
     "arrays_cut",
     "axis_names",
@@ -67,10 +70,12 @@ __all__ = [
     "meaning_of",
     "members_of",
     "misfit_findings",
+    "named_axes",
     "named_in",
     "owners",
     "place",
     "ranks",
+    "remade",
     "same_document",
     "select",
     "store_prefixes",

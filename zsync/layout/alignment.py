@@ -84,8 +84,13 @@ def misfit_findings(product: str, store: Store, published: Mapping[str, Any]) ->
 
 def axis_names(documents: Mapping[str, Any], path: str, count: int) -> list[str]:
     """Return what the axes of an array are called; one without a name is called by its number."""
-    named = _all_dimensions(documents, path) or []
-    return [name for name, _ in named] if len(named) == count else [f"axis {number}" for number in range(count)]
+    named = named_axes(documents, path)
+    return list(named) if len(named) == count else [f"axis {number}" for number in range(count)]
+
+
+def named_axes(documents: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    """Return the names of an array's axes; none if some have none."""
+    return tuple(name for name, _ in _all_dimensions(documents, path) or [])
 
 
 def _arrays_by_group(documents: Mapping[str, Any]) -> dict[str, list[str]]:

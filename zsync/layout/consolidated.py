@@ -10,14 +10,15 @@ together.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA, same_document
+from zsync.layout.canonical import same_document
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 from zsync.layout.nodes import below, join, lineage, parent
+from zsync.layout.strict import text, unfit, with_fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,11 +38,46 @@ class _Member:
     attributes: Mapping[str, Any]  # v2: from the document beside it; v3 has them inside
 
 
-def consolidate(store: Store, extra: Mapping[str, Any] = {}) -> dict[str, bytes]:
-    """Return the metadata objects to publish because consolidated metadata is missing or untrue.
+Consolidating = Literal["auto", "always", "never", "as-is", "renew"]
 
-    The root group's is made where it is missing; a subgroup's only where there is one that is untrue. The result is
-    what zarr-python would write for what the target will hold, and lists groups without metadata of their own as well.
+
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """What is done about the consolidated metadata of one group.
+
+    Attributes
+    ----------
+    key
+        The object that holds it, relative to the store's root.
+    what
+        ``added`` where the source has none, ``renewed`` or ``removed`` where the source's is untrue; ``missing`` or
+        ``untrue`` where it goes up as it is all the same.
+    body
+        The object to publish in place of the source's; None: none in particular (what was removed of v2 is no object).
+    unfit
+        What strict JSON cannot say, and why it therefore goes up as it is.
+    """
+
+    key: str
+    what: Literal["added", "renewed", "removed", "missing", "untrue"]
+    body: bytes | None = None
+    unfit: str | None = None
+
+
+def consolidate(store: Store, extra: Mapping[str, Any] = {}) -> dict[str, bytes]:
+    """Return the metadata objects to publish because consolidated metadata is missing or untrue, by key in the store.
+
+    Parameters are those of `remade`.
+    """
+    return {made.key: made.body for made in remade(store, extra) if made.body is not None}
+
+
+def remade(store: Store, extra: Mapping[str, Any] = {}, how: Consolidating = "auto") -> list[Remade]:
+    """Return what is done about consolidated metadata that is missing or untrue.
+
+    The root group's is made where it is missing; a subgroup's only where there is one that is untrue. What is made is
+    what zarr-python would write for what the target will hold, in strict JSON, and lists groups without metadata of
+    their own as well.
 
     Parameters
     ----------
@@ -50,26 +86,52 @@ def consolidate(store: Store, extra: Mapping[str, Any] = {}) -> dict[str, bytes]
     extra
         Parsed documents, by key relative to the store's root, of what will remain in the target though the source lacks
         it. The source wins where the two cannot both be.
+    how
+        ``auto`` and ``always`` make what is missing or untrue; ``renew`` only what is untrue; ``never`` makes none, and
+        takes away what is untrue; ``as-is`` leaves all as it stands.
 
     Returns
     -------
-    dict
-        Bytes by key relative to the store's root: ``.zmetadata`` objects (v2) or groups' ``zarr.json`` (v3). Empty
-        where what the source has is present and true, and is to be published as it is.
+    list
+        Empty where what the source has is present and true.
     """
     if "" not in store.groups:
-        return {}
+        return []
+    group_of = {2: _group_v2, 3: _group_v3}
     # Where a store has both, readers of each format find what is listed in it.
-    formats = {store.zarr_format, *([2] if ZGROUP in store.documents else [])}
-    made: dict[str, bytes] = {}
+    formats = [store.zarr_format, *([2] if store.zarr_format == 3 and ZGROUP in store.documents else [])]
+    groups: list[_Group | None] = []
     for zarr_format in formats:
         documents = _union(store, extra, zarr_format)
         members = _members(documents, zarr_format)
-        remake = _remake_v2 if zarr_format == 2 else _remake_v3
-        for path, member in members.items():
-            if member.kind == "group":
-                made |= remake(documents, path, _below(members, path))
-    return made
+        groups += [
+            group_of[zarr_format](documents, path, _below(members, path))
+            for path, member in members.items()
+            if member.kind == "group"
+        ]
+    return [made for group in groups if group is not None and (made := _remade(group, how)) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A group of which the consolidated metadata is missing or untrue."""
+
+    key: str
+    has_one: bool
+    with_one: Mapping[str, Any]  # its document with consolidated metadata that is true
+    without: Mapping[str, Any] | None  # and with none; None: then there is no such object
+
+
+def _remade(group: _Group, how: Consolidating) -> Remade | None:
+    if how == "as-is":
+        return Remade(group.key, "untrue" if group.has_one else "missing")
+    if how in ("renew", "never") and not group.has_one:
+        return None
+    document = group.without if how == "never" else group.with_one
+    if document is not None and (reason := unfit(document)) is not None:
+        return Remade(group.key, "untrue" if group.has_one else "missing", unfit=reason)
+    body = None if document is None else text(document)
+    return Remade(group.key, "removed" if how == "never" else "renewed" if group.has_one else "added", body)
 
 
 def _union(store: Store, extra: Mapping[str, Any], zarr_format: int) -> dict[str, Any]:
@@ -134,23 +196,23 @@ def _below(members: Mapping[str, _Member], group: str) -> dict[str, _Member]:
     return {below(group, path): m for path, m in members.items() if path != group and path.startswith(start)}
 
 
-def _remake_v2(documents: Mapping[str, Any], path: str, members: Mapping[str, _Member]) -> dict[str, bytes]:
+def _group_v2(documents: Mapping[str, Any], path: str, members: Mapping[str, _Member]) -> _Group | None:
     key = join(path, ZMETADATA)
     if path and key not in documents:
-        return {}
+        return None
     own = _member(documents, 2, path, "group")
     entries: dict[str, Any] = {}
     for member_path, member in {"": own, **members}.items():
         entries[join(member_path, ZATTRS)] = member.attributes
         if member.kind == "array":
-            entries[join(member_path, ZARRAY)] = member.document
+            entries[join(member_path, ZARRAY)] = with_fill(dict(member.document))
         else:
             # zarr-python lists the members of a group without this one by one, from the store.
             inner = {"consolidated_metadata": _inline({})} if member_path else {}
             entries[join(member_path, ZGROUP)] = _plain(member.document) | inner
     if _true_v2(documents.get(key), entries):
-        return {}
-    return {key: _bytes({"metadata": entries, "zarr_consolidated_format": 1})}
+        return None
+    return _Group(key, key in documents, {"metadata": entries, "zarr_consolidated_format": 1}, None)
 
 
 def _true_v2(given: Any, entries: Mapping[str, Any]) -> bool:
@@ -163,21 +225,24 @@ def _true_v2(given: Any, entries: Mapping[str, Any]) -> bool:
     return _same_entries(listed, entries) and _siblings_together(parent(key) for key in listed)
 
 
-def _remake_v3(documents: Mapping[str, Any], path: str, members: Mapping[str, _Member]) -> dict[str, bytes]:
+def _group_v3(documents: Mapping[str, Any], path: str, members: Mapping[str, _Member]) -> _Group | None:
     key = join(path, ZARR_JSON)
     document = documents.get(key)
     if document is None:
-        return {}
+        return None
     given = document.get("consolidated_metadata")
     if path and not given:
-        return {}
+        return None
     entries = {
-        name: {**_plain(member.document), **({"consolidated_metadata": _inline({})} if member.kind == "group" else {})}
+        name: {
+            **with_fill(_plain(member.document)),
+            **({"consolidated_metadata": _inline({})} if member.kind == "group" else {}),
+        }
         for name, member in members.items()
     }
     if _true_v3(given, entries):
-        return {}
-    return {key: _bytes({**document, "consolidated_metadata": _inline(entries)})}
+        return None
+    return _Group(key, bool(given), {**document, "consolidated_metadata": _inline(entries)}, _plain(document))
 
 
 def _true_v3(given: Any, entries: Mapping[str, Any]) -> bool:
@@ -210,11 +275,6 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _inline(entries: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "inline", "must_understand": False, "metadata": entries}
-
-
-def _bytes(document: Mapping[str, Any]) -> bytes:
-    # Within a document the order of the source is kept: readers show attributes in it.
-    return json.dumps(document, indent=2, allow_nan=True).encode()
 
 
 def _name(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Zarr metadata documents: what is wrong with one, which array one describes, and when two say the same.
+"""Zarr metadata documents: what is wrong with one, and which array one describes.
 
 Sources: Zarr v2 specification, "Metadata" and "Groups"; Zarr v3 core specification, "Metadata" (array metadata, group
 metadata, extension definitions).
@@ -7,10 +7,10 @@ metadata, extension definitions).
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.layout.grid import Grid, KeyEncoding
+from zsync.layout.canonical import edges_of, named
+from zsync.layout.grid import Edges, Grid, KeyEncoding
 from zsync.layout.model import Array
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def omissions(name: str, document: Mapping[str, Any]) -> list[str]:
     if name == ZARRAY:
         return [field for field in _EXPECTED_V2 if field not in document]
     if name == ZARR_JSON and document.get("node_type") == "array":
-        return [field for field in _EXPECTED_V3 if field not in document]
+        none = ["codecs"] if document.get("codecs") == [] else []  # zarrita.js takes `bytes` for granted
+        return none + [field for field in _EXPECTED_V3 if field not in document]
     return []
 
 
@@ -88,28 +89,8 @@ def array_of(path: str, document: Mapping[str, Any]) -> Array:
     if document["zarr_format"] == 2:
         encoding = KeyEncoding("v2", document.get("dimension_separator", "."))
         return Array(path, 2, shape, Grid(shape, tuple(document["chunks"]), encoding))
-    chunks, known = _chunk_shape(document), _key_encoding(document)
+    chunks, known = edges_of(document["chunk_grid"]), _key_encoding(document)
     return Array(path, 3, shape, Grid(shape, chunks, known) if chunks is not None and known else None)
-
-
-def same_document(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> bool:
-    """Return whether two metadata documents mean the same.
-
-    The order of keys, a group's consolidated metadata and defaults that one leaves out make no difference, nor does
-    how a fill value's number is written. Attributes are compared as they stand: 1 and 1.0 are read as different types.
-
-    Parameters
-    ----------
-    a, b
-        Parsed documents of one kind: ``.zarray``, ``.zattrs``, ``.zgroup``, ``.zmetadata`` or ``zarr.json``.
-        None, a document that is not there, is as good as an empty one.
-
-    Examples
-    --------
-    >>> same_document({"zarr_format": 2, "consolidated_metadata": {}}, {"zarr_format": 2})
-    True
-    """
-    return _equal(_canonical(a or {}), _canonical(b or {}))
 
 
 def _problem_format(document: Mapping[str, Any], expected: int) -> str | None:
@@ -141,18 +122,30 @@ def _problem_array_v3(document: Mapping[str, Any]) -> str | None:
     if missing := [field for field in _REQUIRED_V3 if field not in document]:
         return f"lacks {', '.join(missing)}"
     for field in ("chunk_grid", "chunk_key_encoding", "data_type"):
-        if _named(document[field]) is None:
+        if named(document[field]) is None:
             return f"has a {field} that is neither a name nor an object with a name"
     codecs = document["codecs"]
-    if not isinstance(codecs, list) or not codecs or any(_named(codec) is None for codec in codecs):
+    if not isinstance(codecs, list) or any(named(codec) is None for codec in codecs):
         return "has codecs that are not a list of names, or of objects with a name"
-    name, configuration = _named(document["chunk_key_encoding"]) or ("", {})
+    name, configuration = named(document["chunk_key_encoding"]) or ("", {})
     if name in {"default", "v2"} and configuration.get("separator", ".") not in _SEPARATORS:
         return f"has a chunk_key_encoding with separator {configuration['separator']!r} in place of '.' or '/'"
-    name, configuration = _named(document["chunk_grid"]) or ("", {})
+    name, configuration = named(document["chunk_grid"]) or ("", {})
     if name == "regular":
         return _problem_shapes(document["shape"], configuration.get("chunk_shape"), "chunk_shape")
-    return None if _is_shape(document["shape"]) else "has a shape that is not a list of whole numbers"
+    if not _is_shape(document["shape"]):
+        return "has a shape that is not a list of whole numbers"
+    return _problem_edges(document["shape"], edges_of(document["chunk_grid"]))
+
+
+def _problem_edges(shape: list[int], edges: tuple[Edges, ...] | None) -> str | None:
+    if edges is None:
+        return None
+    if len(shape) != len(edges):
+        return f"has {len(shape)} dimensions in shape and {len(edges)} in chunk_shapes"
+    if any(not isinstance(axis, int) and sum(axis) < length for length, axis in zip(shape, edges, strict=True)):
+        return "has chunk_shapes that end before the shape does"
+    return None
 
 
 def _problem_shapes(shape: Any, chunks: Any, chunks_name: str) -> str | None:
@@ -171,115 +164,17 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
-def _named(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return name and configuration of a v3 extension, which may be written as its name alone."""
-    if isinstance(value, str):
-        return value, {}
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return None
-    configuration = value.get("configuration") or {}
-    return (value["name"], configuration) if isinstance(configuration, dict) else None
-
-
-def _chunk_shape(document: Mapping[str, Any]) -> tuple[int, ...] | None:
-    name, configuration = _named(document["chunk_grid"]) or ("", {})
-    return tuple(configuration["chunk_shape"]) if name == "regular" else None
-
-
 def _key_encoding(document: Mapping[str, Any]) -> KeyEncoding | None:
     # A storage transformer may map keys to other keys.
     if document.get("storage_transformers"):
         return None
-    match _named(document["chunk_key_encoding"]):
+    match named(document["chunk_key_encoding"]):
         case ("default", configuration):
             return KeyEncoding("default", configuration.get("separator", "/"))
         case ("v2", configuration):
             return KeyEncoding("v2", configuration.get("separator", "."))
         case _:
             return None
-
-
-def _canonical(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document with all defaults written out and without a group's consolidated metadata."""
-    zarr_format = document.get("zarr_format")
-    if zarr_format == 3 and "node_type" in document:
-        return _canonical_v3(document)
-    if zarr_format == 2 and "shape" in document:
-        optional = {"compressor": None, "dimension_separator": "."}
-        filters = document.get("filters") or None
-        return optional | dict(document) | {"filters": filters, "fill_value": _number(document.get("fill_value"))}
-    if zarr_format == 2:
-        return {key: value for key, value in document.items() if key != "consolidated_metadata"}
-    if "zarr_consolidated_format" in document and isinstance(document.get("metadata"), dict):
-        # An empty entry, of a node without attributes, may as well be left out.
-        entries = {key: entry for key, entry in document["metadata"].items() if entry}
-        canonical = {key: _canonical(entry) if isinstance(entry, dict) else entry for key, entry in entries.items()}
-        return {**document, "metadata": canonical}
-    return dict(document)
-
-
-def _canonical_v3(document: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in document.items() if key != "consolidated_metadata"}
-    plain["attributes"] = plain.get("attributes") or {}
-    if document["node_type"] != "array":
-        return plain
-    names = plain.get("dimension_names")
-    unnamed = isinstance(names, list) and all(name is None for name in names)
-    plain["dimension_names"] = None if unnamed else names
-    plain["storage_transformers"] = plain.get("storage_transformers") or []
-    plain["fill_value"] = _number(plain.get("fill_value"))
-    for field in ("data_type", "chunk_grid"):
-        plain[field] = _canonical_extension(plain.get(field))
-    if isinstance(plain.get("codecs"), list):
-        plain["codecs"] = [_canonical_extension(codec) for codec in plain["codecs"]]
-    encoding = _canonical_extension(plain.get("chunk_key_encoding"))
-    separators = {"default": "/", "v2": "."}
-    if isinstance(encoding, dict) and encoding["name"] in separators:
-        encoding["configuration"] = {"separator": separators[encoding["name"]], **encoding["configuration"]}
-    plain["chunk_key_encoding"] = encoding
-    return plain
-
-
-def _canonical_extension(value: Any) -> Any:
-    named = _named(value)
-    if named is None:
-        return value
-    others = value if isinstance(value, dict) else {}
-    return {"must_understand": True, **others, "name": named[0], "configuration": dict(named[1])}
-
-
-def _number(value: Any) -> Any:
-    """Return a fill value in one of the ways in which its numbers can be written."""
-    if isinstance(value, list):  # the parts of a complex number
-        return [item if isinstance(item, list) else _number(item) for item in value]
-    if not isinstance(value, float):
-        return value
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    # Minus zero stays what it is: its bits differ from zero's.
-    return int(value) if value.is_integer() and (value or math.copysign(1, value) > 0) else value
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Return whether two JSON values are the same, NaN being the same as NaN, and true and 1.0 not the same as 1."""
-    pairs = [(a, b)]  # no recursion: attributes may be nested deeper than Python calls functions
-    while pairs:
-        left, right = pairs.pop()
-        if type(left) is not type(right):
-            return False
-        if isinstance(left, dict):
-            if left.keys() != right.keys():
-                return False
-            pairs += [(value, right[key]) for key, value in left.items()]
-        elif isinstance(left, list):
-            if len(left) != len(right):
-                return False
-            pairs += zip(left, right, strict=True)
-        elif (repr(left) != repr(right)) if isinstance(left, float) else left != right:
-            return False
-    return True
 
 
 def _is_deep(document: Mapping[str, Any]) -> bool:

@@ -1,14 +1,19 @@
 """Chunk grids, and how the keys of chunks name their place in one.
 
 Sources: Zarr v2 specification, "Arrays"; Zarr v3 core specification, "Chunk grids" and "Chunk key encoding";
-the `default` and `v2` chunk key encodings of zarr-specs.
+the `default` and `v2` chunk key encodings of zarr-specs; the rectilinear chunk grid of zarr-extensions.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
+
+# What chunks measure along one axis: all of them the same, or each its own.
+Edges = int | tuple[int, ...]
 
 # No array has an index of more digits than 2**63, and int() refuses strings of thousands of digits.
 MAX_DIGITS = 19
@@ -69,27 +74,26 @@ class KeyEncoding:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The regular grid of an array's objects.
+    """The grid of an array's objects.
 
     Parameters
     ----------
     shape
         The array's shape.
     chunks
-        The shape of one object: of a chunk, or of a shard where the array is sharded.
+        What one object measures along each axis: a chunk, or a shard where the array is sharded.
     encoding
         How the objects' keys are written.
     """
 
     shape: tuple[int, ...]
-    chunks: tuple[int, ...]
+    chunks: tuple[Edges, ...]
     encoding: KeyEncoding
 
     @property
     def extent(self) -> tuple[int, ...]:
         """The number of objects along each axis."""
-        # A chunk length of zero is only ever allowed where there is nothing to divide.
-        return tuple(-(-n // c) if n else 0 for n, c in zip(self.shape, self.chunks, strict=True))
+        return tuple(map(_count, self.shape, self.chunks))
 
     @property
     def size(self) -> int:
@@ -107,3 +111,28 @@ class Grid:
     def contains(self, index: tuple[int, ...]) -> bool:
         """Return whether an index lies inside the grid."""
         return len(index) == len(self.shape) and all(0 <= i < n for i, n in zip(index, self.extent, strict=True))
+
+    def first_cell(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Return where the object at an index begins; what lies beyond all that is cut begins at its end.
+
+        Examples
+        --------
+        >>> Grid((13, 8), ((5, 5, 3), 4), KeyEncoding("default", "/")).first_cell((2, 1))
+        (10, 4)
+        """
+        return tuple(
+            i * edges if isinstance(edges, int) else sum(edges[:i]) for i, edges in zip(index, self.chunks, strict=True)
+        )
+
+    def lengths(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the object at an index inside the grid."""
+        return tuple(edges if isinstance(edges, int) else edges[i] for i, edges in zip(index, self.chunks, strict=True))
+
+
+def _count(length: int, edges: Edges) -> int:
+    """Return how many objects hold cells along an axis."""
+    if not length:  # a chunk length of zero is only ever allowed where there is nothing to divide
+        return 0
+    if isinstance(edges, int):
+        return -(-length // edges)
+    return min(bisect_left(list(accumulate(edges)), length) + 1, len(edges))

@@ -1,38 +1,33 @@
-"""What an array's metadata says about how bytes become values: what must not change under a reader.
-
-Sources: Zarr v2 specification, "Metadata"; Zarr v3 core specification, "Array metadata"; CF conventions 1.11, sections
-8.1 (packed data) and 4.4 (time coordinate).
-"""
+"""What an array's metadata says about how bytes become values: what must not change under a reader."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate, chain, repeat
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, same_document
+from zsync.layout.canonical import equal, rules_v2, rules_v3
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
+from zsync.layout.packing import packing
 
-# These compressors write into each chunk what its decoder must know: level and shuffle may change freely.
-_SELF_DESCRIBING = {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma"}
-_PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "dtype")
-_V2 = {
-    "data type": "dtype",
-    "chunk shape": "chunks",
-    "compressor": "compressor",
-    "filters": "filters",
-    "order": "order",
-    "fill value": "fill_value",
-    "chunk key separator": "dimension_separator",
-}
-_V3 = {
-    "data type": "data_type",
-    "chunk shape": "chunk_grid",
-    "chunk key encoding": "chunk_key_encoding",
-    "codecs": "codecs",
-    "fill value": "fill_value",
-    "storage transformers": "storage_transformers",
-}
-_DEFAULTS: dict[str, Any] = {"dimension_separator": ".", "filters": None, "storage_transformers": None}
+if TYPE_CHECKING:
+    from zsync.layout.grid import Edges
+
+_GRID = "chunk shape"
+_FILL = "fill value"
+_FIXED = 4000  # cells: what a chunk that is not to change with its array may well hold
+# Where in a document a rule is written, and what that is called.
+_WRITTEN = {
+    "data type": {"dtype": "data type", "data_type": "data type"},
+    "chunk key separator": {
+        "dimension_separator": "chunk key separator", "chunk_key_encoding": "chunk key encoding",
+    },
+    "codecs": {
+        "compressor": "compressor", "filters": "filters", "order": "order", "codecs": "codecs", "dtype": "data type",
+    },
+    "fill value": {"fill_value": "fill value"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +36,99 @@ class Meaning:
 
     Attributes
     ----------
+    zarr_format
+        2 or 3.
     shape
         Its shape.
     rules
         All that decides how bytes become values, by a name for people.
+    document
+        The array's own document, to show what is written there.
     """
 
+    zarr_format: int
     shape: tuple[int, ...]
     rules: Mapping[str, Any]
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def difference(self, other: Meaning) -> tuple[str, Any, Any] | None:
-        """Return the first rule that differs, with both values; None if chunks decode the same under both."""
-        for name in sorted({*self.rules, *other.rules}, key=lambda name: (name != "format", name)):
-            mine, theirs = self.rules.get(name), other.rules.get(name)
-            if not same_document({"attributes": {"rule": mine}}, {"attributes": {"rule": theirs}}):
-                return name, mine, theirs
-        return None
+        """Return the first thing that differs, with both values; None if chunks decode the same under both.
+
+        Only cells that both have can tell: where there are none, nothing differs.
+        """
+        if self.zarr_format != other.zarr_format:
+            # The chunks may be the same all the same, under the same keys.
+            same = (
+                self.shape == other.shape and _difference(_filled(self.rules), _filled(other.rules), self.shape) is None
+            )
+            return None if same else ("format", self.zarr_format, other.zarr_format)
+        if len(self.shape) != len(other.shape):
+            return "dimensions", len(self.shape), len(other.shape)
+        common = tuple(map(min, self.shape, other.shape))
+        rule = None if 0 in common else _difference(self.rules, other.rules, common)
+        return None if rule is None else self._as_written(other, rule)
+
+    def fixed_chunks(self, before: Meaning) -> tuple[int, ...]:
+        """Return a chunk shape that would not have changed, where a chunk that holds all of an axis grew with it."""
+        mine, theirs = self.rules.get(_GRID), before.rules.get(_GRID)
+        if not (_are_lengths(mine) and _are_lengths(theirs)) or len(mine) != len(theirs) or mine == theirs:
+            return ()
+        axes = list(zip(theirs, before.shape, mine, self.shape, strict=False))
+        if not all(was == now or (was >= old and now >= new) for was, old, now, new in axes):
+            return ()
+        return tuple(now if was == now else _FIXED * -(-now // _FIXED) for was, _, now, _ in axes)
+
+    def _as_written(self, other: Meaning, rule: str) -> tuple[str, Any, Any]:
+        for name, called in _WRITTEN.get(rule, {}).items():
+            mine, theirs = self.document.get(name), other.document.get(name)
+            if not equal(mine, theirs):
+                return called, mine, theirs
+        mine, theirs = self.rules.get(rule), other.rules.get(rule)
+        return rule, _shown(mine), _shown(theirs)
+
+
+def _are_lengths(grid: Any) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(grid, tuple) and all(isinstance(edges, int) for edges in grid)
+
+
+def _shown(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _filled(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return rules in which zeros fill as nothing does: Zarr v2 may leave open what a missing chunk holds."""
+    return {**rules, _FILL: rules.get(_FILL) or None}
+
+
+def _difference(mine: Mapping[str, Any], theirs: Mapping[str, Any], common: tuple[int, ...]) -> str | None:
+    for name in dict.fromkeys([*mine, *theirs]):
+        ours, their = mine.get(name), theirs.get(name)
+        if not (_same_grid(ours, their, common) if name == _GRID else equal(ours, their)):
+            return name
+    return None
+
+
+def _same_grid(mine: Any, theirs: Any, common: tuple[int, ...]) -> bool:
+    """Return whether the chunks that hold cells of an extent are cut alike."""
+    if not all(isinstance(grid, tuple) and len(grid) == len(common) for grid in (mine, theirs)):
+        return equal(mine, theirs)
+    return all(map(_same_edges, mine, theirs, common))
+
+
+def _same_edges(mine: Edges, theirs: Edges, end: int) -> bool:
+    if isinstance(mine, int) and isinstance(theirs, int):
+        return mine == theirs
+    # As soon as one differs from its like, so do the places at which the next begin.
+    for start, ours, their in zip(chain([0], accumulate(_each(mine))), _each(mine), _each(theirs), strict=False):
+        if start >= end:
+            return True
+        if ours != their:
+            return False
+    return True  # one of them names no more chunks than are in the extent
+
+
+def _each(edges: Edges) -> Iterator[int]:
+    return repeat(edges) if isinstance(edges, int) else iter(edges)
 
 
 def meaning_of(documents: Mapping[str, Any], path: str) -> Meaning | None:
@@ -80,38 +152,17 @@ def meaning_of(documents: Mapping[str, Any], path: str) -> Meaning | None:
     document = v3 if v3 is not None else v2
     if not isinstance(document, Mapping) or not isinstance(document.get("shape"), list):
         return None
-    names = _V3 if v3 is not None else _V2
-    attributes = document.get("attributes") if v3 is not None else documents.get(f"{below}{ZATTRS}")
-    rules = {name: _rule(field, document.get(field, _DEFAULTS.get(field))) for name, field in names.items()}
+    if not all(type(length) is int for length in document["shape"]):
+        return None
+    if v3 is not None:
+        rules, attributes = rules_v3(document), document.get("attributes")
+    else:
+        rules, attributes = rules_v2(document), documents.get(f"{below}{ZATTRS}")
+    # What v2 fills with is what readers take for missing anyway.
+    masked = rules[_FILL] if v3 is None else None
     return Meaning(
-        tuple(document["shape"]), {"format": 3 if v3 is not None else 2, **rules, **_packing(attributes or {})}
+        3 if v3 is not None else 2,
+        tuple(document["shape"]),
+        rules | packing(attributes, rules["data type"], masked),
+        document,
     )
-
-
-def _rule(field: str, value: Any) -> Any:
-    if field == "compressor":
-        return _codec(value)
-    if field in ("filters", "codecs") and isinstance(value, list):
-        return [_codec(item) for item in value] or None
-    return value or None if field == "storage_transformers" else value
-
-
-def _codec(value: Any) -> Any:
-    """Return what of a codec matters to whoever decodes."""
-    if not isinstance(value, Mapping):
-        return value
-    name = value.get("name", value.get("id"))
-    if name in _SELF_DESCRIBING:
-        return {"name": name}
-    configuration = value.get("configuration")
-    if isinstance(configuration, Mapping) and isinstance(configuration.get("codecs"), list):  # sharding
-        inner = {**configuration, "codecs": [_codec(item) for item in configuration["codecs"]]}
-        return {**value, "configuration": inner}
-    return dict(value)
-
-
-def _packing(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    rules = {name: attributes[name] for name in _PACKING if name in attributes}
-    if " since " in str(attributes.get("units", "")):
-        rules |= {name: attributes[name] for name in ("units", "calendar") if name in attributes}
-    return rules

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, ZGROUP
+from zsync.layout.strict import made_fit, text
 
 Shape = tuple[int, ...]
 
@@ -39,9 +39,9 @@ def with_shapes(document: Mapping[str, Any], shapes: Mapping[str, Shape | None])
     shapes
         Shapes by path relative to its group; None: the array, or group, is left out.
     """
-    changed = json.loads(json.dumps(document))  # a copy in which no two arrays share a document
+    changed = made_fit(document)  # a copy in which no two arrays share a document
     reshape = _reshape_v2 if "zarr_consolidated_format" in changed else _reshape_v3
-    return json.dumps(changed, indent=2).encode() if reshape(changed, shapes) else None
+    return text(changed) if reshape(changed, shapes) else None
 
 
 def _reshape_v2(document: dict[str, Any], shapes: Mapping[str, Shape | None]) -> int:
@@ -83,4 +83,4 @@ def _reshape(array: dict[str, Any], shape: Shape) -> bool:
 
 def with_shape(document: Mapping[str, Any], shape: Shape) -> bytes:
     """Return an array's own document with another shape."""
-    return json.dumps({**document, "shape": list(shape)}, indent=2).encode()
+    return text(made_fit({**document, "shape": list(shape)}))

@@ -6,7 +6,6 @@ from zsync.planning.classify import (
     ChangeClass,
     boundary,
     classify,
-    incompatible_findings,
     removed_groups,
 )
 from zsync.planning.cost import Cost, cost_of
@@ -14,15 +13,17 @@ from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecide
 from zsync.planning.exchange import exchange
 from zsync.planning.fence import FenceWrite, fence_of, unless_withdrawn
 from zsync.planning.guard import guard_findings, split_arrays
+from zsync.planning.incompatible import INCOMPATIBLE, incompatible_findings, summed_up
 from zsync.planning.losses import Loss, losses_of
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
 from zsync.planning.safe import leave_existing
 from zsync.planning.seen import files_seen
-from zsync.planning.withdraw import Withdrawal, edited, withdraw
+from zsync.planning.withdraw import Withdrawal, edited, withdraw, without_waiting
 
 __all__ = [
+    "INCOMPATIBLE",
     "ArrayChange",
     "BoundaryChunk",
     "ChangeClass",
@@ -51,8 +52,10 @@ __all__ = [
     "plan_product",
     "removed_groups",
     "split_arrays",
+    "summed_up",
     "undecided",
     "unless_withdrawn",
     "withdraw",
     "without_moving",
+    "without_waiting",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from zsync.layout import Meaning, join, meaning_of
-from zsync.words import Action, Finding, Reason, Role
+from zsync.layout import Meaning, join, meaning_of, named_axes
+from zsync.words import Action, Reason, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -51,6 +51,13 @@ class ArrayChange:
         None where there is none.
     detail
         For an incompatible change: the property, its old and its new value.
+    formats
+        Its old and its new format, where that is what makes the change incompatible.
+    fixed
+        Where a change is incompatible because a chunk that holds all of an axis grew with it: a chunk shape that would
+        not have.
+    axes
+        The names of its axes, where all have one.
     """
 
     product: str
@@ -61,6 +68,9 @@ class ArrayChange:
     old_shape: tuple[int, ...] | None = None
     new_shape: tuple[int, ...] | None = None
     detail: str = ""
+    formats: tuple[int, int] | None = None
+    fixed: tuple[int, ...] = ()
+    axes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -203,8 +213,11 @@ def _classify_array(
         return ArrayChange(product, prefix, path, ChangeClass.UNCHANGED, new_shape=shape)
     common = tuple(map(min, old.shape, new.shape))
     inside = sum(1 for key, _ in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
-    kind, detail = _kind(old, new, inside, metadata=rows.metadata_sent[place])
-    return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape, detail)
+    if (difference := old.difference(new)) is not None:
+        change = ArrayChange(product, prefix, path, ChangeClass.INCOMPATIBLE, inside, old.shape, new.shape)
+        return replace(_told(change, old, new, difference), axes=named_axes(store.documents, path))
+    kind = _kind(old, new, inside, metadata=rows.metadata_sent[place])
+    return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape)
 
 
 def _alike(
@@ -221,20 +234,26 @@ def _alike(
     return mine, other
 
 
-def _kind(old: Meaning, new: Meaning, inside: int, *, metadata: int) -> tuple[ChangeClass, str]:
-    difference = old.difference(new)
-    if difference is not None or len(old.shape) != len(new.shape):
-        name, before, after = difference or ("dimensions", len(old.shape), len(new.shape))
-        return ChangeClass.INCOMPATIBLE, f"{name} was {before!r} and is now {after!r}"
+def _told(change: ArrayChange, old: Meaning, new: Meaning, difference: tuple[str, Any, Any]) -> ArrayChange:
+    name, before, after = difference
+    return replace(
+        change,
+        detail=f"{name} was {before!r} and is now {after!r}",
+        formats=(old.zarr_format, new.zarr_format) if old.zarr_format != new.zarr_format else None,
+        fixed=new.fixed_chunks(old) if name == "chunk shape" else (),
+    )
+
+
+def _kind(old: Meaning, new: Meaning, inside: int, *, metadata: int) -> ChangeClass:
     shorter = any(now < before for before, now in zip(old.shape, new.shape, strict=True))
     longer = any(now > before for before, now in zip(old.shape, new.shape, strict=True))
     if shorter:
-        return (ChangeClass.RESIZE if longer else ChangeClass.SHRINK), ""
+        return ChangeClass.RESIZE if longer else ChangeClass.SHRINK
     if inside:
-        return ChangeClass.UPDATE, ""
+        return ChangeClass.UPDATE
     if longer:
-        return ChangeClass.APPEND, ""
-    return (ChangeClass.METADATA if metadata else ChangeClass.UNCHANGED), ""
+        return ChangeClass.APPEND
+    return ChangeClass.METADATA if metadata else ChangeClass.UNCHANGED
 
 
 def _index(store: Store, prefix: str, path: str, key: str) -> tuple[int, ...] | None:
@@ -250,9 +269,7 @@ def _is_inside(store: Store, prefix: str, path: str, key: str, extent: tuple[int
     if grid is None:
         return True
     index = _index(store, prefix, path, key)
-    return index is not None and all(
-        i * length < end for i, length, end in zip(index, grid.chunks, extent, strict=False)
-    )
+    return index is not None and all(map(int.__lt__, grid.first_cell(index), extent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +280,8 @@ class BoundaryChunk:
     ----------
     key
         Relative to the product's root.
+    lengths
+        Its shape.
     cells
         How many cells, along each axis and from the chunk's first one, lie in the common extent.
     is_new
@@ -272,6 +291,7 @@ class BoundaryChunk:
     store: str
     array: str
     key: str
+    lengths: tuple[int, ...]
     cells: tuple[int, ...]
     is_new: bool
 
@@ -302,46 +322,10 @@ def boundary(table: pa.Table, stores: Mapping[str, Store], changes: Iterable[Arr
         grid, index = store.arrays[place[1]].grid, _index(store, *place, row["key"])
         if grid is None or index is None:
             continue
-        cells = tuple(min(end - i * n, n) for i, n, end in zip(index, grid.chunks, common, strict=True))
-        if all(count > 0 for count in cells) and cells != grid.chunks:
-            found.append(BoundaryChunk(*place, row["key"], cells, is_new=row["etag"] is None))
+        if not grid.contains(index):
+            continue
+        lengths = grid.lengths(index)
+        cells = tuple(min(end - at, n) for at, n, end in zip(grid.first_cell(index), lengths, common, strict=True))
+        if all(count > 0 for count in cells) and cells != lengths:
+            found.append(BoundaryChunk(*place, row["key"], lengths, cells, is_new=row["etag"] is None))
     return found
-
-
-def incompatible_findings(changes: Iterable[ArrayChange], *, replaces: bool) -> list[Finding]:
-    """Return a finding for each incompatible change: in place there is no order of writes that is safe for readers.
-
-    Parameters
-    ----------
-    replaces
-        The user wants such arrays replaced, offline first (``on_incompatible: replace``); else they are errors.
-    """
-    return [
-        Finding(
-            "warning" if replaces else "error",
-            "incompatible",
-            change.product,
-            join(change.store, change.array),
-            f"an incompatible change of a published array: {change.detail}; "
-            + (
-                "it is replaced, and until that is done readers do not find the store"
-                if replaces
-                else f"readers would decode old chunks with new metadata or the reverse. {_advice(change)}"
-            ),
-        )
-        for change in changes
-        if change.kind == ChangeClass.INCOMPATIBLE
-    ]
-
-
-def _advice(change: ArrayChange) -> str:
-    old, new = change.old_shape or (), change.new_shape or ()
-    if change.detail.startswith("chunk shape") and len(old) == len(new) == 1:
-        return (
-            "A coordinate in a single chunk changes its chunk shape whenever it grows: write it with a fixed chunk"
-            f' length, for instance encoding={{"{change.array.rpartition("/")[2]}": {{"chunks": (4000,)}}}}'
-        )
-    return (
-        "Publish the array under another name, or the store under another target; or set on_incompatible: replace, and"
-        " readers do not find the store while it is replaced"
-    )

@@ -18,7 +18,7 @@ from zsync.tables import PLAN, column, table_of
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -152,11 +152,21 @@ class _Rules:
             return False
         if change.old_shape is None or place[0] in self.unseen or change.kind == ChangeClass.INCOMPATIBLE:
             return True
-        return any(i * n >= end for i, n, end in zip(index, array.grid.chunks, change.old_shape, strict=True))
+        return any(map(int.__ge__, array.grid.first_cell(index), change.old_shape))
 
 
 def _retired(reason: Reason, rank: int) -> dict[str, Any]:
     return {"stage": Stage.WITHDRAW, "rank": rank, "action": Action.RETIRE, "reason": reason}
+
+
+def without_waiting(table: pa.Table, keys: Collection[str]) -> pa.Table:
+    """Return a plan in which objects that only the target has go in any case: what they tell readers is untrue."""
+    rows = zip(table["key"].to_pylist(), table["action"].to_pylist(), table["rank"].to_pylist(), strict=True)
+    gone = {"stage": Stage.RETIRE, "action": Action.RETIRE, "reason": Reason.GONE}
+    edits = {
+        n: gone | {"rank": rank} for n, (key, action, rank) in enumerate(rows) if key in keys and action == Action.KEEP
+    }
+    return edited(table, edits)
 
 
 def edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:

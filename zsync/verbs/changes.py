@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from zsync.errors import ObjectNotFoundError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
-from zsync.layout import join, lost_attributes, members_of, misfit_findings
+from zsync.layout import is_metadata, join, lost_attributes, members_of, misfit_findings
 from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
 from zsync.storage import connect
 from zsync.tables import column, scalar
@@ -126,7 +126,7 @@ def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
             old = None if chunk.is_new else store.get(under(base, chunk.key)).data
         except ObjectNotFoundError:
             return False  # somebody else is at work here
-        return same_cells(array, document, old, new, chunk.cells)
+        return same_cells(array, document, old, new, chunk.lengths, chunk.cells)
 
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-cells") as pool:
         return {chunk.key for chunk, same in zip(edge, pool.map(is_same, edge), strict=True) if same}
@@ -170,9 +170,10 @@ def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str
     if members:
         return members
     base = f"{prefix}/" if prefix else ""
-    rows = item.survey.objects.filter(pc.equal(item.survey.objects["role"], scalar(str(Role.METADATA))))
-    there = set(item.survey.target["key"].to_pylist())
-    keys = [key for key in rows["key"].to_pylist() if key.startswith(base) and key in there]
+    # Also what the source has no more: a store may have been of another format.
+    keys = [
+        key for key in item.survey.target["key"].to_pylist() if key.startswith(base) and is_metadata(Kind.ZARR, key)
+    ]
     return _read(item, prefix, [key[len(base) :] for key in keys])
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs, judge_rasters
 from zsync.planning import (
+    INCOMPATIBLE,
     ChangeClass,
     Grace,
     Plan,
@@ -24,18 +25,21 @@ from zsync.planning import (
     losses_of,
     manifest_of,
     plan_product,
+    summed_up,
     unless_withdrawn,
     withdraw,
+    without_waiting,
 )
 from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
+from zsync.verbs.consolidating import consolidated_findings
 from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
 from zsync.verbs.naming import in_order_of_names
 from zsync.verbs.survey import survey, with_digests
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from zsync.config import RunConfig
     from zsync.report.progress import Progress
@@ -90,6 +94,7 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     for item in items:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        table = without_waiting(table, item.consolidated.removed)
         if item.stock.leaves_existing:
             table, left = leave_existing(item.name, table, item.survey)
             findings += left
@@ -113,10 +118,12 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         withdrawals += withdrawn
         findings += [
             *item.findings,
+            # What explains the others comes first: much is retired because arrays are other ones.
+            *incompatible_findings(arrays, replaces=policy.replaces),
             *_damage(config, item, changed.findings),
             *unreadable(item.stock, _to_be_read(table)),
+            *_of_consolidated(item, table),
             *guard_findings(item.name, table, policy.max_delete_limit, unseen),
-            *incompatible_findings(arrays, replaces=policy.replaces),
         ]
     made = Plan(
         table=in_order_of_names(pa.concat_tables(tables), items),
@@ -131,6 +138,35 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     return _with_raster_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
 
 
+def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
+    """Return what to say of consolidated metadata; where the target is to be what the source is, nothing."""
+    if item.stock.consolidates is not None or not item.consolidated.remade:
+        return []
+    scan = item.stock.scan
+    sizes = dict(zip(scan.keys, (signature[0] for signature in scan.signatures), strict=True))
+    return consolidated_findings(item.name, item.consolidated, _at_rest(table, item.consolidated.remade), sizes)
+
+
+def _at_rest(table: pa.Table, keys: Collection[str]) -> set[str]:
+    """Return which objects stay as they are; one that is nowhere does if nothing of its store is sent."""
+    actions = dict(zip(*(table[name].to_pylist() for name in ("key", "action")), strict=True))
+    moving = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))["store"].unique().to_pylist()
+
+    def stays(key: str) -> bool:
+        directory = key.rpartition("/")[0]
+        is_absent = key not in actions and not any(
+            _is_within(directory, store) for store in moving if store is not None
+        )
+        return is_absent or actions.get(key) == Action.UNCHANGED
+
+    return {key for key in keys if stays(key)}
+
+
+def _is_within(directory: str, store: str) -> bool:
+    """Return whether a directory is a store, or lies in it."""
+    return not store or directory == store or directory.startswith(f"{store}/")
+
+
 def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return what readers could not open any more; what is far away was judged where it was published."""
     return tolerated(findings, allows_damage=config.publish.damaged == "allow") if item.stock.origin.is_local else ()
@@ -143,7 +179,7 @@ def _to_be_read(table: pa.Table) -> list[str]:
 
 
 def refuse_errors(plan: Plan) -> None:
-    """Raise the first error among a plan's findings.
+    """Raise the first error among a plan's findings; of arrays that change incompatibly, it names all.
 
     Raises
     ------
@@ -151,8 +187,12 @@ def refuse_errors(plan: Plan) -> None:
         There is one.
     """
     errors = [finding for finding in plan.findings if finding.level == "error"]
-    if errors:
-        raise GuardError(errors[0].message, "/".join(part for part in (errors[0].product, errors[0].key) if part))
+    if not errors:
+        return
+    first = errors[0]
+    if first.code == INCOMPATIBLE:
+        first = summed_up([item for item in errors if (item.code, item.product) == (first.code, first.product)])
+    raise GuardError(first.message, "/".join(part for part in (first.product, first.key) if part))
 
 
 def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.config import ResolvedProduct, RunConfig
+    from zsync.layout import Consolidating
     from zsync.report.progress import Progress
     from zsync.words import Finding
 
@@ -44,8 +45,8 @@ class Stock:
     keeps
         Keys, each with what is below it, of which what is replaced goes to the trash as well, and only if it is as it
         is in `listing`.
-    as_is
-        The target is to hold just what the source holds: no consolidated metadata is made.
+    consolidates
+        What is done about consolidated metadata; None: what the configuration says.
     by_unit
         Every store, and every file outside stores, is for itself: what is unfit is left out, and what moves is left for
         the next run, and the others go on (`zsync.verbs.fitness`).
@@ -82,7 +83,7 @@ class Stock:
     within: frozenset[str] | None = None
     without: frozenset[str] = frozenset()
     keeps: frozenset[str] = frozenset()
-    as_is: bool = False
+    consolidates: Consolidating | None = None
     by_unit: bool = False
     left_out: tuple[Finding, ...] = ()
     misplaced: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,11 +25,7 @@ from zsync.inventory import (
 from zsync.inventory.digest import Signature, Wanted
 from zsync.inventory.selection import is_below
 from zsync.keys import under
-from zsync.layout import (
-    consolidate,
-    kept_findings,
-    place,
-)
+from zsync.layout import kept_findings, place
 from zsync.planning import Survey, kept_keys, undecided
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
@@ -37,6 +33,7 @@ from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
 from zsync.transfer import HeaderPolicy
 from zsync.verbs.arrived import arrived
+from zsync.verbs.consolidating import Consolidated, consolidated
 from zsync.verbs.damage import gone_documents, lost_nodes_of
 from zsync.verbs.naming import with_indexes
 from zsync.verbs.neighbours import findings_around, findings_inside, others_in
@@ -45,7 +42,7 @@ from zsync.verbs.source import inspect
 from zsync.words import UNREADABLE, Finding, Kind, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.layout import Layout
@@ -72,6 +69,8 @@ class Surveyed:
     is_behind
         The manifest on record is to be written anew: it names what belongs to another product by now, or does not name
         what a run that was cut off has sent.
+    consolidated
+        What is done about consolidated metadata.
     """
 
     stock: Stock
@@ -83,6 +82,7 @@ class Surveyed:
     parts: tuple[Part, ...]
     bare: frozenset[str] = frozenset()
     is_behind: bool = False
+    consolidated: Consolidated = field(default_factory=lambda: Consolidated("auto"))
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         *findings_inside(stock, local.source["key"], recorded),
         *findings_around(stock, local.source["key"], target),
     ]
-    related, kept = _relate(config, stock, local, target, manifest, headers)
+    related, kept, done = _relate(config, stock, local, target, manifest, headers)
     gone = gone_documents(related)
     lost = lost_nodes_of(config, stock, related, gone)
     return Surveyed(
@@ -134,6 +134,7 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         () if findings else stock.head.parts,
         frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
         is_behind=len(own) < len(recorded) or manifest is not own,
+        consolidated=done,
     )
 
 
@@ -214,7 +215,7 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
 
 def _relate(
     config: RunConfig, stock: Stock, local: Inspected, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
-) -> tuple[Survey, list[Finding]]:
+) -> tuple[Survey, list[Finding], Consolidated]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, gone_keys.to_pylist())
@@ -232,11 +233,14 @@ def _relate(
         for prefix, documents in extra.items()
         for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
     ]
-    generated = {} if stock.as_is else _consolidate(local.layout, extra)
+    done = consolidated(local.layout, extra, stock.consolidates or config.publish.consolidate)
+    generated = done.generated
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
     source, objects = _with_generated(local, generated, stock.origin.digests)
+    if done.removed:
+        source, objects, gone = _without_removed(local.layout, done.removed, source, objects, gone, target)
     rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
     related = Survey(
         source=source,
@@ -250,7 +254,7 @@ def _relate(
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
         misplaced=stock.misplaced,
     )
-    return related, unfit
+    return related, unfit, done
 
 
 def _is_ours(keys: pa.ChunkedArray, target: pa.Table, manifest: pa.Table) -> pa.ChunkedArray:
@@ -286,13 +290,16 @@ def _kept_documents(
     return extra
 
 
-def _consolidate(layout: Layout, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Return the consolidated metadata that zsync makes, because the source's is missing or would be untrue."""
-    return {
-        f"{prefix}/{key}".lstrip("/"): body
-        for prefix, store in layout.stores.items()
-        for key, body in consolidate(store, extra.get(prefix, {})).items()
-    }
+def _without_removed(
+    layout: Layout, removed: Collection[str], source: pa.Table, objects: pa.Table, gone: pa.Table, target: pa.Table
+) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Return source, objects and what is gone, as if the source did not have some objects."""
+    stays = pc.invert(pc.is_in(source["key"], value_set=column(list(removed), pa.string())))
+    there = set(target["key"].to_pylist())
+    placed = place(layout, [key for key in sorted(removed) if key in there])
+    selected = column([True] * len(placed), pa.bool_())
+    lost = placed.append_column("selected", selected).select(gone.column_names)
+    return source.filter(stays), objects.filter(stays), pa.concat_tables([gone, lost.cast(gone.schema)])
 
 
 def _with_generated(

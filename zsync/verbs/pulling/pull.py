@@ -331,6 +331,7 @@ def _take(
     found = Stock(
         product, spec, state, lease, head, listing, origin, origin.seen,
         only_ours=True, unfinished=unfinished,
+        consolidates="renew",  # of a part that is pulled it must tell the truth; else the copy is what is published
         recognised=recognised(store, state, head, listing, root),
     )  # fmt: skip
     return leaving_links(leaving_to_others(found), wanted.directory), publication

@@ -132,7 +132,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     product = replace(_product(folder, origin.name, there), location=folder.here)
     stock = Stock(
         product, folder.local, state, lease, head, listing, origin, origin.seen,
-        within=places, without=folder.without, keeps=places, as_is=True,
+        within=places, without=folder.without, keeps=places, consolidates="as-is",
     )  # fmt: skip
     item = _knowing(surveyed(policy, [stock], progress, writes_cache=False)[0], seen, listing)
     plan = decide(policy, [item])
@@ -279,7 +279,7 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
     target = folder.there
     stock = Stock(
         _product(folder, folder.root, found.keys), target.spec, target.state, seen.lease, seen.head, seen.listing,
-        origin, found, within=places, without=folder.without, keeps=keeps, as_is=True,
+        origin, found, within=places, without=folder.without, keeps=keeps, consolidates="as-is",
     )  # fmt: skip
     items = surveyed(policy, [stock], progress, writes_cache=False)
     plan = decide(policy, items)
