@@ -4,6 +4,7 @@
 # make lint    the same without the tests
 # make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
 #              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
+# make wild    make the corpus of foreign stores anew with the newest writers, and say what became different
 # make bench   measure
 # make clean   remove the environment and all caches
 #
@@ -21,7 +22,7 @@ STEPS ?=
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture lint bench clean
+.PHONY: demo test quick torture lint wild bench clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
@@ -47,6 +48,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+wild: $(STAMP)
+	@$(BIN)/python tests/wild/make.py
 
 bench: $(STAMP)
 	@for file in benchmarks/bench_*.py; do \

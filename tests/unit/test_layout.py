@@ -230,6 +230,32 @@ def test_no_store():
 # Metadata that does not do
 
 
+def sharded(chunks):
+    return [{"name": "sharding_indexed", "configuration": {"chunk_shape": chunks, "codecs": ["bytes"]}}]
+
+
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [
+        (".zgroup", b'\xef\xbb\xbf{"zarr_format": 2}'),
+        (".zarray", zarray(dtype=[["a", "<i4"]], filters=[], order="F")),
+        ("zarr.json", zarr_json(attributes=None, dimension_names=[None])),
+        ("zarr.json", zarr_json(codecs=["numcodecs.fixedscaleoffset", "bytes", "numcodecs.zlib"])),
+        ("zarr.json", zarr_json(codecs=["my.codec"])),
+        ("zarr.json", zarr_json((0,), (0,), codecs=sharded([0]))),
+        # A shard of [2, 6], turned, is one of [6, 2].
+        (
+            "zarr.json",
+            zarr_json(
+                (2, 6), (2, 6), codecs=[{"name": "transpose", "configuration": {"order": [1, 0]}}, *sharded([6, 1])]
+            ),
+        ),
+    ],
+)
+def test_metadata_that_some_reader_opens_is_none_of_our_business(key, content):
+    assert not said(look({key: content}), "error")
+
+
 @pytest.mark.parametrize(
     ("key", "content", "what"),
     [
@@ -272,6 +298,22 @@ def test_no_store():
         ("zarr.json", zarr_json(chunk_grid=UNEQUAL | {"configuration": {"chunk_shapes": [4, 4]}}), "2 in chunk_shapes"),
         ("zarr.json", zarr_json(codecs={"name": "bytes"}), "has codecs that are not"),
         ("zarr.json", zarr_json(codecs=[3]), "has codecs that are not"),
+        # What no reader opens, although it says which chunks there are
+        (".zgroup", '{"zarr_format": 2}'.encode("utf-16"), "no text in UTF-8"),
+        (".zgroup", b'{"zarr_format": 3, "zarr_format": 2}', "it says 'zarr_format' twice"),
+        (".zattrs", b'{"a": {"b": [{"c": 1, "c": 1}]}}', "it says 'c' twice"),
+        (".zarray", zarray(dtype=4), "has a dtype that is neither"),
+        (".zarray", zarray(order="A"), "has order 'A'"),
+        (".zarray", zarray(compressor="zlib"), "has a compressor that is no object"),
+        (".zarray", zarray(filters=[{"delta": 1}]), "has filters that are not"),
+        ("zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": [1]}, "has attributes that are not"),
+        ("zarr.json", zarr_json(dimension_names="x"), "has dimension_names that are not"),
+        ("zarr.json", zarr_json(dimension_names=["x", None]), "has 2 dimension_names for 1 dimensions"),
+        ("zarr.json", zarr_json(codecs=["transpose", "gzip"]), "codecs of which none make bytes"),
+        ("zarr.json", zarr_json(codecs=["bytes", "vlen-utf8"]), "codecs of which bytes and vlen-utf8 make bytes"),
+        ("zarr.json", zarr_json((4,), (4,), codecs=sharded([3])), "has shards of [4] that chunks of [3] do not fill"),
+        ("zarr.json", zarr_json((4,), (4,), codecs=sharded([2, 2])), "has shards of [4] that chunks of [2, 2] do not"),
+        ("zarr.json", zarr_json((4,), (4,), codecs=sharded(2)), "has a chunk_shape in its shards that is not a list"),
     ],
 )
 def test_bad_metadata(key, content, what):

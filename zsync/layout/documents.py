@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zsync.layout.canonical import edges_of, named
 from zsync.layout.grid import Edges, Grid, KeyEncoding
 from zsync.layout.model import Array
+from zsync.layout.soundness import unsound_v2, unsound_v3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +38,12 @@ def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
     if not raw:
         return None, "is empty"
     try:
-        document = json.loads(raw)
+        # Text in another encoding than UTF-8 Python would read, and most others would not.
+        document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_members)
     except RecursionError:
         return None, _TOO_DEEP
+    except UnicodeDecodeError:
+        return None, "is not JSON (it is no text in UTF-8)"
     except ValueError as error:
         return None, f"is not JSON ({error})"
     if not isinstance(document, dict):
@@ -47,6 +51,15 @@ def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
     if raw.count(b"[") + raw.count(b"{") > _MOST_LEVELS and _is_deep(document):
         return None, _TOO_DEEP
     return document, ""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object. Of a name that is there twice some readers take the first, others the last."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it says {next(name for name in names if names.count(name) > 1)!r} twice")
+    return members
 
 
 def problem(name: str, document: Mapping[str, Any]) -> str | None:
@@ -60,11 +73,11 @@ def problem(name: str, document: Mapping[str, Any]) -> str | None:
         The parsed document.
     """
     if name == ZARRAY:
-        return _problem_array_v2(document)
+        return _problem_array_v2(document) or unsound_v2(document)
     if name == ZGROUP:
         return _problem_format(document, 2)
     if name == ZARR_JSON:
-        return _problem_v3(document)
+        return _problem_v3(document) or unsound_v3(document)
     return None
 
 
