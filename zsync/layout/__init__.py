@@ -26,6 +26,7 @@ from zsync.layout.rasters import is_spare, owners, with_families
 from zsync.layout.recognise import documents_of_zarr
 from zsync.layout.references import Objects, is_binary_index, named_in, ranks
 from zsync.layout.select import arrays_cut, select, with_groups_above, with_sidecars
+from zsync.layout.strict import with_fill
 from zsync.layout.units import misplaced_stores, store_roots, unit_of
 from zsync.layout.zarr import describe_zarr
 from zsync.words import Kind
@@ -83,6 +84,7 @@ __all__ = [
     "unfit_name",
     "unit_of",
     "with_families",
+    "with_fill",
     "with_groups_above",
     "with_shape",
     "with_shapes",

@@ -23,7 +23,7 @@ from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Directory, Objects
 from zsync.inventory.snapshot import Snapshot
 from zsync.keys import under
-from zsync.layout import Dimensions, Store, describe, examples, join, lineage, with_shape, without_levels
+from zsync.layout import Dimensions, Store, describe, examples, join, lineage, with_fill, without_levels
 from zsync.verbs.pulling.scratch import scratch
 from zsync.verbs.source import read_documents
 from zsync.words import Finding, Kind
@@ -311,17 +311,22 @@ def _write_group(store: Store, documents: Mapping[str, bytes], group: str, array
         elif isinstance(changed.get("attributes"), dict):
             changed["attributes"] = without_levels(changed["attributes"], inside)
         whole = join(store.prefix, key)
-        _put(to, whole, documents[whole] if changed == document else json.dumps(changed, indent=2).encode())
+        _put(to, whole, documents[whole] if changed == document else _text(changed))
 
 
 def _made(store: Store, documents: Mapping[str, bytes], path: str, shape: tuple[int, ...], to: Path) -> zarr.Array[Any]:
     """Make an array of another shape, and all else as it is."""
     zarr_format, directory = store.arrays[path].zarr_format, join(store.prefix, path)
     name, attributes = _ARRAY[zarr_format], join(directory, ".zattrs")
-    _put(to, join(directory, name), with_shape(store.documents[join(path, name)], shape))
+    _put(to, join(directory, name), _text({**store.documents[join(path, name)], "shape": list(shape)}))
     if zarr_format == 2 and attributes in documents:
         _put(to, attributes, documents[attributes])
     return zarr.open_array(str(to / directory), mode="r+", zarr_format=_format(zarr_format))
+
+
+def _text(document: dict[str, Any]) -> bytes:
+    """Return a document that was changed; attributes that strict JSON cannot say stay as their writer has them."""
+    return json.dumps(with_fill(document), indent=2).encode()
 
 
 def _put(to: Path, key: str, body: bytes) -> None:

@@ -210,7 +210,8 @@ def _part_of(
     except OSError as error:
         raise error_of_system(error, f"{root}/{aside}") from error
     seen = origin.look()
-    return replace(stock, origin=origin, scan=replace(seen, findings=(*stock.scan.findings, *left_out, *seen.findings)))
+    scan = replace(seen, findings=(*stock.scan.findings, *left_out, *seen.findings))
+    return replace(stock, origin=origin, scan=scan, consolidates="auto")  # it is a store of its own
 
 
 def _carry_out(
@@ -331,7 +332,7 @@ def _take(
     found = Stock(
         product, spec, state, lease, head, listing, origin, origin.seen,
         only_ours=True, unfinished=unfinished,
-        consolidates="renew",  # of a part that is pulled it must tell the truth; else the copy is what is published
+        consolidates="renew",  # where not all is pulled it must tell the truth; else the copy is what is published
         recognised=recognised(store, state, head, listing, root),
     )  # fmt: skip
     return leaving_links(leaving_to_others(found), wanted.directory), publication
