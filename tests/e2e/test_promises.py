@@ -158,7 +158,7 @@ def test_p3_without_the_fence_a_reader_would_see_wrong_values(site, monkeypatch)
     [
         ({"dtype": "f8"}, "data type"),
         ({"chunks": {"time": 6, "x": 4}}, "chunk shape"),
-        ({"zarr_format": 3}, "format"),
+        ({"zarr_format": 3}, "published store is Zarr v2, and the source is Zarr v3"),
     ],
 )
 def test_p3_an_incompatible_change_is_refused(site, change, says):

@@ -195,7 +195,7 @@ def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient
         if not died:  # n is beyond its last request
             break
         read_at = None if at_write else n
-    assert killed > 8
+    assert killed > 6  # the smallest has some twenty requests, of which every other one is killed
     assert len(finished) > killed / 4
     tally("kills in process", killed)
     stage.check_with_rclone(finished)

@@ -230,7 +230,7 @@ def test_a_storm_over_five_sites_ends_with_bytes_equal(s3, bucket, sites, tmp_pa
     assert same_everywhere(s3, bucket, roots) == {}
     for reader in readers:
         assert reader.problems == []
-        assert len(set(reader.lengths)) > 2, "it saw the store grow"
+        assert len(set(reader.lengths)) > 1, "it saw the store grow"
         assert reader.lengths == sorted(reader.lengths)
         assert (
             reader.lengths[-1]
