@@ -81,15 +81,15 @@ class Halfway:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("impatient")
-def test_s2_killed_at_every_other_request_and_the_next_synchronization_finishes(s3, bucket, tmp_path, fate, tally):
+def test_s2_killed_at_every_third_request_and_the_next_synchronization_finishes(s3, bucket, tmp_path, fate, tally):
     """Of the requests that write, those that the service hears of and those that it does not; of the folder's too."""
     kills = 0
     with contextlib.closing(s3_client(s3)) as client:
         look = in_the_bucket(client)
-        for n in itertools.count(1, 2):
+        for n in itertools.count(1, 3):
             halfway = Halfway(s3, bucket, tmp_path, f"kill-{n}")
             team, bob = halfway.team, halfway.bob
-            fate.set(n, acts=n % 4 == 1)
+            fate.set(n, acts=n % 2 == 1)
             with contextlib.suppress(ZsyncError):
                 bob.member.sync(prefer="both")
             died = fate.has_come
@@ -108,7 +108,7 @@ def test_s2_killed_at_every_other_request_and_the_next_synchronization_finishes(
             if not died:
                 break
             kills += 1
-    assert kills > 30
+    assert kills > 20
     tally("teams: kills at a request of a synchronization", kills)
 
 
@@ -176,7 +176,7 @@ def test_s2_killed_and_decided_otherwise_since(s3, bucket, tmp_path, fate, tally
     kills = 0
     with contextlib.closing(s3_client(s3)) as client:
         look = in_the_bucket(client)
-        for n in itertools.count(2, 3):
+        for n in itertools.count(2, 5 if begin is unrecorded else 3):
             team = Team(s3, bucket, tmp_path / f"kill-{n}", prefix=f"{begin.__name__}-{prefer}-{n}")
             ledger, versions, numbers = set(), set(), itertools.count(1)
             ann, bob = (Folder(team(name), ledger, versions, numbers) for name in ("ann", "bob"))
@@ -198,5 +198,5 @@ def test_s2_killed_and_decided_otherwise_since(s3, bucket, tmp_path, fate, tally
             if not died:
                 break
             kills += 1
-    assert kills > 10
+    assert kills > 5
     tally("teams: kills at a request of a synchronization", kills)

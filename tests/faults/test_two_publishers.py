@@ -24,7 +24,7 @@ from trees import read_tree, s3_bytes, weather
 import zsync
 from zsync.errors import ConflictError
 
-ROUNDS = 50
+ROUNDS = 25
 PATIENCE_S = 2.0  # that the loser may take, though a busy machine may hold up a few
 
 
