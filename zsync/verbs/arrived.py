@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zsync.publication import StateKeys
     from zsync.storage import StoreSpec
     from zsync.transfer import Receipt
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 log = logging.getLogger(__name__)
 

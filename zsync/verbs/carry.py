@@ -18,10 +18,10 @@ from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.verbs.arrived import Arrivals
 from zsync.verbs.directories import prune
+from zsync.verbs.hashing import remember_receipts
 from zsync.verbs.pulling.words import of_pull
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import left_for_the_next, refuse_if_changed
-from zsync.verbs.survey import remember_receipts
 from zsync.verbs.sweep import sweep
 from zsync.words import Action, Finding, Role, Stage
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zsync.publication import Part
     from zsync.report.progress import Progress
     from zsync.transfer import Failure, Receipt
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 log = logging.getLogger(__name__)
 

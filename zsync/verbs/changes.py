@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from zsync.layout import Store
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
     from zsync.words import Finding
 
 _CONSOLIDATED = ("zarr.json", ".zmetadata")

@@ -34,8 +34,9 @@ from zsync.tables import scalar
 from zsync.verbs.changes import array_changes
 from zsync.verbs.consolidating import consolidated_findings
 from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
+from zsync.verbs.hashing import with_digests
 from zsync.verbs.naming import in_order_of_names
-from zsync.verbs.survey import survey, with_digests
+from zsync.verbs.survey import survey
 from zsync.words import Action
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from zsync.config import RunConfig
     from zsync.report.progress import Progress
     from zsync.verbs.stock import Stock
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
     from zsync.words import Finding
 
 

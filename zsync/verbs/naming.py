@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zsync.verbs.source import Inspected
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 Place = tuple[str, str]  # product and key
 

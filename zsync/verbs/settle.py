@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 log = logging.getLogger(__name__)
 

@@ -1,32 +1,28 @@
-"""From stock to survey: steps 4 and 5 of the protocol (see ARCHITECTURE): inspect the source, and hash what must be."""
+"""From stock to survey: step 4 of the protocol (see ARCHITECTURE): inspect the source, and put both sides together."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.errors import SourceError, TargetError
+from zsync.errors import TargetError
 from zsync.inventory import (
-    DigestCache,
-    Selection,
     agreed_listing,
     as_they_are,
     cache_directory,
-    digest_source,
     list_target,
 )
-from zsync.inventory.digest import Signature, Wanted
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.layout import kept_findings, place
-from zsync.planning import Survey, kept_keys, undecided
+from zsync.planning import Survey, kept_keys
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
 from zsync.storage import connect
@@ -39,60 +35,20 @@ from zsync.verbs.naming import with_indexes
 from zsync.verbs.neighbours import findings_around, findings_inside, others_in
 from zsync.verbs.selecting import with_selections_judged
 from zsync.verbs.source import inspect
-from zsync.words import UNREADABLE, Finding, Kind, Role
+from zsync.verbs.surveyed import Surveyed
+from zsync.words import Finding, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.layout import Layout
-    from zsync.publication import Part
-    from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
     from zsync.verbs.source import Inspected
     from zsync.verbs.stock import Stock
 
 
 _ATTRIBUTES = ".zattrs"
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """One product, with everything that its plan is made of.
-
-    Attributes
-    ----------
-    parts
-        The parts of its manifest that are known to be there.
-    bare
-        Keys of attributes that readers see, that the source does not have, and that will not stay.
-    is_behind
-        The manifest on record is to be written anew: it names what belongs to another product by now, or does not name
-        what a run that was cut off has sent.
-    consolidated
-        What is done about consolidated metadata.
-    """
-
-    stock: Stock
-    layout: Layout
-    headers: HeaderPolicy
-    survey: Survey
-    findings: tuple[Finding, ...]
-    selection: Selection
-    parts: tuple[Part, ...]
-    bare: frozenset[str] = frozenset()
-    is_behind: bool = False
-    consolidated: Consolidated = field(default_factory=lambda: Consolidated("auto"))
-
-    @property
-    def name(self) -> str:
-        """The product's name."""
-        return self.stock.product.name
-
-    @property
-    def kind(self) -> Kind:
-        """What the product is."""
-        return self.layout.kind
 
 
 def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
@@ -328,66 +284,3 @@ def _with_generated(
         pa.concat_tables([source.filter(stays), table_of(made, source.schema)]),
         pa.concat_tables([local.layout.objects.filter(stays), place(local.layout, list(generated))]),
     )
-
-
-def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes_cache: bool) -> Surveyed:
-    """Hash what the plan cannot do without and the digest cache does not know.
-
-    Parameters
-    ----------
-    writes_cache
-        Keep the digests for the next run; a dry run writes nothing, not even that.
-
-    Raises
-    ------
-    SourceChangedError
-        A file is no longer what the scan saw.
-    """
-    origin = surveyed.stock.origin
-    cache = DigestCache(origin.name)
-    filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
-    rows, unread = undecided(filled), dict[str, SourceError]()
-    if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
-        progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
-        wanted = [
-            Wanted(key, Signature(*stat), etag)
-            for key, etag, *stat in zip(
-                *(rows[name].to_pylist() for name in ("key", "etag", "size", "mtime_ns", "ctime_ns", "inode")),
-                strict=True,
-            )
-        ]
-        try:
-            hashed = digest_source(
-                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit,
-                unread=unread if surveyed.stock.by_unit else None,
-            )  # fmt: skip
-        finally:
-            progress.end()
-        filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
-        if writes_cache and not surveyed.stock.is_part:
-            stock = surveyed.stock
-            cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
-    found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
-    return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
-
-
-def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> pa.Table:
-    """Return the source with what was hashed."""
-    keys = source["key"].to_pylist()
-    for position, name in enumerate(("digest", "etag")):
-        old = source[name].to_pylist()
-        new = [hashed[key][position] if key in hashed else value for key, value in zip(keys, old, strict=True)]
-        source = source.set_column(source.schema.get_field_index(name), name, column(new, pa.string()))
-    return source
-
-
-def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
-    """Keep the digests of what was sent, so that the next run need not hash it again."""
-    hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
-    source, stock = _merged(surveyed.survey.source, hashed), surveyed.stock
-    cache = DigestCache(stock.origin.name)
-    cache.keep(source.filter(_from_files(source)), stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
-
-
-def _from_files(source: pa.Table) -> Any:
-    return pc.is_valid(source["inode"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.planning import Plan
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 
 def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:

@@ -14,7 +14,7 @@ from zsync.inventory.digest import Signature, Wanted
 from zsync.tables import MANIFEST, column, scalar, table_of
 
 if TYPE_CHECKING:
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 
 def adopted(item: Surveyed, *, everything: bool) -> Surveyed:

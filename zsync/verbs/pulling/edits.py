@@ -13,7 +13,7 @@ from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 
 def keeping_edits(item: Surveyed, plan: Plan) -> tuple[Surveyed, tuple[Finding, ...]]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.publication import Head, StateKeys
     from zsync.storage import ObjectStore
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 _HEADERS = Headers(content_type="application/vnd.apache.parquet")
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
     from zsync.verbs.pulling.pulled import PullResult, Status
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
 
 
 Status = Literal["pulled", "unretired", "unchanged", "planned"]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from zsync.publication import StateKeys
     from zsync.report.progress import Progress
     from zsync.storage import StoreSpec
-    from zsync.verbs.survey import Surveyed
+    from zsync.verbs.surveyed import Surveyed
     from zsync.verbs.team.folder import Folder
     from zsync.verbs.team.look import Look
     from zsync.words import Finding
