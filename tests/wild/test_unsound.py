@@ -216,7 +216,7 @@ FIRST = {
         lambda files: files.update({"x/zarr.json": files["x/zarr.json"].decode().encode("utf-16")}),
         "no text in UTF-8",
     ),
-    "name said twice": (V3, replaced("t2m/zarr.json", '"shape"', '"shape": [1, 1], "shape"'), "it says 'shape' twice"),
+    "name said twice": (V3, replaced("t2m/zarr.json", '"shape"', '"shape": [1, 1], "shape"'), "says 'shape' twice"),
     "chunks that do not fill shards": (SHARDED, replaced("t2m/zarr.json", "4", "5"), "shards of [5, 6]"),
     "no codec makes bytes": (V3, says("t2m/zarr.json", codecs=[{"name": "gzip"}]), "codecs of which none make bytes"),
     "two codecs make bytes": (V3, says("t2m/zarr.json", codecs=["bytes", "bytes"]), "bytes and bytes make bytes"),

@@ -30,16 +30,33 @@ _EXPECTED_V3 = ("fill_value",)
 _MOST_LEVELS = 500  # Python's own parser gives up at some 950, less what calls it
 _CONSOLIDATED_LEVELS = 4  # that consolidated metadata puts around those of a node
 _TOO_DEEP = f"is not JSON (it is nested too deeply, in more than {_MOST_LEVELS} levels)"
+_NOT_OWN = ("attributes", "consolidated_metadata", "metadata")  # what a document says that decides no chunk of its own
 _SEPARATORS = (".", "/")  # no set: what is looked for may be any JSON value
 
 
-def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
-    """Return the JSON object in some bytes, or None and why there is none."""
+def parse(name: str, raw: bytes) -> tuple[dict[str, Any] | None, str]:
+    """Return the JSON object in some bytes, or None and why there is none.
+
+    Parameters
+    ----------
+    name
+        The last part of the document's key.
+    raw
+        Its bytes.
+    """
     if not raw:
         return None, "is empty"
+    torn: dict[int, tuple[dict[str, Any], str]] = {}
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs) and (twice := next((n for n, value in pairs if made[n] != value), None)):
+            torn[id(made)] = made, twice  # kept, so that no other object gets its number
+        return made
+
     try:
         # Text in another encoding than UTF-8 Python would read, and most others would not.
-        document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_members)
+        document = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=members)
     except RecursionError:
         return None, _TOO_DEEP
     except UnicodeDecodeError:
@@ -50,16 +67,26 @@ def parse(raw: bytes) -> tuple[dict[str, Any] | None, str]:
         return None, "is not a JSON object"
     if raw.count(b"[") + raw.count(b"{") > _MOST_LEVELS and _is_deep(document):
         return None, _TOO_DEEP
+    if torn and name != ZATTRS and (twice := _said_twice(document, torn)) is not None:
+        return None, f"says {twice!r} twice, and not the same"
     return document, ""
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the members of an object. Of a name that is there twice some readers take the first, others the last."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it says {next(name for name in names if names.count(name) > 1)!r} twice")
-    return members
+def _said_twice(document: dict[str, Any], torn: Mapping[int, tuple[dict[str, Any], str]]) -> str | None:
+    """Return a name that a node's own document has with two values: some readers take the first, others the last.
+
+    Of attributes that decides nothing, and nearly all take the last.
+    """
+    pending: list[Any] = [document]
+    while pending:
+        value = pending.pop()
+        if id(value) in torn:
+            return torn[id(value)][1]
+        if isinstance(value, dict):
+            pending += [inner for name, inner in value.items() if value is not document or name not in _NOT_OWN]
+        elif isinstance(value, list):
+            pending += value
+    return None
 
 
 def problem(name: str, document: Mapping[str, Any]) -> str | None:

@@ -105,7 +105,7 @@ def read_documents(product: str, keys: Iterable[str], raw: Mapping[str, bytes]) 
     for key in keys:
         directory, _, name = key.rpartition("/")
         names[directory].add(name)
-        document, wrong = docs.parse(raw[key])
+        document, wrong = docs.parse(name, raw[key])
         if document is not None:
             parsed[key] = document
             wrong = docs.problem(name, document) or ""
