@@ -121,7 +121,7 @@ def test_it_costs_no_request(places, small):
         (big / "a").write_bytes(content)
         places.publish(big, "p", kind="files")
         made = places.site.proxy.completed[before:]
-        return [exchange.method for exchange in made if "list-type" not in exchange.query]
+        return sorted(exchange.method for exchange in made if "list-type" not in exchange.query)
 
     alone = asked(b"new")
     places.publish(small, "p/small.zarr")
