@@ -368,7 +368,7 @@ def test_i3_a_signal_ends_what_waits_for_a_silent_service(environment, tree, sen
         process.send_signal(sent)
         time.sleep(0.2)
         process.send_signal(sent)
-        _, said = process.communicate(timeout=5)
+        _, said = process.communicate(timeout=25)
     assert process.returncode == status
     assert f"zsync: {says}" in said
     assert "Traceback" not in said

@@ -656,7 +656,8 @@ def test_p9_a_signal_stops_at_a_safe_point_and_gives_the_lease_back(site, tmp_pa
     site.store("a.zarr", weather(12, 8))
     config = tmp_path / "config.json"
     config.write_text(json.dumps(site.config()))
-    site.proxy.faults.append(on(Fault.delay(2), method="PUT", key="run/a.zarr/t2m/.zarray"))
+    is_sent = threading.Event()
+    site.proxy.faults.append(on(Fault.hold(is_sent, 60), method="PUT", key="run/a.zarr/t2m/.zarray"))
     process = subprocess.Popen(
         [sys.executable, "-m", "zsync", "publish", str(config)], stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
@@ -664,7 +665,8 @@ def test_p9_a_signal_stops_at_a_safe_point_and_gives_the_lease_back(site, tmp_pa
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(sent)
-    _, said = process.communicate(timeout=30)
+    is_sent.set()
+    _, said = process.communicate(timeout=60)
     assert process.returncode == status
     assert "readers see what they saw before" in said
     assert "Traceback" not in said
