@@ -201,7 +201,7 @@ def test_p1_to_p4_and_p9_killed_at_every_request(s3, bucket, tmp_path, impatient
     stage.check_with_rclone(finished)
 
 
-KILLS = 12  # by kill -9, a scenario
+KILLS = 6  # by kill -9, a scenario: a sample of what is proved in process
 
 
 @pytest.mark.slow
@@ -220,9 +220,9 @@ def test_p1_to_p4_and_p9_kill_9_of_the_real_command(s3, bucket, tmp_path, scenar
         with Proxy(s3.endpoint_url) as proxy:
             config = tmp_path / "config.json"
             config.write_text(json.dumps(stage.config(place, tmp_path / "after", proxy.endpoint_url)))
-            killed += kill_command(proxy, config, n, afresh=number % 6 == 0)
+            killed += kill_command(proxy, config, n, afresh=number % 3 == 0)
         check_after(stage, fate, place)
-    assert killed >= KILLS - 3  # a request or two less than were counted, and there is none to kill at
+    assert killed >= KILLS - 2  # a request or two less than were counted, and there is none to kill at
     tally("kills of the command, with kill -9", killed)
 
 
