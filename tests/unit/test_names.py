@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from itertools import pairwise
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -52,6 +54,35 @@ def test_what_is_named_goes_first_but_for_circles(bases, names):
 @given(bases=BASES, names=GRAPHS)
 def test_the_order_does_not_depend_on_that_of_the_documents(bases, names):
     assert ranks(bases, names) == ranks(dict(reversed(bases.items())), names)
+
+
+PARTS = st.text(st.sampled_from(list("ab.é %&~")), min_size=1, max_size=4).filter(lambda part: part not in (".", ".."))
+PLACES = st.lists(st.lists(PARTS, min_size=1, max_size=3).map("/".join), min_size=1, max_size=4)
+WRITTEN = st.sampled_from(
+    [str, quote, html.escape, json.dumps, lambda key: "s3://bucket/" + key, lambda key: f"<a>{key}</a>"]
+)
+AROUND = st.text(st.sampled_from(list(' ,"{}\n1x')), max_size=6)
+
+
+@given(
+    places=PLACES,
+    stores=PLACES,
+    written=WRITTEN,
+    around=AROUND,
+    data=st.data(),
+)
+def test_what_a_document_names_is_not_missed_by_the_quick_look(places, stores, written, around, data):
+    objects = Objects([("p", key) for key in places], [("p", key) for key in stores])
+    head = (around + written(data.draw(st.sampled_from(places + stores))) + around).encode()
+    for whole in (True, False):
+        if objects.found(("p", "index"), named_in(head, is_whole=whole)):
+            assert objects.may_be_in(head)
+
+
+def test_data_in_text_is_not_read_as_a_document():
+    objects = Objects([("p", f"{number}.csv") for number in range(2000)])
+    assert not objects.may_be_in(b"1.5,2.5,3.5\n" * 5000)
+    assert objects.may_be_in(b"1.5,2.5\n17.csv\n")
 
 
 def test_a_long_chain_is_no_trouble():

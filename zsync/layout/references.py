@@ -28,6 +28,8 @@ _WORD = re.compile(r"[^\s\"'`<>|()\[\]{},;=]+")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|>([^<>\n]+)<")
 _ENCODED = re.compile(r"[%?#&\\]")
 _MOST = 1024  # characters of a name
+_OTHERWISE = (b"%", b"&", b"\\")  # with these a name may be written in other letters than its own
+_FEW_ENDS = 64  # of more it takes as long to look for all as to read the document
 
 
 def is_binary_index(head: bytes) -> bool:
@@ -103,6 +105,20 @@ class Objects:
             if place[1]:
                 self._directories[place[1]].append(place)
         self._directory_names = {key.rpartition("/")[2] for key in self._directories}
+        self._ends = {_end(name) for name in (*self._by_name, *self._directory_names)}
+
+    def may_be_in(self, head: bytes) -> bool:
+        """Return whether a document may name any of them at all: most do not, and that is soon told by ends of names.
+
+        Examples
+        --------
+        >>> objects = Objects([("p", "a/b.tif")])
+        >>> objects.may_be_in(b"x.tif"), objects.may_be_in(b"1.5, 2.5"), objects.may_be_in(b"b%2etif")
+        (True, False, True)
+        """
+        if len(self._ends) > _FEW_ENDS or any(mark in head for mark in _OTHERWISE):
+            return True
+        return any(end in head for end in self._ends)
 
     def found(self, place: Place, names: Iterable[str]) -> set[Place]:
         """Return the objects that a document names, itself not among them."""
@@ -141,6 +157,12 @@ class Objects:
 
     def _at(self, key: str) -> list[Place]:
         return [*self._by_key.get(key, ()), *self._directories.get(key, ())]
+
+
+def _end(name: str) -> bytes:
+    """Return what a name ends with: its suffix, or all of it if it has none."""
+    before, dot, suffix = name.rpartition(".")
+    return (dot + suffix if before else name).encode(errors="ignore")
 
 
 def _paths(name: str) -> Iterator[list[str]]:

@@ -92,7 +92,8 @@ def _with_indexes(item: Inspected, suspects: Sequence[str], objects: Objects) ->
     found = {
         key
         for key, head in heads(item.stock.origin.name, suspects, _HEAD)
-        if is_binary_index(head) or objects.found((name, key), named_in(head, is_whole=len(head) < _HEAD))
+        if is_binary_index(head)
+        or (objects.may_be_in(head) and objects.found((name, key), named_in(head, is_whole=len(head) < _HEAD)))
     }
     if not found:
         return item
