@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from zsync.errors import GuardError
 from zsync.inventory.cogs import judge_cogs, judge_rasters
+from zsync.inventory.selection import is_in
 from zsync.planning import (
     INCOMPATIBLE,
     ChangeClass,
@@ -30,7 +31,7 @@ from zsync.planning import (
     withdraw,
     without_waiting,
 )
-from zsync.tables import scalar
+from zsync.tables import column, scalar
 from zsync.verbs.changes import array_changes
 from zsync.verbs.consolidating import consolidated_findings
 from zsync.verbs.fitness import leave_out, roots_of, tolerated, unreadable
@@ -87,7 +88,8 @@ def _without_faults(item: Surveyed, plan: Plan) -> Stock:
 def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
     """Return the plan of all products.
 
-    Pure, but for reading what readers see of the stores that change, and the headers of GeoTIFFs that are to be sent.
+    Pure, but for reading what readers see of the stores that change, and, of what is to be sent, the headers of
+    GeoTIFFs and what indexes name.
     """
     policy = config.publish
     grace = Grace(policy.grace_s, int(time.time()))
@@ -143,29 +145,24 @@ def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
     """Return what to say of consolidated metadata; where the target is to be what the source is, nothing."""
     if item.stock.consolidates is not None or not item.consolidated.remade:
         return []
-    scan = item.stock.scan
-    sizes = dict(zip(scan.keys, (signature[0] for signature in scan.signatures), strict=True))
-    return consolidated_findings(item.name, item.consolidated, _at_rest(table, item.consolidated.remade), sizes)
+    remade, scan = item.consolidated.remade, item.stock.scan
+    rows = zip(scan.keys, scan.signatures, strict=True)
+    sizes = {key: signature[0] for key, signature in rows if key in remade}
+    return consolidated_findings(item.name, item.consolidated, _at_rest(table, remade), sizes)
 
 
 def _at_rest(table: pa.Table, keys: Collection[str]) -> set[str]:
     """Return which objects stay as they are; one that is nowhere does if nothing of its store is sent."""
-    actions = dict(zip(*(table[name].to_pylist() for name in ("key", "action")), strict=True))
-    moving = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))["store"].unique().to_pylist()
+    rows = table.filter(pc.is_in(table["key"], column(list(keys), pa.string())))
+    actions = dict(zip(*(rows[name].to_pylist() for name in ("key", "action")), strict=True))
+    moving = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))["store"]
+    stores = frozenset(pc.drop_null(pc.unique(moving)).to_pylist())
 
     def stays(key: str) -> bool:
-        directory = key.rpartition("/")[0]
-        is_absent = key not in actions and not any(
-            _is_within(directory, store) for store in moving if store is not None
-        )
+        is_absent = key not in actions and not is_in(key.rpartition("/")[0], stores)
         return is_absent or actions.get(key) == Action.UNCHANGED
 
     return {key for key in keys if stays(key)}
-
-
-def _is_within(directory: str, store: str) -> bool:
-    """Return whether a directory is a store, or lies in it."""
-    return not store or directory == store or directory.startswith(f"{store}/")
 
 
 def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
