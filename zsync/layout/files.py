@@ -39,7 +39,7 @@ _INDEXES = (
     ".fgb", ".dbf", ".shx", ".kml", ".czml", ".atom", ".rss", ".meta4", ".metalink",
 )  # fmt: skip
 _PAGES = (".html", ".htm", ".xhtml")
-_PARTS = re.compile(r"^refs\.\d+\.parq(uet)?$")  # of kerchunk, beside which `.zmetadata` tells of them
+REFERENCE_PART = re.compile(r"refs\.\d+\.parq(?:uet)?")  # of kerchunk, beside which `.zmetadata` tells of them
 _LISTS = re.compile(r"^(collections?|items?|item_?collection)\.")
 _CATALOGS = re.compile(r"^(catalog(ue)?|index|latest|stac|root|sitemap|manifest)\.")
 _DOCUMENTS = re.compile(r"zmetadata|^\.z(group|array|attrs)$|^zarr\.json$")  # of stores of other kinds, or of none
@@ -87,7 +87,7 @@ def index_rank(name: str) -> int | None:
         return CATALOG_RANK
     if plain.endswith(".xml"):  # other XML is told by what is in it
         return INDEX_RANK if plain.endswith((".gti.xml", ".vrt.xml")) else None
-    is_list = _LISTS.match(plain) or (plain.endswith((".parquet", ".parq")) and not _PARTS.match(plain))
+    is_list = _LISTS.match(plain) or (plain.endswith((".parquet", ".parq")) and not REFERENCE_PART.fullmatch(plain))
     return LIST_RANK if is_list else INDEX_RANK
 
 

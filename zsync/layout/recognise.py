@@ -6,16 +6,14 @@ Icechunk's specification.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from zsync.layout.documents import METADATA_NAMES, NODE_NAMES, ZMETADATA
+from zsync.layout.files import REFERENCE_PART, icechunk_repositories
 from zsync.layout.nodes import lineage, parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_PART = re.compile(r"refs\.\d+\.parq(?:uet)?")
 
 
 def reference_directories(keys: Sequence[str]) -> frozenset[str]:
@@ -29,7 +27,7 @@ def reference_directories(keys: Sequence[str]) -> frozenset[str]:
     tops = {parent(key) for key in keys if key.rpartition("/")[2] == ZMETADATA}
     if not tops:
         return frozenset()
-    parts = [key for key in keys if ".parq" in key and _PART.fullmatch(key.rpartition("/")[2])]
+    parts = [key for key in keys if ".parq" in key and REFERENCE_PART.fullmatch(key.rpartition("/")[2])]
     nodes = {parent(key) for key in keys if key.rpartition("/")[2] in NODE_NAMES} if parts else set()
     return frozenset(above for key in parts for above in lineage(parent(key)) if above in tops and above not in nodes)
 
@@ -46,8 +44,7 @@ def what_else(keys: Iterable[str]) -> str | None:
     keys = list(keys)
     if reference_directories(keys):
         return "references that kerchunk keeps in Parquet"
-    names = {key.partition("/")[0] for key in keys}
-    if "snapshots" in names and names & {"refs", "repo"}:
+    if "" in icechunk_repositories(keys):
         return "an Icechunk repository"
     return "ZIP archives" if keys and all(key.lower().endswith(".zip") for key in keys) else None
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _GROUP_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZMETADATA: 2, ZARR_JSON: 2}
 _ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 1, ZARR_JSON: 1}
 _ROOT_ARRAY_ORDER = {ZATTRS: 0, ZGROUP: 1, ZARRAY: 2, ZARR_JSON: 2}
-_REFERENCES_RANK = 15  # they may name what is in stores, whose roots go before
 _RANKS_OF_GROUP = 4  # more than a group has documents
 
 
@@ -129,7 +128,7 @@ class _InReferences(_Nowhere):
 
     def __init__(self, store: str | None, verdicts: Verdicts, notes: _Notes) -> None:
         super().__init__(Verdict(Role.FOREIGN, Stage.DATA, store=store), verdicts, notes)
-        self._index = verdicts.number(Verdict(Role.INDEX, Stage.ROOT, _REFERENCES_RANK, store))
+        self._index = verdicts.number(file_verdict(ZMETADATA, Kind.ZARR, store))
 
     def data(self, key: str) -> int:  # noqa: ARG002 - every key is data here
         return self._foreign
