@@ -38,6 +38,13 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
 
 
+def with_values(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray | list[Any]) -> pa.Table:
+    """Return a table with other values in one of its columns, which keeps its place and its type."""
+    index = table.schema.get_field_index(name)
+    field = table.schema.field(index)
+    return table.set_column(index, field, column(values, field.type) if isinstance(values, list) else values)
+
+
 def numbers(values: pa.ChunkedArray) -> np.ndarray:
     """Return whole numbers or truth values as int64, null as 0; pyarrow's `to_numpy` imports pandas."""
     if not len(values):

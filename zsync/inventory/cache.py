@@ -53,7 +53,7 @@ class DigestCache:
         """Return a source inventory with the digests that are known; those that it has already stay."""
         import pyarrow.compute as pc
 
-        from zsync.tables import NO_TEXT, scalar
+        from zsync.tables import NO_TEXT, scalar, with_values
 
         kept = self._load()
         if kept is None or not len(kept):
@@ -64,7 +64,7 @@ class DigestCache:
             same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), scalar(False)))
         for name in ("digest", "etag"):
             known = pc.coalesce(table[name], pc.if_else(same, kept[name].take(where), NO_TEXT))
-            table = table.set_column(table.schema.get_field_index(name), name, known)
+            table = with_values(table, name, known)
         return table
 
     def keep(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import NO_TEXT, PLAN, column, scalar
+from zsync.tables import NO_TEXT, PLAN, column, scalar, with_values
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def undecided(survey: Survey) -> pa.Table:
     )
     wanted = pc.and_(undecidable, pc.or_(wants_digest, wants_etag))
     etags = pc.if_else(by_etag, related["etag"], NO_TEXT)
-    index = survey.source.schema.get_field_index("etag")
-    return survey.source.set_column(index, "etag", etags).filter(wanted)
+    return with_values(survey.source, "etag", etags).filter(wanted)
 
 
 def plan_product(name: str, survey: Survey, *, keeps: bool, grace: Grace = NO_GRACE) -> pa.Table:

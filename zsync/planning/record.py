@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import MANIFEST, column, scalar
+from zsync.tables import MANIFEST, scalar, with_values
 from zsync.words import Action
 
 if TYPE_CHECKING:
@@ -61,6 +61,5 @@ def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answ
     sent = rows.filter(pc.equal(rows["action"], scalar(str(Action.SEND))))
     mine = [answers[product, key] for key in sent["key"].to_pylist()]
     for name in ("digest", "etag", "version"):
-        values = column([getattr(answer, name) for answer in mine], pa.string())
-        sent = sent.set_column(sent.schema.get_field_index(name), name, values)
+        sent = with_values(sent, name, [getattr(answer, name) for answer in mine])
     return pa.concat_tables([part.select(MANIFEST.names) for part in (unchanged, kept, sent)]).cast(MANIFEST)

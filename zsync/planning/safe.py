@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import NO_TEXT, column, scalar
+from zsync.tables import NO_TEXT, column, scalar, with_values
 from zsync.words import Action, Finding, Reason, Role, Stage
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def _kept(table: pa.Table, left: pa.Array, is_there: pa.Array) -> pa.Table:
         "digest": NO_TEXT,  # what is there is not what the source has
     }
     for name, value in edits.items():
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, table.schema.field(index), pc.if_else(left, value, table[name]))
+        table = with_values(table, name, pc.if_else(left, value, table[name]))
     return table.filter(pc.or_(pc.invert(left), is_there))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.layout import join, lineage
 from zsync.planning.classify import ChangeClass
-from zsync.tables import PLAN, column, table_of
+from zsync.tables import PLAN, table_of, with_values
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
         for number, edit in edits.items():
             values[number] = edit.get(name, values[number])
         texts = [value if value is None or isinstance(value, int) else str(value) for value in values]
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, table.schema.field(index), column(texts, table.schema.field(index).type))
+        table = with_values(table, name, texts)
     return table
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from zsync.inventory import DigestCache, digest_source
 from zsync.inventory.digest import Signature, Wanted
 from zsync.planning import undecided
-from zsync.tables import SOURCE, column
+from zsync.tables import with_values
 from zsync.words import UNREADABLE, Finding
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> p
     for position, name in enumerate(("digest", "etag")):
         old = source[name].to_pylist()
         new = [hashed[key][position] if key in hashed else value for key, value in zip(keys, old, strict=True)]
-        source = source.set_column(source.schema.get_field_index(name), name, column(new, SOURCE.field(name).type))
+        source = with_values(source, name, new)
     return source
 
 

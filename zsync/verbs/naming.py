@@ -25,7 +25,7 @@ from zsync.layout import (
     ranks,
 )
 from zsync.planning import edited
-from zsync.tables import column, scalar
+from zsync.tables import column, scalar, with_values
 from zsync.words import Action, Role, Stage
 
 if TYPE_CHECKING:
@@ -100,13 +100,12 @@ def _with_indexes(item: Inspected, suspects: Sequence[str], objects: Objects) ->
     keys = item.layout.objects["key"].to_pylist()
     is_index = column([key in found for key in keys], pa.bool_())
     table = item.layout.objects
-    for field, value in (
+    for name, value in (
         ("role", scalar(str(Role.INDEX))),
         ("stage", scalar(str(Stage.ROOT))),
         ("rank", scalar(INDEX_RANK, pa.int32())),
     ):
-        position = table.schema.get_field_index(field)
-        table = table.set_column(position, table.schema.field(position), pc.if_else(is_index, value, table[field]))
+        table = with_values(table, name, pc.if_else(is_index, value, table[name]))
     return replace(item, layout=replace(item.layout, objects=table))
 
 

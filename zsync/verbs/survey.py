@@ -26,7 +26,7 @@ from zsync.planning import Survey, kept_keys
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
 from zsync.storage import connect
-from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of
+from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of, with_values
 from zsync.transfer import HeaderPolicy
 from zsync.verbs.arrived import arrived
 from zsync.verbs.consolidating import Consolidated, consolidated
@@ -165,7 +165,7 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
     places = pc.index_in(found["key"], local.layout.objects["key"].combine_chunks())
     found, objects = found.filter(pc.is_valid(places)), local.layout.objects.take(pc.drop_null(places))
     for name in ("store", "array", "stage"):
-        found = found.set_column(found.schema.get_field_index(name), MANIFEST.field(name), objects[name])
+        found = with_values(found, name, objects[name])
     return _with_recognised(manifest, found)
 
 
@@ -266,8 +266,7 @@ def _with_generated(
     source = local.source
     found = [known.get(key) for key in source["key"].to_pylist()] if known else []
     if found:
-        index = source.schema.get_field_index("digest")
-        source = source.set_column(index, "digest", column(found, pa.string()))
+        source = with_values(source, "digest", found)
     if not generated:
         return source, local.layout.objects
     stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))

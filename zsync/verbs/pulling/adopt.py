@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from zsync.inventory import Objects, digest_source
 from zsync.inventory.digest import Signature, Wanted
-from zsync.tables import MANIFEST, column, scalar, table_of
+from zsync.tables import MANIFEST, column, scalar, table_of, with_values
 
 if TYPE_CHECKING:
     from zsync.verbs.surveyed import Surveyed
@@ -69,6 +69,5 @@ def adopted(item: Surveyed, *, everything: bool) -> Surveyed:
         digests.get(key, digest)
         for key, digest in zip(survey.source["key"].to_pylist(), survey.source["digest"].to_pylist(), strict=True)
     ]
-    index = survey.source.schema.get_field_index("digest")
-    source = survey.source.set_column(index, "digest", column(values, pa.string()))
+    source = with_values(survey.source, "digest", values)
     return replace(item, survey=replace(survey, source=source, manifest=pa.concat_tables([others, known])))

@@ -23,7 +23,7 @@ from zsync.keys import Key, sort, under
 from zsync.publication import ManifestLostError, manifest, new_publication_id
 from zsync.storage import Headers
 from zsync.storage import connect as open_store
-from zsync.tables import MANIFEST, scalar, table_of
+from zsync.tables import MANIFEST, scalar, table_of, with_values
 from zsync.words import Action
 
 if TYPE_CHECKING:
@@ -123,8 +123,7 @@ def _known(store: ObjectStore, state: StateKeys, head: Head) -> Iterator[pa.Tabl
         with contextlib.suppress(pa.ArrowException, KeyError):
             noted = pq.ParquetFile(pa.BufferReader(body)).read().select(MANIFEST.names)
             nothing = pa.nulls(len(noted), pa.string())
-            index = noted.schema.get_field_index("etag")
-            yield noted.append_column("expected", noted["etag"]).set_column(index, "etag", nothing)
+            yield with_values(noted.append_column("expected", noted["etag"]), "etag", nothing)
 
 
 def _not_by_times(known: pa.Table, there: pa.Table) -> list[dict[str, Any]]:
@@ -133,8 +132,7 @@ def _not_by_times(known: pa.Table, there: pa.Table) -> list[dict[str, Any]]:
     here = there.take(pc.index_in(known["key"], there["key"]))
     is_same = pc.fill_null(pc.equal(here["etag"], known["etag"]), scalar(False))
     differs = pc.and_(pc.fill_null(pc.equal(here["size"], known["size"]), scalar(False)), pc.invert(is_same))
-    index = known.schema.get_field_index("etag")
-    rows: list[dict[str, Any]] = known.set_column(index, "etag", here["etag"]).filter(differs).to_pylist()
+    rows: list[dict[str, Any]] = with_values(known, "etag", here["etag"]).filter(differs).to_pylist()
     return rows
 
 

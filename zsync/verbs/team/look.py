@@ -255,7 +255,7 @@ def _there(
 
 def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writes_cache: bool) -> pa.Table:
     """Return the files here with digests, and with ETags to be compared with those in the target."""
-    from zsync.tables import column
+    from zsync.tables import with_values
 
     cache = DigestCache(folder.root)
     table = cache.fill(here.table())
@@ -279,8 +279,7 @@ def _hashed(folder: Folder, here: Scan, there: Side, progress: Progress, *, writ
         place = wanted[item.key][0]
         digests[place], etags[place] = item.digest, item.etag
     for name, values in (("digest", digests), ("etag", etags)):
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, table.schema.field(index), column(values, table.schema.field(index).type))
+        table = with_values(table, name, values)
     if writes_cache:
         cache.keep(table, hashed_ns=began_ns)
     return table
