@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zsync.inventory.sealed import sealed, unsealed
+from zsync.inventory.sealed import keep_sealed, unsealed
 from zsync.inventory.selection import is_below
 
 if TYPE_CHECKING:
@@ -95,16 +93,7 @@ class DigestCache:
         if others is not None:
             table = pa.concat_tables([table, others])
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._path.parent, suffix=".partial")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.writelines(sealed(table))
-                Path(name).replace(self._path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(name).unlink()
-                raise
+            keep_sealed(self._path, table)
         except OSError as error:
             log.warning(
                 "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror

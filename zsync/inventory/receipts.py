@@ -8,15 +8,13 @@ later is whole receipts.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from zsync.inventory.cache import cache_directory
-from zsync.inventory.sealed import sealed, unsealed
+from zsync.inventory.sealed import keep_sealed, sealed, unsealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,18 +59,10 @@ class KeptReceipts:
         OSError
             They cannot be kept; others may be still.
         """
-        if not len(table):
+        if len(table):
+            keep_sealed(self._path, table)
+        else:
             self.forget()
-            return
-        beside = self._path.with_suffix(f".{secrets.token_hex(8)}.partial")
-        try:
-            with beside.open("wb") as file:
-                file.writelines(sealed(table))
-            beside.replace(self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise
 
     def add(self, table: pa.Table) -> None:
         """Keep these as well.

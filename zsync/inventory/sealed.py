@@ -6,8 +6,12 @@ reaches Arrow unless the block is as it was written.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +37,26 @@ def sealed(table: pa.Table) -> Iterator[bytes]:
         body = buffer.getvalue()
         yield _HEAD.pack(MAGIC, len(body), blake3(body).digest())
         yield body
+
+
+def keep_sealed(path: Path, table: pa.Table) -> None:
+    """Put a table in the place of what a file holds, in one step.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there is there still.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(sealed(table))
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
 
 
 def unsealed(data: bytes, schema: pa.Schema) -> tuple[pa.Table, bool]:

@@ -102,6 +102,11 @@ class Failure:
     key: str
     error: ZsyncError
 
+    @property
+    def placed(self) -> ZsyncError:
+        """The error, which names the object."""
+        return self.error.at(f"{self.product}/{self.key}")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

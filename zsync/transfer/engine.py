@@ -62,7 +62,7 @@ class _Collector:
         self._tell_pace()
         for failure in outcome.failures:
             if not self.is_patient or isinstance(failure.error, ConflictError):
-                raise failure.error.at(f"{failure.product}/{failure.key}")
+                raise failure.placed
             self.failures.append(failure)
 
 
@@ -221,7 +221,7 @@ def _carry_out_wave(  # noqa: PLR0913 - what a wave needs
     finally:
         if is_source:
             receipts += collector.receipts
-    _refuse_what_stays(wave, collector.failures)
+    _refuse_sidecars_that_stay(wave, collector.failures)
     keeping.take_note(wave, collector.receipts, {(failure.product, failure.key) for failure in collector.failures})
     answered = len(collector.receipts) + len(collector.left)
     if work is send_batch and answered != len(wave.table):
@@ -230,7 +230,7 @@ def _carry_out_wave(  # noqa: PLR0913 - what a wave needs
     return set(collector.left)
 
 
-def _refuse_what_stays(wave: Wave, failures: list[Failure]) -> None:
+def _refuse_sidecars_that_stay(wave: Wave, failures: list[Failure]) -> None:
     """Raise for what had to go before rasters are replaced.
 
     Where nobody may delete, a raster is replaced with what belongs to it as well as that goes. What the source has no
@@ -238,9 +238,9 @@ def _refuse_what_stays(wave: Wave, failures: list[Failure]) -> None:
     """
     reasons = {(row["product"], row["key"]): row["reason"] for row in wave.table.to_pylist()} if failures else {}
     for failure in failures:
-        place = f"{failure.product}/{failure.key}"
         if not isinstance(failure.error, _MAY_NOT):
-            raise failure.error.at(place)
+            raise failure.placed
+        place = f"{failure.product}/{failure.key}"
         if reasons[failure.product, failure.key] != Reason.WITHDRAWN:
             message = f"what belonged to a raster that is replaced cannot be taken away ({failure.error.message})"
             raise type(failure.error)(message, place, "delete it, or let zsync delete")

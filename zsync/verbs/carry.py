@@ -67,7 +67,7 @@ class Carried:
 def _refuse_what_stays(stay: Sequence[Failure]) -> None:
     """Raise for the first object that could not be retired, where all has to be as planned."""
     for failure in stay:
-        raise failure.error.at(f"{failure.product}/{failure.key}")
+        raise failure.placed
 
 
 def carry(
