@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
+from world import Answer, digest, md5
 
 from zsync.layout import describe, place
 from zsync.planning import (
@@ -24,31 +23,12 @@ from zsync.planning import (
     split_arrays,
     undecided,
 )
-from zsync.tables import MANIFEST, SOURCE, TARGET, column
+from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of
 from zsync.words import STAGES, Action, Kind, Reason, Stage
 
 KEYS = st.sampled_from(["a", "b", "dir/a", "dir/b", "dir/deep/c", "x y", "z.json"])
 BODIES = st.sampled_from([b"", b"one", b"two", b"other", b"longer body"])
 TREES = st.dictionaries(KEYS, BODIES, max_size=6)
-
-
-def md5(body):
-    return hashlib.md5(body).hexdigest()
-
-
-def digest(body):
-    return blake3(body).hexdigest()
-
-
-@dataclass
-class Answer:
-    digest: str
-    etag: str
-    version: str | None = None
-
-
-def table(rows, schema):
-    return pa.table([column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema)
 
 
 def survey(source, target, published=None, *, headers="h", etag_is_md5=True, known=True):
@@ -74,14 +54,14 @@ def survey(source, target, published=None, *, headers="h", etag_is_md5=True, kno
         for key, body in (published or {}).items()
     ]
     return Survey(
-        source=table(rows, SOURCE),
+        source=table_of(rows, SOURCE),
         objects=layout.objects,
         headers=column([headers] * len(keys), pa.string()),
         generated={},
-        target=table([{"key": k, "size": len(b), "etag": md5(b)} for k, b in sorted(target.items())], TARGET),
+        target=table_of([{"key": k, "size": len(b), "etag": md5(b)} for k, b in sorted(target.items())], TARGET),
         gone=place(layout, gone),
         gone_selected=column([True] * len(gone), pa.bool_()),
-        manifest=table(recorded, MANIFEST),
+        manifest=table_of(recorded, MANIFEST),
         etag_is_md5=etag_is_md5,
     )
 
@@ -134,7 +114,7 @@ def test_what_is_undecided_is_all_that_must_be_hashed(source, target, published,
         if row["key"] in etags:
             row["digest"] = digest(source[row["key"]])
             row["etag"] = md5(source[row["key"]]) if etags[row["key"]] is not None else None
-    hashed = replace(blind, source=table(rows, SOURCE))
+    hashed = replace(blind, source=table_of(rows, SOURCE))
     assert len(undecided(hashed)) == 0
     assert (
         plan_of(hashed).table["action"]
@@ -148,7 +128,7 @@ def test_the_order_of_a_listing_does_not_matter(source, target, published, seed)
     rows, recorded = made.target.to_pylist(), made.manifest.to_pylist()
     seed.shuffle(rows)
     seed.shuffle(recorded)
-    shuffled = replace(made, target=table(rows, TARGET), manifest=table(recorded, MANIFEST))
+    shuffled = replace(made, target=table_of(rows, TARGET), manifest=table_of(recorded, MANIFEST))
     assert plan_of(shuffled).table == plan_of(made).table
 
 
@@ -232,7 +212,7 @@ def test_what_large_objects_cost():
     made = survey(source, {})
     rows = made.source.to_pylist()
     rows[0]["size"] = 200 * 2**20  # four parts, and two requests around them
-    plan = plan_of(replace(made, source=table(rows, SOURCE)))
+    plan = plan_of(replace(made, source=table_of(rows, SOURCE)))
     assert plan.cost().puts == 4 + 2 + 1 + 7
     assert plan_of(survey(source, source, source)).cost().puts == 0
 
