@@ -19,7 +19,6 @@ from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.verbs.arrived import Arrivals
 from zsync.verbs.directories import prune
 from zsync.verbs.hashing import remember_receipts
-from zsync.verbs.pulling.words import of_pull
 from zsync.verbs.result import product_result
 from zsync.verbs.settle import left_for_the_next, refuse_if_changed
 from zsync.verbs.sweep import sweep
@@ -77,12 +76,13 @@ def carry(
     progress: Progress,
     *,
     retires_first: bool = False,
+    in_words: Callable[[str], str] = str,
 ) -> Carried:
     """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
 
     What retires comes after the record: what a service refuses to delete never keeps a publication from being one.
     Among equals it comes before (`retires_first`), and has to succeed: what no record names is taken for somebody's
-    edit.
+    edit. What readers see if it stops is told `in_words` of whoever calls.
 
     Raises
     ------
@@ -127,8 +127,7 @@ def carry(
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
             seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
-            said = of_pull(seen) if all(item.stock.only_ours for item in items) else seen
-            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", said)
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", in_words(seen))
             raise
         finally:
             _remember(items, receipts)

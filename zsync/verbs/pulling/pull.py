@@ -28,7 +28,7 @@ from zsync.verbs.pulling.linked import leaving_links
 from zsync.verbs.pulling.published import published, recorded_keys
 from zsync.verbs.pulling.room import check_links, check_names, check_space
 from zsync.verbs.pulling.wanted import Wanted, configuration_of, wanted_of
-from zsync.verbs.pulling.words import finding_of_pull, in_words_of_pull
+from zsync.verbs.pulling.words import finding_of_pull, in_words_of_pull, of_pull
 from zsync.verbs.stock import Stock
 from zsync.verbs.telling import and_tell
 from zsync.words import Action
@@ -262,7 +262,7 @@ def _carry_out(
     for item in items:
         note(item, plan)
     with in_words_of_pull():
-        carried = carry(local, items, plan, watcher)
+        carried = carry(local, items, plan, watcher, in_words=of_pull)
     for item in items:
         forget(item)
     return result("unretired" if carried.stay else "pulled", tuple(map(finding_of_pull, carried.findings)))
