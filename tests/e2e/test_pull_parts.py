@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ def there(s3, bucket, tmp_path):
                 for key, body in read_tree(self.root / name).items():
                     client.put_object(Bucket=bucket, Key=f"run/{name}/{key}", Body=body)
 
-        def pull(self, name, dest="here", **options):
-            storage = {"endpoint_url": s3.endpoint_url, "region": s3.region, "access_key_id": s3.access_key,
+        def pull(self, name, dest="here", endpoint_url=s3.endpoint_url, **options):
+            storage = {"endpoint_url": endpoint_url, "region": s3.region, "access_key_id": s3.access_key,
                        "secret_access_key": s3.secret_key}  # fmt: skip
             return zsync.pull(f"s3://{bucket}/run/{name}", tmp_path / dest, progress=False, **options, **storage)
 
@@ -101,6 +102,18 @@ def pyramid(root, zarr_format, *, named=True):
     table = group.create_group("tables").create_array("areas", shape=(7,), chunks=(7,), dtype="f8")
     table[:] = np.arange(7.0)
     return group
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_metadata_is_asked_for_once(there, proxy, zarr_format):
+    with quiet_zarr():
+        ocean().to_zarr(there.root / "ocean.zarr", zarr_format=zarr_format)
+    there.put("ocean.zarr")
+    there.pull("ocean.zarr", select={"ocean_time": "2020-01-02..2020-01-03"}, endpoint_url=proxy.endpoint_url)
+    asked = [exchange.key for exchange in proxy.completed if exchange.method == "GET" and ".zsync/" not in exchange.key]
+    documents = [key for key in asked if key.endswith((".zarray", ".zattrs", ".zgroup", "zarr.json"))]
+    assert len(documents) > 8
+    assert [key for key, times in Counter(documents).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

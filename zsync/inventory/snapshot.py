@@ -16,7 +16,7 @@ from zsync.keys import shown
 from zsync.layout.codecs import unsafe_codec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
@@ -36,13 +36,16 @@ class Snapshot(Store):
         The product.
     prefix
         The store's key prefix in it; empty if the product is the store.
+    documents
+        Metadata that was read before, by key in the product: it is not asked for again.
     """
 
-    def __init__(self, origin: Objects, prefix: str = "") -> None:
+    def __init__(self, origin: Objects, prefix: str, documents: Mapping[str, bytes]) -> None:
         super().__init__(read_only=True)
         base = f"{prefix}/" if prefix else ""
         self._origin = origin
         self._base = base
+        self._documents = documents
         self._sizes = {
             key.removeprefix(base): signature[0]
             for key, signature in zip(origin.seen.keys, origin.seen.signatures, strict=True)
@@ -59,6 +62,9 @@ class Snapshot(Store):
         if key not in self._sizes:
             return None
         start, end = _span(byte_range, self._sizes[key])
+        if (known := self._documents.get(self._base + key)) is not None:
+            self._refuse_unsafe(key, known)
+            return prototype.buffer.from_bytes(known[start:end])
         if key.rpartition("/")[2] in _DOCUMENTS and end - start > _MOST_BYTES:
             raise TargetError("metadata is larger than it can be", self._where(key))
         data = await asyncio.to_thread(self._origin.part, self._base + key, start, end - start)

@@ -74,7 +74,9 @@ def written_part(
     if not stores:
         raise ConfigError("select and variables are for Zarr stores", origin.name, "leave them out")
     asked = _Asked(origin.name, product, select, variables)
-    cuts = {prefix: _StorePart(asked, store, Snapshot(origin, prefix)).cuts() for prefix, store in stores.items()}
+    cuts = {
+        prefix: _StorePart(asked, store, Snapshot(origin, prefix, documents)).cuts() for prefix, store in stores.items()
+    }
     asked.refuse_if_nothing(any(cuts.values()))
     with scratch(root, aside) as directory:
         directory.mkdir()
