@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 INCOMPATIBLE = "incompatible"
 
-_LENGTH = 4000  # an example of one
 _MOST_NAMES = 400  # characters
 _REASON = "readers would decode old chunks with new metadata or the reverse"
 _REPLACED = "it is replaced, and until that is done readers do not find the store"
@@ -48,7 +47,7 @@ def incompatible_findings(changes: Iterable[ArrayChange], *, replaces: bool) -> 
 def _of_store(changes: Sequence[ArrayChange], *, replaces: bool) -> Finding:
     first = changes[0]
     old, new = first.formats or (0, 0)
-    arrays = listed([change.array for change in changes if change.array])
+    arrays = _fitting([change.array for change in changes if change.array])
     said = f"the published store is Zarr v{old}, and the source is Zarr v{new}"
     said += f": none of {arrays} would be read as it was" if arrays else ""
     return Finding(
@@ -82,7 +81,7 @@ def _advice(change: ArrayChange) -> str:
     how = f'encoding={{"{name}": {{"chunks": {chunks}}}}}' if change.axes and name else f"chunks={chunks}"
     return (
         f"{what} changes its chunk shape whenever it grows: write it with a fixed chunk length, for instance {how}"
-        + (_OR_REPLACE)
+        + _OR_REPLACE
     )
 
 
@@ -97,17 +96,17 @@ def summed_up(findings: Sequence[Finding]) -> Finding:
     first = findings[0]
     if len(findings) == 1:
         return first
-    head = f"{len(findings)} incompatible changes of published arrays: {listed([item.key for item in findings])}"
+    head = f"{len(findings)} incompatible changes of published arrays: {_fitting([item.key for item in findings])}"
     message = f"{head}. The first: {first.message.removeprefix('an incompatible change of a published array: ')}"
     return Finding(first.level, first.code, first.product, "", message)
 
 
-def listed(names: Sequence[str], most: int = _MOST_NAMES) -> str:
+def _fitting(names: Sequence[str], most: int = _MOST_NAMES) -> str:
     """Return names, as many as fit, and how many more there are.
 
     Examples
     --------
-    >>> listed(["a", "b", "c"]), listed(["alpha", "beta", "gamma"], 8)
+    >>> _fitting(["a", "b", "c"]), _fitting(["alpha", "beta", "gamma"], 8)
     ('a, b, c', 'alpha and 2 more')
     """
     shown, room = 0, most

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from zsync.layout import axis_names, is_chunk_like, is_node_document, join, lineage
 from zsync.planning.classify import ChangeClass
+from zsync.printable import listed
 from zsync.tables import scalar
 from zsync.words import Action, Reason, Stage
 
@@ -176,17 +177,12 @@ def losses_text(losses: Iterable[Loss], names: int) -> list[str]:
         else:
             by_kind[loss.kind].append(loss.key or "the product itself")
     lines = [
-        f"{kind}: {_some(by_kind[kind], names)}" for kind in ("store", "group", "array", "rasters") if by_kind[kind]
+        f"{kind}: {listed(by_kind[kind], names)}" for kind in ("store", "group", "array", "rasters") if by_kind[kind]
     ]
     if inner:
         counts = ", ".join(f"{count:,} {kind}s" for kind, count in sorted(inner.items()))
         lines.append(f"with them: {counts}")
-    lines += [f"range: {detail} ({_some(keys, names)})" for detail, keys in by_range.items()]
+    lines += [f"range: {detail} ({listed(keys, names)})" for detail, keys in by_range.items()]
     if by_kind["chunks"]:
-        lines.append(f"chunks: {_some(by_kind['chunks'], names)}, fill value from then on")
+        lines.append(f"chunks: {listed(by_kind['chunks'], names)}, fill value from then on")
     return lines
-
-
-def _some(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from zsync.printable import listed
 from zsync.words import Action, Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from zsync.planning.model import Plan
 
@@ -42,9 +43,10 @@ def _product_seen(plan: Plan, name: str, sent: set[str], *, is_exchanging: bool)
     new = [row["key"] for row in rows if row["etag"] is None and row["key"] in sent]
     withdrawn = {item.key for item in plan.withdrawals if item.product == name and item.stage == Stage.DATA}
     away = sorted(withdrawn - sent) if is_exchanging else []
-    parts = [f"{len(keys)} {what} ({_some(keys)})" for keys, what in ((replaced, "replaced"), (new, "new")) if keys]
+    kinds = ((replaced, "replaced"), (new, "new"))
+    parts = [f"{len(keys)} {what} ({listed(keys, _NAMES)})" for keys, what in kinds if keys]
     if away:
-        parts.append(f"perhaps not {_some(away)}, which are replaced with all that belongs to them")
+        parts.append(f"perhaps not {listed(away, _NAMES)}, which are replaced with all that belongs to them")
     left = len(rows) - len(replaced) - len(new)
     if not parts:
         return ""
@@ -57,8 +59,3 @@ def _files(plan: Plan, name: str) -> list[dict[str, Any]]:
     rows = rows.filter(pc.and_(pc.is_null(rows["store"]), pc.is_null(rows["array"])))
     found: list[dict[str, Any]] = rows.select(["key", "etag", "reason"]).to_pylist()
     return [row for row in found if row["reason"] not in _SAME_BYTES]
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _NAMES:,} more" if len(keys) > _NAMES else ""
-    return ", ".join(keys[:_NAMES]) + more

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.planning.classify import ChangeClass
 from zsync.planning.losses import losses_text
-from zsync.printable import printable
+from zsync.printable import listed, printable
 from zsync.report.format import human_bytes
 from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
@@ -89,11 +89,10 @@ def _classes_text(plan: Plan, product: str) -> list[str]:
         if not changes or kind == ChangeClass.UNCHANGED:
             continue
         names = [change.name.removeprefix(f"{product}/") for change in changes]
-        more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
         inside = sum(change.inside for change in changes)
         count = f", {inside:,} chunks inside the old extent" if inside else ""
         said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
-        lines.append(printable(f"  {kind}: {', '.join(names[:_NAMES])}{more}{count}{said}"))
+        lines.append(printable(f"  {kind}: {listed(names, _NAMES)}{count}{said}"))
     return lines
 
 
