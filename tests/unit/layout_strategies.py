@@ -9,7 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from zsync.layout import remade
+
 NAMES = st.sampled_from(["a", "b", "t2m", "0", "c", "x.y", "Ünï", "1.0"])
+
+
+def consolidate(store, *extra) -> dict[str, bytes]:
+    """Return the metadata objects that are made because consolidated metadata is missing or untrue, by key."""
+    return {made.key: made.body for made in remade(store, *extra) if made.body is not None}
 
 
 def zarray(shape=(4,), chunks=(2,), **changes: Any) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import rasterio
 import zarr
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from layout_strategies import GROUP, ZGROUP, files, trees, zarr_json, zarray
+from layout_strategies import GROUP, ZGROUP, consolidate, files, trees, zarr_json, zarray
 from rasterio.transform import from_origin
 from trees import quiet_zarr, read_tree, weather, write_cog, write_store
 
 from zsync.inventory.tiff import what_is_missing
-from zsync.layout import consolidate, describe, is_metadata, lost_attributes, lost_nodes, misfit_findings
+from zsync.layout import describe, is_metadata, lost_attributes, lost_nodes, misfit_findings
 from zsync.planning import ArrayChange, ChangeClass, losses_of
 from zsync.planning.losses import losses_text
 from zsync.tables import MANIFEST, PLAN, table_of

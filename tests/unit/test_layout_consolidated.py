@@ -6,9 +6,9 @@ import json
 import math
 
 import pytest
-from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
+from layout_strategies import GROUP, ZGROUP, consolidate, files, zarr_json, zarray
 
-from zsync.layout import consolidate, describe, is_metadata, members_of, remade, same_document, with_shape, with_shapes
+from zsync.layout import describe, is_metadata, members_of, remade, same_document, with_shape, with_shapes
 from zsync.words import Kind
 
 INLINE = {"kind": "inline", "must_understand": False}

@@ -7,9 +7,21 @@ import json
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from layout_strategies import ATTRIBUTES, GROUP, ZGROUP, Tree, add_array, at, chunk_key, trees, zarr_json, zarray
+from layout_strategies import (
+    ATTRIBUTES,
+    GROUP,
+    ZGROUP,
+    Tree,
+    add_array,
+    at,
+    chunk_key,
+    consolidate,
+    trees,
+    zarr_json,
+    zarray,
+)
 
-from zsync.layout import Grid, KeyEncoding, consolidate, describe, is_metadata, same_document
+from zsync.layout import Grid, KeyEncoding, describe, is_metadata, same_document
 from zsync.words import STAGES, Kind
 
 CALM = settings(deadline=None)  # a tree takes long to draw on a busy machine

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from layout_strategies import consolidate
 
-from zsync.layout import consolidate, describe, is_metadata
+from zsync.layout import describe, is_metadata
 from zsync.words import Kind
 
 pytestmark = [

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from blake3 import blake3
+from layout_strategies import consolidate
 
-from zsync.layout import consolidate, describe, is_metadata, members_of, place
+from zsync.layout import describe, is_metadata, members_of, place
 from zsync.planning import (
     Grace,
     Plan,

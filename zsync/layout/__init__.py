@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zsync.layout.alignment import axis_names, kept_findings, misfit_findings, named_axes
 from zsync.layout.canonical import same_document
 from zsync.layout.checks import examples, in_order, key_findings, local_findings, look_alikes, unfit_name
-from zsync.layout.consolidated import Consolidating, Remade, consolidate, remade
+from zsync.layout.consolidated import Consolidating, Remade, remade
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.dimensions import Dimensions, without_levels
 from zsync.layout.documents import METADATA_NAMES
@@ -49,7 +49,6 @@ __all__ = [
     "Store",
     "arrays_cut",
     "axis_names",
-    "consolidate",
     "content_type",
     "describe",
     "documents_of_zarr",

@@ -64,14 +64,6 @@ class Remade:
     unfit: str | None = None
 
 
-def consolidate(store: Store, extra: Mapping[str, Any] = {}) -> dict[str, bytes]:
-    """Return the metadata objects to publish because consolidated metadata is missing or untrue, by key in the store.
-
-    Parameters are those of `remade`.
-    """
-    return {made.key: made.body for made in remade(store, extra) if made.body is not None}
-
-
 def remade(store: Store, extra: Mapping[str, Any] = {}, how: Consolidating = "auto") -> list[Remade]:
     """Return what is done about consolidated metadata that is missing or untrue.
 
