@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from zsync.config import RunConfig as RunConfig
     from zsync.errors import ZsyncError as ZsyncError
     from zsync.planning import Plan as Plan
+    from zsync.pulling.pulled import PullResult as PullResult
+    from zsync.steps.result import PublishResult as PublishResult
+    from zsync.team.synced import SyncResult as SyncResult
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
-    from zsync.verbs.pulling.pull import pull as pull
-    from zsync.verbs.pulling.pulled import PullResult as PullResult
-    from zsync.verbs.result import PublishResult as PublishResult
-    from zsync.verbs.site.watch import WatchResult as WatchResult
-    from zsync.verbs.site.watch import watch as watch
-    from zsync.verbs.team.sync import sync as sync
-    from zsync.verbs.team.synced import SyncResult as SyncResult
+    from zsync.verbs.pull import pull as pull
+    from zsync.verbs.sync import sync as sync
+    from zsync.verbs.watch import WatchResult as WatchResult
+    from zsync.verbs.watch import watch as watch
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "zsync.planning",
-    "PullResult": "zsync.verbs.pulling.pulled",
-    "PublishResult": "zsync.verbs.result",
+    "PullResult": "zsync.pulling.pulled",
+    "PublishResult": "zsync.steps.result",
     "RunConfig": "zsync.config",
-    "SyncResult": "zsync.verbs.team.synced",
-    "WatchResult": "zsync.verbs.site.watch",
+    "SyncResult": "zsync.team.synced",
+    "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
-    "pull": "zsync.verbs.pulling.pull",
-    "sync": "zsync.verbs.team.sync",
-    "watch": "zsync.verbs.site.watch",
+    "pull": "zsync.verbs.pull",
+    "sync": "zsync.verbs.sync",
+    "watch": "zsync.verbs.watch",
 }
 
 __all__ = [

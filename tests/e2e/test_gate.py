@@ -27,7 +27,7 @@ from zsync.keys import sort
 from zsync.report.progress import progress_for
 from zsync.tables import MANIFEST, table_of
 from zsync.verbs.lease import leases
-from zsync.verbs.pulling.pull import pull_listed
+from zsync.verbs.pull import pull_listed
 from zsync.verbs.trash import list_trash, restore_trash
 
 EVIL = b"evil"

@@ -182,7 +182,7 @@ ALIKE = {"case": ("data/a/File", "data/a/file"), "composed": ("data/caf\u00e9", 
 def test_keys_that_are_one_name_here_are_refused(hostile, tmp_path, here, keys, monkeypatch):
     hostile.put(*keys)
     with monkeypatch.context() as other:
-        other.setattr("zsync.verbs.pulling.room.takes_for_one", lambda *_: True)
+        other.setattr("zsync.steps.room.takes_for_one", lambda *_: True)
         with pytest.raises(SourceError, match="one name on this file system") as raised:
             hostile.pull(here)
         assert is_one_clear_line(raised.value)
@@ -195,7 +195,7 @@ def test_keys_that_are_one_name_here_are_refused(hostile, tmp_path, here, keys, 
 
 
 def test_what_a_file_system_takes_for_one_is_tried_out(tmp_path):
-    from zsync.verbs.pulling.room import takes_for_one
+    from zsync.steps.room import takes_for_one
 
     assert takes_for_one(str(tmp_path), "x", "x")
     assert not takes_for_one(str(tmp_path), "x", "y")
@@ -204,7 +204,7 @@ def test_what_a_file_system_takes_for_one_is_tried_out(tmp_path):
 
 def test_products_that_are_one_name_here_are_refused(hostile, tmp_path, here, monkeypatch):
     hostile.put("data/.zsync/A/x", "data/.zsync/a/x", "data/A/1", "data/a/1")
-    monkeypatch.setattr("zsync.verbs.pulling.room.takes_for_one", lambda *_: True)
+    monkeypatch.setattr("zsync.steps.room.takes_for_one", lambda *_: True)
     with pytest.raises(SourceError, match="one name on this file system"):
         hostile.pull(here)
     assert not evil_files(tmp_path)

@@ -294,7 +294,7 @@ def test_files_from_the_future_are_pointed_out_and_settle_all_the_same(site):
 
 
 def test_a_writer_that_never_rests_is_not_waited_for_for_ever(site, monkeypatch):
-    monkeypatch.setattr("zsync.verbs.settle._PATIENCE", 2)
+    monkeypatch.setattr("zsync.steps.settle._PATIENCE", 2)
     site.store("a.zarr", weather(5, 8))
     stop = threading.Event()
 

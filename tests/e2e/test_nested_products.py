@@ -253,7 +253,7 @@ def test_what_was_published_over_by_an_older_version_is_left_to_who_has_it_now(p
     big = places.source("big", {"a": b"1"})
     shutil.copytree(small, big / "small.zarr")
     places.publish(big, "p")
-    monkeypatch.setattr("zsync.verbs.survey.findings_around", lambda *_: [])  # as it was
+    monkeypatch.setattr("zsync.steps.survey.findings_around", lambda *_: [])  # as it was
     places.publish(small, "p/small.zarr")
     shutil.rmtree(big / "small.zarr")
     before = places.there("p/small.zarr/")

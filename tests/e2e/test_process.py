@@ -171,7 +171,7 @@ def test_i1_a_fork_inside_a_publish_leaves_the_lease_to_the_parent(site, tmp_pat
 
 
 def test_i1_a_child_does_not_keep_a_folder_locked(site):
-    from zsync.verbs.team.base import locked
+    from zsync.team.base import locked
 
     mine, its = socket.socketpair()
     with locked(site.root.parent, "x"):

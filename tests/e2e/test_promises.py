@@ -142,7 +142,7 @@ def test_p3_shrinking_shows_old_then_common_then_new(site, options, old, new, co
 
 def test_p3_without_the_fence_a_reader_would_see_wrong_values(site, monkeypatch):
     """The test above can fail: with its mechanism off, readers see values that no publication had."""
-    monkeypatch.setattr("zsync.verbs.changes.fence_of", lambda *_: [])
+    monkeypatch.setattr("zsync.steps.changes.fence_of", lambda *_: [])
     site.store("a.zarr", weather(15, 8))
     site.publish()
     shutil.rmtree(site.root)

@@ -332,7 +332,7 @@ def test_a_link_that_leads_out_is_not_written_through(site, tmp_path, here):
 def test_space_is_looked_at_first(site, here, monkeypatch):
     files(site, a="one" * 100)
     monkeypatch.setattr(
-        "zsync.verbs.pulling.room.shutil.disk_usage",
+        "zsync.steps.room.shutil.disk_usage",
         lambda _: os.terminal_size((0, 0)) and type("U", (), {"free": 10})(),
     )
     with pytest.raises(TargetError, match="not enough space"):

@@ -247,7 +247,7 @@ def test_what_a_replacement_that_stops_tells(site, tmp_path, run_zsync):
 
 def test_grace_keeps_what_readers_at_work_may_still_want(site, monkeypatch):
     now = 1_800_000_000
-    monkeypatch.setattr("zsync.verbs.decide.time.time", lambda: now)
+    monkeypatch.setattr("zsync.steps.decide.time.time", lambda: now)
     site.store("a.zarr", weather(15, 8))
     site.publish()
     rewrite(site, weather(10, 8))

@@ -698,7 +698,7 @@ def test_a_file_that_changes_while_it_goes_up_goes_up_as_it_is_in_the_end(team, 
 
 
 def test_a_folder_that_changes_all_the_time_is_given_up(team, ann, bob, monkeypatch):
-    monkeypatch.setattr("zsync.verbs.team.sync._PAUSE_S", 0.0)
+    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.0)
     numbers = itertools.count()
 
     class Always(When):
@@ -717,7 +717,7 @@ def test_a_folder_that_changes_all_the_time_is_given_up(team, ann, bob, monkeypa
 
 
 def test_two_members_at_once_both_get_through(s3, bucket, tmp_path, monkeypatch, tally):
-    monkeypatch.setattr("zsync.verbs.team.sync._PAUSE_S", 0.05)
+    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.05)
     rounds = 8
     with Proxy(s3.endpoint_url) as proxy:
         team = Team(s3, bucket, tmp_path, proxy.endpoint_url)
@@ -756,7 +756,7 @@ def test_two_members_at_once_both_get_through(s3, bucket, tmp_path, monkeypatch,
 
 
 def test_who_comes_second_waits_and_says_for_whom(s3, bucket, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("zsync.verbs.team.sync._PAUSE_S", 0.05)
+    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.05)
     team = Team(s3, bucket, tmp_path)
     ann, bob = team("ann"), team("bob")
     ann.write("a.txt", "by ann")
@@ -781,13 +781,13 @@ def test_who_comes_second_waits_and_says_for_whom(s3, bucket, tmp_path, monkeypa
 
 
 def test_who_waits_for_too_long_is_told_for_whom(s3, bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr("zsync.verbs.team.sync._PAUSE_S", 0.01)
+    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.01)
     team = Team(s3, bucket, tmp_path)
     ann, bob = team("ann"), team("bob")
     ann.write("a.txt", "by ann")
 
     def other():
-        monkeypatch.setattr("zsync.verbs.team.sync._PATIENCE_S", 0.0)
+        monkeypatch.setattr("zsync.verbs.sync._PATIENCE_S", 0.0)
         with pytest.raises(ConflictError, match="is at work for long"):
             zsync.sync(bob.config(), yes=True, progress=False)
         with pytest.raises(ConflictError, match="this folder is being synchronized already"):

@@ -17,7 +17,7 @@ from trees import s3_bytes
 
 import zsync
 from zsync.errors import ConfigError, ConflictError
-from zsync.verbs.team.reset import reset
+from zsync.verbs.reset import reset
 
 
 @pytest.fixture

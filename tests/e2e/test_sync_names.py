@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from team import Team
 
-from zsync.verbs.team.synced import BOTH, LOCAL, REMOTE, SKIP
+from zsync.team.synced import BOTH, LOCAL, REMOTE, SKIP
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_one_is_asked(ann_and_bob):
 
 
 def test_a_name_that_is_taken_by_a_directory_is_not_given_to_a_copy(ann_and_bob, monkeypatch):
-    monkeypatch.setattr("zsync.verbs.team.apply.time.strftime", lambda *_: "NOW")
+    monkeypatch.setattr("zsync.team.apply.time.strftime", lambda *_: "NOW")
     _, _, bob = ann_and_bob
     bob.write("x.conflict-bob-NOW/by hand", "taken")
     (bob.folder / "x.conflict-bob-NOW-2" / "empty").mkdir(parents=True)

@@ -57,7 +57,7 @@ def forbidden(monkeypatch):
 
     access_before = os.access
     monkeypatch.setattr(os, "access", access)
-    monkeypatch.setattr("zsync.verbs.fitness._EFFECTIVE", access_before in os.supports_effective_ids, raising=False)
+    monkeypatch.setattr("zsync.steps.fitness._EFFECTIVE", access_before in os.supports_effective_ids, raising=False)
     paths_and_how = paths
     forbid = type("Forbidden", (), {"add": lambda _, path: paths_and_how.add(path), "clear": lambda _: paths.clear()})()
     forbid.how = how

@@ -24,9 +24,9 @@ from trees import append, read_tree, s3_bytes, s3_tree, weather, write_cog, writ
 import zsync
 from zsync.errors import ConfigError
 from zsync.inventory import DigestCache, scan
+from zsync.site.passes import SitePasses
 from zsync.storage.details import keeps_classes
 from zsync.tables import column
-from zsync.verbs.site.passes import SitePasses
 
 PATIENCE_S = 30
 OLD = time.time() - 1000
@@ -461,7 +461,7 @@ def test_changes_go_up_as_they_happen(watched, events):
 
 
 def test_with_file_events_an_idle_site_is_not_looked_at(watched, monkeypatch):
-    from zsync.verbs.site import passes
+    from zsync.site import passes
 
     looks = []
     scan = passes.scan

@@ -10,14 +10,14 @@ from mortal import Fate, Mortal
 def impatient(monkeypatch):
     """What is cut off stays cut off: trying again would only take time."""
     monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
-    monkeypatch.setattr("zsync.verbs.team.sync._PATIENCE_S", 0.0)
+    monkeypatch.setattr("zsync.verbs.sync._PATIENCE_S", 0.0)
 
 
 @pytest.fixture
 def fate(monkeypatch):
     """The fate of all stores that are opened from now on, the folders' among them, and of the base."""
     from zsync.storage import opening
-    from zsync.verbs.team import apply as team_apply
+    from zsync.team import apply as team_apply
 
     def forget():
         opening._connect.cache_clear()

@@ -18,9 +18,9 @@ from trees import read_tree, s3_bytes, weather, write_tree
 import zsync
 from zsync.inventory import DigestCache, cache, digest, scan, sealed, walk
 from zsync.planning.merge import Content
+from zsync.steps.memo import Memo
 from zsync.tables import SOURCE, column
-from zsync.verbs.memo import Memo
-from zsync.verbs.team.base import Base, read_base, write_base
+from zsync.team.base import Base, read_base, write_base
 
 DAMAGES = 150
 
@@ -216,7 +216,7 @@ def coarse(monkeypatch):
     monkeypatch.setattr(walk, "stats_of", floored)
     monkeypatch.setattr(digest.Signature, "of", classmethod(lambda cls, status: cls(*floored(status))))
     monkeypatch.setattr(cache, "RACY_NS", 2 * tick)
-    monkeypatch.setattr("zsync.verbs.memo.RACY_NS", 2 * tick)
+    monkeypatch.setattr("zsync.steps.memo.RACY_NS", 2 * tick)
     return tick
 
 

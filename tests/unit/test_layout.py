@@ -9,8 +9,8 @@ from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
 
 from zsync.config import Location, ResolvedProduct
 from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata, key_findings
+from zsync.steps.inspect import kind_of
 from zsync.tables import OBJECTS
-from zsync.verbs.source import kind_of
 from zsync.words import Kind
 
 

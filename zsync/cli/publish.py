@@ -42,7 +42,7 @@ from zsync.errors import ConfigError, ExitStatus
 from zsync.system import advice_on
 
 if TYPE_CHECKING:
-    from zsync.verbs.result import PublishResult
+    from zsync.steps.result import PublishResult
 
 
 @app.command()
@@ -138,7 +138,7 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
         if plan_out is not None and result.plan is not None:
             result.plan.write_parquet(str(plan_out))
         if report is not None:
-            from zsync.verbs.show import page
+            from zsync.steps.show import page
 
             report.write_text(page(result), encoding="utf-8")
     except OSError as error:
@@ -149,7 +149,7 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
 
 def _show(result: PublishResult, *, as_json: bool) -> None:
     from zsync.report.text import findings_text
-    from zsync.verbs.show import result_text
+    from zsync.steps.show import result_text
 
     if as_json:
         say(json.dumps(result.to_dict(), indent=1))

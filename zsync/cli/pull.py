@@ -14,7 +14,7 @@ from zsync.cli.output import say, say_line
 from zsync.errors import ConfigError, ExitStatus
 
 if TYPE_CHECKING:
-    from zsync.verbs.pulling.pulled import PullResult
+    from zsync.pulling.pulled import PullResult
 
 _EXAMPLES = 10  # of what is fetched, that are named without -v
 
@@ -68,7 +68,7 @@ def pull(
     (`zsync trash list`). --force-overwrite compares all of it, and replaces what differs in the same way.
     """
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.pulling.pull import pull as run
+        from zsync.verbs.pull import pull as run
 
         where, dest, subset = _pull_words(list(what or ()))
         options = {
@@ -117,7 +117,7 @@ def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
 
 def _show_pull(result: PullResult, *, as_json: bool, quiet: bool, names_all: bool) -> None:
     from zsync.report.text import findings_text
-    from zsync.verbs.show import pull_text
+    from zsync.steps.show import pull_text
 
     if as_json:
         say(json.dumps(result.to_dict(), indent=1))

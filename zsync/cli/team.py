@@ -18,8 +18,8 @@ from zsync.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.verbs.team.reset import Forgotten
-    from zsync.verbs.team.synced import Group, Shown, SyncResult
+    from zsync.team.synced import Group, Shown, SyncResult
+    from zsync.verbs.reset import Forgotten
 
 TeamConfig = Annotated[
     str | None, typer.Argument(help="Configuration; s3synchrony.json in the working directory if left out.")
@@ -49,7 +49,7 @@ def sync(
 ) -> None:
     """Bring a team's folder and its target to agree: upload, download, ask, and lose nothing."""
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.team.sync import sync as run
+        from zsync.verbs.sync import sync as run
 
         if prefer is not None and prefer not in _PREFERENCES:
             raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(_PREFERENCES)}")
@@ -83,7 +83,7 @@ def reset(
 ) -> None:
     """Forget what a team's folder and its target know of each other; the data stays on both sides."""
     with door(as_json=as_json, verbose=verbose):
-        from zsync.verbs.team.reset import reset as run
+        from zsync.verbs.reset import reset as run
 
         storage: dict[str, Any] = storage_options(endpoint_url, region, profile)
         confirm = _confirm_reset if sys.stdin.isatty() else None
@@ -104,7 +104,7 @@ def _confirm_reset(found: Forgotten) -> bool:
 
 def _show(result: SyncResult, *, as_json: bool) -> None:
     from zsync.report.text import findings_text
-    from zsync.verbs.team.show import sync_text
+    from zsync.team.show import sync_text
 
     if as_json:
         say(json.dumps(result.to_dict(), indent=1))
@@ -117,7 +117,7 @@ def _show(result: SyncResult, *, as_json: bool) -> None:
 def _ask(group: Group) -> list[str]:
     """Ask about a group of changes in the terminal."""
     from zsync.planning.merge import Verdict
-    from zsync.verbs.team.show import group_text
+    from zsync.team.show import group_text
 
     say(group_text(group), err=True)
     if group.verdict == Verdict.CONFLICT:

@@ -39,7 +39,7 @@ def watch(
 ) -> None:
     """Publish what changes, as it happens, until SIGTERM or Ctrl-C; SIGHUP reads the configuration again."""
     with door(verbose=verbose, quiet=quiet):
-        from zsync.verbs.site.watch import run_watch
+        from zsync.verbs.watch import run_watch
 
         level = log_level or ("debug" if verbose else "warning" if quiet else None)
         said = {"listen": listen, "log_format": log_format, "log_level": level}

@@ -25,7 +25,7 @@ from zsync.report.format import human_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from zsync.verbs.result import PublishResult
+    from zsync.steps.result import PublishResult
 
 TARGET = "s3://zsync/products/demo"
 _MONTHS = 26  # not a multiple of the chunks' length, so that the next month rewrites the last chunk of each row

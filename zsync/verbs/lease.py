@@ -8,7 +8,7 @@ from typing import Any
 
 from zsync import __version__
 from zsync.publication import LeaseState, break_lease, read_lease
-from zsync.verbs.places import places_of
+from zsync.publication.places import places_of
 
 
 @dataclass(frozen=True, slots=True)

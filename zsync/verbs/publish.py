@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config import RunConfig
 from zsync.errors import ConfigError
+from zsync.notices.telling import and_tell
 from zsync.report.progress import progress_for
-from zsync.verbs.memo import Memo
-from zsync.verbs.result import PublishResult, known, result_of
-from zsync.verbs.settle import wait_until_settled
-from zsync.verbs.stock import take_stock
-from zsync.verbs.telling import and_tell
+from zsync.steps.memo import Memo
+from zsync.steps.result import PublishResult, known, result_of
+from zsync.steps.settle import wait_until_settled
+from zsync.steps.stock import take_stock
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.report.progress import Progress
-    from zsync.verbs.stock import Stock
+    from zsync.steps.stock import Stock
 
 
 def publish(
@@ -117,7 +117,7 @@ def publish_stock(
     if not dry_run and (remembered := memo.recall()) is not None:
         return known(remembered, started)
 
-    from zsync.verbs.decide import is_on_record, planned, refuse_errors
+    from zsync.steps.decide import is_on_record, planned, refuse_errors
 
     items, plan = planned(config, stock, watcher, writes_cache=not dry_run)
     if dry_run:
@@ -132,7 +132,7 @@ def publish_stock(
             memo.keep(result.to_dict(), taken_ns)
         return result
 
-    from zsync.verbs.carry import carry
+    from zsync.steps.carry import carry
 
     carried = carry(config, items, plan, watcher)
     status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"

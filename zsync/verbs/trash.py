@@ -19,10 +19,10 @@ from zsync.inventory.selection import is_below, is_in
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.publication.places import Place, places_of
 from zsync.storage import is_absent
 from zsync.storage.handles import exists, remove, written_beside
 from zsync.storage.handles import place as file_place
-from zsync.verbs.places import Place, places_of
 from zsync.words import STAGES, Kind
 
 if TYPE_CHECKING:

@@ -1,0 +1,150 @@
+"""What is published somewhere, as a source to read from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from zsync.config.given import quoted_glob
+from zsync.errors import ConfigError, TargetError, UnfitKeyError
+from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.inventory.asking import found
+from zsync.keys import shown, sort
+from zsync.publication import ManifestLostError, manifest, read_head, read_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from zsync.inventory import Listing, Selection
+    from zsync.publication import Part, StateKeys
+    from zsync.publication.places import Place
+    from zsync.storage import ObjectStore
+    from zsync.words import Finding
+
+_Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
+
+
+def published(
+    place: Place,
+    name: str,
+    at: str | None,
+    selection: Selection,
+    directory: str,
+    *,
+    as_listed: bool = False,
+    known: Callable[[], Iterable[str]] = tuple,
+) -> tuple[Objects, str | None]:
+    """Return what is published, and the id of the publication: by its manifest where there is one, else by a listing.
+
+    Parameters
+    ----------
+    place
+        Where.
+    name
+        The product's name.
+    at
+        Id of a publication; None: the current one.
+    selection
+        What is wanted of it.
+    directory
+        Where it is to come: what stands for a directory that is there needs no file.
+    as_listed
+        Go by a listing in any case: what others wrote counts as well.
+    known
+        Returns the keys that were pulled before: what a listing lacks of them would be deleted here, and is asked for.
+
+    Raises
+    ------
+    ConfigError
+        There is nothing, or no such publication.
+    SourceError
+        A manifest names what cannot be a file here.
+    """
+    findings: tuple[Finding, ...] = ()
+    parts, publication = ((), None) if as_listed else read_parts(place.store, place.state, at)
+    if publication is None:
+        named = {*known(), *recorded_keys(place.store, place.state)}
+        # What is to be published from here afterwards is not what others publish there.
+        listing = _listed(place, named, takes_all=not as_listed)
+        markers = {key for key in listing.small() if os.path.isdir(f"{directory}/{key}")}
+        listing = listing.without(markers) if markers else listing
+        if not listing.keys:
+            raise _nothing_below(place)
+        findings = listing.skipped(name, selection)
+        rows: list[_Row] = [
+            (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
+        ]
+    else:
+        rows = _manifest_rows(place, parts, is_current=at is None)
+    rows.sort()
+    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], findings)
+    tags = {key: (etag, version) for key, _, etag, version, _ in rows}
+    digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
+    return Objects(place.spec, place.base, name, seen, tags, digests), publication
+
+
+def _nothing_below(place: Place) -> ConfigError:
+    """Return what to say where there is nothing below a URL: it may be that of one object."""
+    path, parent = place.location.path, place.location.parent
+    if path and found(place.store, "", [path]):
+        return ConfigError(
+            "this is one object, and what is pulled is what lies below a prefix",
+            place.url,
+            f"to pull it alone: zsync pull {shlex.quote(parent.url)} DEST --include {quoted_glob(place.location.name)}",
+        )
+    return ConfigError("there is nothing there", place.url, "check the URL")
+
+
+def _listed(place: Place, named: Iterable[str], *, takes_all: bool) -> Listing:
+    """Return what is there of which files can be made; what is named is there if it is, whatever a listing shows."""
+    path = place.location.path
+
+    def look() -> Listing:
+        return list_target(place.store, path, here=True, takes_all=takes_all)
+
+    listing = agreed_listing(place.store, path, look(), named, look).without_markers()
+    return as_they_are(place.store, path, listing, listing.keys).without_clashes()
+
+
+def recorded_keys(store: ObjectStore, state: StateKeys) -> list[str]:
+    """Return the keys that the current publication names, if there is one that can be read."""
+    try:
+        table = manifest.read(store, state, read_head(store, state).parts, cache_directory() / "manifests")
+    except ManifestLostError:
+        return []
+    keys: list[str] = table["key"].to_pylist()
+    return keys
+
+
+def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
+    columns = ("key", "size", "etag", "version", "digest", "gone_s")
+    try:
+        table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
+        rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
+    except (ManifestLostError, ValueError) as error:  # a ValueError: text that is not UTF-8
+        raise TargetError(
+            f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
+        ) from error
+    _refuse_unfit(place, [row[0] for row in rows])
+    # The current publication is read without versions: whoever may read a bucket may not always read its versions.
+    return [
+        (key, size, etag, None if is_current or version == "null" else version, digest)
+        for key, size, etag, version, digest, gone_s in rows
+        if gone_s is None
+    ]
+
+
+def _refuse_unfit(place: Place, keys: Sequence[str]) -> None:
+    """Refuse a manifest of which no files can be made here; that its keys are keys is known."""
+    if unfit := sort(keys, here=True).unfit:
+        first = min(unfit)
+        raise UnfitKeyError(f"a published key cannot be a file here: {unfit[first]}", f"{place.url}: {shown(first)}")
+
+
+def _signature(row: _Row) -> tuple[int, int, int, int]:
+    """Return what stands for a file's signature: it is another one when the object is."""
+    _, size, etag, version, _ = row
+    token = hashlib.blake2b(f"{etag} {version}".encode(), digest_size=8).digest()
+    return size, 0, 0, int.from_bytes(token, "little")

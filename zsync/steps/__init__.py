@@ -1,0 +1,1 @@
+"""The steps of the protocol, that every verb goes through (see ARCHITECTURE)."""

@@ -1,0 +1,306 @@
+"""Carry out a plan under the leases of its products, and put it on record: steps 8 to 11 of the protocol."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from zsync import __version__
+from zsync.errors import ConflictError, SourceChangedError
+from zsync.inventory import cache_directory
+from zsync.planning import files_seen, manifest_of, without_moving
+from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
+from zsync.steps.arrived import Arrivals
+from zsync.steps.directories import prune
+from zsync.steps.hashing import remember_receipts
+from zsync.steps.result import product_result
+from zsync.steps.settle import left_for_the_next, refuse_if_changed
+from zsync.steps.sweep import sweep
+from zsync.storage import connect
+from zsync.transfer import Destination, carry_out, executor_for, retire
+from zsync.words import Action, Finding, Role, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from zsync.config import RunConfig
+    from zsync.planning import Plan, Wave
+    from zsync.publication import Part
+    from zsync.report.progress import Progress
+    from zsync.steps.surveyed import Surveyed
+    from zsync.transfer import Failure, Receipt
+
+log = logging.getLogger(__name__)
+
+_AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
+_AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT)
+_SHOWN = (Stage.FENCE, Stage.WITHDRAW, Stage.ROOT)  # what turns readers over
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What came of carrying out a plan.
+
+    Attributes
+    ----------
+    publication
+        Its id.
+    findings
+        What was noticed on the way.
+    plan
+        The plan, without files that were left out because they moved.
+    stay
+        What was to be retired and could not be.
+    """
+
+    publication: str
+    findings: tuple[Finding, ...]
+    plan: Plan
+    stay: tuple[Failure, ...] = ()
+
+
+def _refuse_what_stays(stay: Sequence[Failure]) -> None:
+    """Raise for the first object that could not be retired, where all has to be as planned."""
+    for failure in stay:
+        raise failure.placed
+
+
+def carry(
+    config: RunConfig,
+    items: Sequence[Surveyed],
+    plan: Plan,
+    progress: Progress,
+    *,
+    retires_first: bool = False,
+    in_words: Callable[[str], str] = str,
+) -> Carried:
+    """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
+
+    What retires comes after the record: what a service refuses to delete never keeps a publication from being one.
+    Among equals it comes before (`retires_first`), and has to succeed: what no record names is taken for somebody's
+    edit. What readers see if it stops is told `in_words` of whoever calls.
+
+    Raises
+    ------
+    ConflictError
+        Somebody else is at work, took a lease away, or wrote an object meanwhile.
+    SourceChangedError
+        The source changed since it was looked at; no metadata was written.
+    ZsyncError
+        An object could not be sent; a warning on the log says what readers see.
+    """
+    publication = new_publication_id()
+    receipts: list[Receipt] = []
+    modes = {product.name: product.retire for product in plan.products}
+    destinations = {item.name: _destination(item, plan, publication, modes[item.name]) for item in items}
+    executor = executor_for(config.publish.scheduler, config.publish.workers)
+    leases = Leases(
+        [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
+        finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
+    )  # fmt: skip
+    with leases:
+        swept = sweep(items, plan, took_over=leases.took_over)
+        gate, arrivals = _Gate(leases, items), Arrivals(items, plan)
+        arrivals.begin()
+        try:
+            left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
+            gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
+            if left:
+                recorded = {item.name: item.survey.manifest for item in items}
+                plan = replace(plan, table=without_moving(plan.table, left, recorded))
+            stay: Sequence[Failure] = ()
+            if retires_first:
+                _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
+            _commit(items, plan, publication, receipts, config.team.member, leases.prove)
+            gate.is_on_record = True
+            arrivals.forget()
+            if not retires_first:
+                stay = retire(plan, destinations, executor, progress, before_wave=gate)
+            leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
+            _take_away_empty(items, plan)
+            later = [] if gate.is_checked else left_for_the_next(items)
+        except BaseException as error:
+            # Who takes every store for itself leaves out what moves, and tries again.
+            is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
+            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", in_words(seen))
+            raise
+        finally:
+            _remember(items, receipts)
+    findings = (*swept, *later, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
+    return Carried(publication, findings, plan, tuple(stay))
+
+
+class _Gate:
+    """What every wave goes through: the leases are ours, and the source is as it was when metadata begins to go out.
+
+    Where the services honour conditions, whoever lost a lease cannot undo what others wrote. But one that was broken by
+    hand is noticed late by the clock, and what readers are shown then would be of two publishers: so the leases are
+    looked at before readers are shown anything, and before the record. Elsewhere they are, before every stage.
+    """
+
+    def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
+        self._leases = leases
+        self._items = items
+        self.is_checked = False
+        self.reached: list[Stage] = []
+        self.is_on_record = False
+        self.is_exchanging = False
+
+    def __call__(self, wave: Wave) -> None:
+        self._leases.check()
+        is_exchange = wave.takes_away and wave.stage == Stage.DATA
+        if wave.stage in self.reached and not is_exchange:
+            return
+        if not self.reached or wave.stage in _SHOWN or wave.takes_away or not self._leases.are_fenced:
+            self._leases.prove()
+        self.refuse_if_changed(wave.stage in _AFTER_DATA)
+        self.reached.append(wave.stage)
+        self.is_exchanging = self.is_exchanging or is_exchange
+
+    def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
+        """Look at the sources again, once."""
+        if is_due and not self.is_checked:
+            refuse_if_changed(self._items)
+            self.is_checked = True
+
+
+def _not_retired(stay: Sequence[Failure]) -> list[Finding]:
+    """Name what was to be retired and could not be, by product and reason."""
+    groups: dict[tuple[str, str], list[Failure]] = {}
+    for failure in stay:
+        groups.setdefault((failure.product, failure.error.message), []).append(failure)
+    found = []
+    for (product, why), failures in groups.items():
+        first = failures[0]
+        message = (
+            f"{len(failures)} objects that are gone from the source could not be retired ({why}): they stay, and the"
+            " next publish tries again"
+        )
+        advice = f"; {first.error.advice}" if first.error.advice else ""
+        found.append(Finding("warning", "not-retired", product, first.key, message + advice))
+    return found
+
+
+def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
+    """Take away directories that what was retired left empty: readers of a directory would wonder what they are."""
+    for item in items:
+        location = item.stock.product.location
+        if location.scheme == "file":
+            prune(f"/{location.path}", plan.rows(Action.RETIRE, item.name)["key"].to_pylist())
+
+
+def _shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
+    if not ignored:
+        return []
+    message = (
+        f"the service ignores {' and '.join(ignored)}: two publishers at the same time are not kept apart reliably;"
+        " see to it that only one runs"
+    )
+    return [Finding("warning", "conditions-ignored", product.name, "", message) for product in plan.products[:1]]
+
+
+def _what_readers_see(plan: Plan, gate: _Gate, receipts: Sequence[Receipt]) -> str:
+    """Say what readers see after a publish that stopped in the last of the stages that it reached."""
+    if gate.is_on_record:
+        return "what was published is on record, whole; what is gone from the source is retired by the next publish"
+    files = files_seen(plan, [(receipt.product, receipt.key) for receipt in receipts], is_exchanging=gate.is_exchanging)
+    stores = _what_is_seen_of_stores(plan, gate.reached)
+    if not files:
+        return f"{stores or 'readers see what they saw before'}; publish again to finish"
+    has_stores = bool(pc.any(pc.is_valid(plan.table["store"])).as_py())
+    others = [stores or "of stores readers see what they saw before"] if has_stores or stores else []
+    return f"{'; '.join([*files, *others])}; publish again to finish"
+
+
+def _what_is_seen_of_stores(plan: Plan, reached: Sequence[Stage]) -> str:
+    withdrawn = [item for item in plan.withdrawals if item.stage == Stage.WITHDRAW]
+    if Stage.WITHDRAW in reached and withdrawn:
+        stores = sorted({"/".join(filter(None, (item.product, item.store))) for item in withdrawn})
+        return f"readers do not find {', '.join(stores)}, of which arrays are being replaced"
+    if Stage.ROOT in reached and bool(pc.any(pc.is_valid(plan.table["store"])).as_py()):
+        return "readers see each store whole, some perhaps in its new state already"
+    if Stage.FENCE in reached:
+        return "readers see of arrays that shrink what old and new have in common"
+    if Stage.DATA in reached and any(change.inside for change in plan.changes):
+        return "readers see what they saw before, perhaps with new values in chunks that are replaced"
+    return ""
+
+
+def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
+    """Keep the digests of what was sent, also when an error ended the work."""
+    sent: dict[str, dict[str, str]] = {}
+    for receipt in receipts:
+        sent.setdefault(receipt.product, {})[receipt.key] = receipt.digest
+    for item in items:
+        if item.name in sent and not item.stock.is_part:
+            remember_receipts(item, sent[item.name])
+
+
+def _sends_families(plan: Plan, product: str) -> bool:
+    """Whether files are to be sent that name others, or belong to others, which must be there then."""
+    roles = plan.rows(Action.SEND, product)["role"].to_pylist()
+    return str(Role.INDEX) in roles or str(Role.SIDECAR) in roles
+
+
+def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> Destination:
+    path = item.stock.product.location.path
+    return Destination(
+        store=item.stock.spec,
+        prefix=f"{path}/" if path else "",
+        origin=item.stock.origin,
+        headers=item.headers,
+        state=item.stock.state,
+        publication=publication,
+        # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
+        trashes=retire in ("trash", "keep"),
+        keeps=item.stock.keeps,
+        leaves_moving=item.stock.by_unit and not _sends_families(plan, item.name),
+    )
+
+
+def _commit(
+    items: Sequence[Surveyed],
+    plan: Plan,
+    publication_id: str,
+    receipts: Sequence[Receipt],
+    member: str | None,
+    prove: Callable[[], None],
+) -> None:
+    """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions.
+
+    Manifests are named by their content and are nobody's before a head names them: the leases are looked at meanwhile.
+    """
+    answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
+    with ThreadPoolExecutor(1, thread_name_prefix="zsync-prove") as pool:
+        proved = pool.submit(prove)
+        shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in items)
+        proved.result()
+    record = Publication.now(publication_id, shares, __version__, member)
+    for item, share in zip(items, shares, strict=True):
+        commit(connect(item.stock.spec), item.stock.state, item.stock.head, record, share)
+
+
+def _write_manifest(item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt]) -> tuple[Part, ...]:
+    table = manifest_of(plan, item.name, answers)
+    cache = cache_directory() / "manifests"
+    return manifest.write(connect(item.stock.spec), item.stock.state, table, item.parts, cache)
+
+
+def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProduct:
+    result = product_result(plan, item.name, item.stock.product.location.url)
+    return PublishedProduct(
+        name=result.name,
+        url=result.url,
+        kind=str(item.kind),
+        parent=item.stock.head.publication,
+        sent=result.sent,
+        unchanged=result.unchanged,
+        retired=result.retired,
+        bytes_sent=result.bytes,
+        parts=parts,
+    )

@@ -1,0 +1,193 @@
+"""What happens to the arrays of a product: read what readers see now, and compare (step 6 of the protocol).
+
+Of chunks at the edge of an array that is resized even the values are compared: whether cells that readers see already
+change is what tells an append, or a shrink, from an update.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.errors import ObjectNotFoundError
+from zsync.inventory.digest import Signature
+from zsync.keys import under
+from zsync.layout import is_metadata, join, lost_attributes, members_of, misfit_findings
+from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
+from zsync.storage import connect
+from zsync.tables import column, scalar
+from zsync.words import Action, Kind, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zsync.layout import Store
+    from zsync.steps.surveyed import Surveyed
+    from zsync.words import Finding
+
+_CONSOLIDATED = ("zarr.json", ".zmetadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happens to the arrays of a product.
+
+    Attributes
+    ----------
+    arrays
+        What happens to each.
+    fence
+        What readers are shown while some shrink.
+    findings
+        What readers could open, and could not any more (promise P11).
+    """
+
+    arrays: list[ArrayChange] = field(default_factory=list)
+    fence: list[FenceWrite] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def array_changes(item: Surveyed, table: pa.Table) -> Changes:
+    """Return what happens to each array of a product, and the fence for those that shrink.
+
+    Only stores of which published metadata changes are asked for it; of the others the source's metadata is what is
+    published.
+
+    Parameters
+    ----------
+    item
+        The product.
+    table
+        Its plan, `zsync.tables.PLAN`.
+    """
+    if item.kind != Kind.ZARR:
+        return Changes()
+    stores = {prefix: item.layout.stores[prefix] for prefix in _changed_stores(table) if prefix in item.layout.stores}
+    own = {prefix: _read(item, prefix, _group_keys(item, prefix)) for prefix in stores}
+    seen = {prefix: _as_seen(item, prefix, documents) for prefix, documents in own.items()}
+    changes = classify(item.name, table, item.layout.stores, seen)
+    if edge := boundary(table, item.layout.stores, changes):
+        changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
+    fenced = {prefix: _array_keys(changes, stores[prefix]) for prefix in stores}
+    known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
+    fence = fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
+    return Changes(changes, fence, _losses(item, table, seen))
+
+
+def _losses(item: Surveyed, table: pa.Table, seen: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Return what of the stores that change would be lost to readers, though the arrays are there."""
+    found = []
+    for prefix, documents in seen.items():
+        store, published = item.layout.stores[prefix], dict(documents)
+        base = f"{prefix}/" if prefix else ""
+        inside = [key[len(base) :] for key in item.bare if key.startswith(base)]
+        nodes = {*store.arrays, *store.groups} if _is_v2(store) else set()
+        bare = [key for key in inside if key.rpartition("/")[0] in nodes and not _is_new(table, base + key)]
+        if unread := [key for key in bare if key not in published]:
+            published |= _read(item, prefix, unread)
+        found += lost_attributes(item.name, prefix, bare, published)
+        found += misfit_findings(item.name, store, published)
+    return found
+
+
+def _is_v2(store: Store) -> bool:
+    return store.zarr_format == 2 or ".zgroup" in store.documents
+
+
+def _is_new(table: pa.Table, attributes: str) -> bool:
+    """Return whether a node that lost its attributes is another one now: there is data, and none of it is as it was."""
+    below = attributes.removesuffix(".zattrs")
+    data = table.filter(pc.and_(pc.equal(table["role"], scalar(str(Role.CHUNK))), pc.starts_with(table["key"], below)))
+    actions = set(data["action"].to_pylist())
+    return Action.SEND in actions and Action.UNCHANGED not in actions
+
+
+def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
+    """Return the keys of the chunks of which the cells that old and new have in common keep their values."""
+    from zsync.inventory.chunks import same_cells
+
+    store, path = connect(item.stock.spec), item.stock.product.location.path
+    base = f"{path}/" if path else ""
+    source = item.survey.source.filter(pc.is_in(item.survey.source["key"], column([c.key for c in edge], pa.string())))
+    files = {row["key"]: row for row in source.to_pylist()}
+
+    def is_same(chunk: BoundaryChunk) -> bool:
+        array, row = item.layout.stores[chunk.store].arrays[chunk.array], files[chunk.key]
+        name = ".zarray" if array.zarr_format == 2 else "zarr.json"
+        document = item.layout.stores[chunk.store].documents[join(chunk.array, name)]
+        signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
+        new = b"".join(item.stock.origin.reader(chunk.key, signature).blocks())
+        try:
+            old = None if chunk.is_new else store.get(under(base, chunk.key)).data
+        except ObjectNotFoundError:
+            return False  # somebody else is at work here
+        return same_cells(array, document, old, new, chunk.lengths, chunk.cells)
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-cells") as pool:
+        return {chunk.key for chunk, same in zip(edge, pool.map(is_same, edge), strict=True) if same}
+
+
+def _changed_stores(table: pa.Table) -> list[str]:
+    """Return the stores that have metadata in the target, and of which some is written anew or retired."""
+    is_metadata = pc.is_in(table["role"], column([str(Role.METADATA), str(Role.CONSOLIDATED)], pa.string()))
+    rows = table.filter(is_metadata)
+    acted = pc.is_in(rows["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+    published = set(rows.filter(pc.is_valid(rows["etag"]))["store"].to_pylist())
+    return sorted(store for store in set(rows.filter(acted)["store"].to_pylist()) & published if store is not None)
+
+
+def _group_keys(item: Surveyed, prefix: str) -> list[str]:
+    """Return the keys, in a store, of the target's objects that may hold consolidated metadata: the root's first."""
+    survey, store = item.survey, item.layout.stores[prefix]
+    base = f"{prefix}/" if prefix else ""
+    inside = [key[len(base) :] for key in survey.target["key"].to_pylist() if key.startswith(base)]
+    arrays = {f"{path}/zarr.json" if path else "zarr.json" for path in store.arrays}
+    return [key for key in inside if key.rpartition("/")[2] in _CONSOLIDATED and key not in arrays]
+
+
+def _array_keys(changes: Iterable[ArrayChange], store: Store) -> list[str]:
+    """Return the keys of the documents of arrays that readers must see otherwise for a while, of either format."""
+    return [
+        key
+        for change in changes
+        if change.store == store.prefix and change.needs_fence
+        for name in (".zarray", "zarr.json")
+        if (key := join(change.array, name)) in store.documents
+    ]
+
+
+def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str, Any]:
+    """Return the documents of a store as most readers see them: from the root's consolidated metadata if it has any."""
+    # Of a store of two formats each has its own.
+    members: dict[str, Any] = {}
+    for name in _CONSOLIDATED:
+        members |= members_of(documents.get(name, {}))
+    if members:
+        return members
+    base = f"{prefix}/" if prefix else ""
+    # Also what the source has no more: a store may have been of another format.
+    keys = [
+        key for key in item.survey.target["key"].to_pylist() if key.startswith(base) and is_metadata(Kind.ZARR, key)
+    ]
+    return _read(item, prefix, [key[len(base) :] for key in keys])
+
+
+def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
+    """Read metadata objects of a store in the target; what is gone or cannot be understood is left out."""
+    store, path = connect(item.stock.spec), item.stock.product.location.path
+    base = "".join(f"{part}/" for part in (path, prefix) if part)
+
+    def one(key: str) -> tuple[str, Any]:
+        try:
+            document = json.loads(store.get(under(base, key)).data)
+        except (ObjectNotFoundError, ValueError, RecursionError):
+            return key, None
+        return key, document if isinstance(document, dict) else None
+
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-changes") as pool:
+        return {key: document for key, document in pool.map(one, keys) if document is not None}

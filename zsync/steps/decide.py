@@ -1,0 +1,227 @@
+"""From survey to plan: step 6 of the protocol (see ARCHITECTURE). What is decided here is carried out elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.errors import GuardError
+from zsync.inventory.cogs import judge_cogs, judge_rasters
+from zsync.inventory.selection import is_in
+from zsync.planning import (
+    INCOMPATIBLE,
+    ChangeClass,
+    Grace,
+    Plan,
+    PlannedProduct,
+    exchange,
+    guard_findings,
+    incompatible_findings,
+    leave_existing,
+    losses_of,
+    manifest_of,
+    plan_product,
+    summed_up,
+    unless_withdrawn,
+    withdraw,
+    without_waiting,
+)
+from zsync.steps.changes import array_changes
+from zsync.steps.consolidating import consolidated_findings
+from zsync.steps.fitness import leave_out, roots_of, tolerated, unreadable
+from zsync.steps.hashing import with_digests
+from zsync.steps.naming import in_order_of_names
+from zsync.steps.survey import survey
+from zsync.tables import column, scalar
+from zsync.words import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from zsync.config import RunConfig
+    from zsync.report.progress import Progress
+    from zsync.steps.stock import Stock
+    from zsync.steps.surveyed import Surveyed
+    from zsync.words import Finding
+
+
+def surveyed(config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool) -> list[Surveyed]:
+    """Return the products with everything that their plan is made of, digests included."""
+    workers = 2 * (os.cpu_count() or 1)
+    return [with_digests(item, workers, progress, writes_cache=writes_cache) for item in survey(config, stock)]
+
+
+def planned(
+    config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool
+) -> tuple[list[Surveyed], Plan]:
+    """Return the products with everything that their plan is made of, and the plan.
+
+    Where every store is for itself (`Stock.by_unit`), those that the plan finds fault with are left out of it.
+    """
+    while True:
+        items = surveyed(config, stock, progress, writes_cache=writes_cache)
+        plan = decide(config, items)
+        stock = [_without_faults(item, plan) for item in items]
+        if all(now is item.stock for now, item in zip(stock, items, strict=True)):
+            return items, plan
+
+
+def _without_faults(item: Surveyed, plan: Plan) -> Stock:
+    faults = [
+        finding
+        for finding in plan.findings
+        # That too much would go is said of the product as a whole, and is no store's fault.
+        if finding.level == "error" and finding.product == item.name and finding.code != "max-delete"
+    ]
+    if not item.stock.by_unit or not faults:
+        return item.stock
+    # A store that has lost its root, or all its metadata, is still one where it is published.
+    roots = roots_of(item.stock, None, item.survey.target["key"].to_pylist())
+    return leave_out(item.stock, roots, faults)
+
+
+def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
+    """Return the plan of all products.
+
+    Pure, but for reading what readers see of the stores that change, and, of what is to be sent, the headers of
+    GeoTIFFs and what indexes name.
+    """
+    policy = config.publish
+    grace = Grace(policy.grace_s, int(time.time()))
+    tables, planned, findings, changes, fence, withdrawals, losses = [], [], [], [], [], [], []
+    for item in items:
+        product, head = item.stock.product, item.stock.head
+        table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        table = without_waiting(table, item.consolidated.removed)
+        if item.stock.leaves_existing:
+            table, left = leave_existing(item.name, table, item.survey)
+            findings += left
+        changed = array_changes(item, table)
+        arrays = changed.arrays
+        table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
+        # Where others' edits may be in the way nothing is taken away unasked.
+        is_publish = item.stock.origin.is_local and not (item.stock.only_ours or item.stock.keeps)
+        table, away = exchange(table, withdraws=is_publish)
+        withdrawn += away
+        mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
+        planned.append(
+            PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
+        )
+        hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if policy.replaces else ())}
+        unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
+        tables.append(table)
+        changes += arrays
+        fence += unless_withdrawn(changed.fence, withdrawn)
+        losses += losses_of(item.name, table, item.layout.stores, arrays, item.survey.manifest)
+        withdrawals += withdrawn
+        findings += [
+            *item.findings,
+            # What explains the others comes first: much is retired because arrays are other ones.
+            *incompatible_findings(arrays, replaces=policy.replaces),
+            *_damage(config, item, changed.findings),
+            *unreadable(item.stock, _to_be_read(table)),
+            *_of_consolidated(item, table),
+            *guard_findings(item.name, table, policy.max_delete_limit, unseen),
+        ]
+    made = Plan(
+        table=in_order_of_names(pa.concat_tables(tables), items),
+        products=tuple(planned),
+        contents={(item.name, key): body for item in items for key, body in item.survey.generated.items()},
+        findings=tuple(findings),
+        changes=tuple(changes),
+        fence=tuple(fence),
+        withdrawals=tuple(withdrawals),
+        losses=tuple(losses),
+    )
+    return _with_raster_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+
+
+def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
+    """Return what to say of consolidated metadata; where the target is to be what the source is, nothing."""
+    if item.stock.consolidates is not None or not item.consolidated.remade:
+        return []
+    remade, scan = item.consolidated.remade, item.stock.scan
+    rows = zip(scan.keys, scan.signatures, strict=True)
+    sizes = {key: signature[0] for key, signature in rows if key in remade}
+    return consolidated_findings(item.name, item.consolidated, _at_rest(table, remade), sizes)
+
+
+def _at_rest(table: pa.Table, keys: Collection[str]) -> set[str]:
+    """Return which objects stay as they are; one that is nowhere does if nothing of its store is sent."""
+    rows = table.filter(pc.is_in(table["key"], column(list(keys), pa.string())))
+    actions = dict(zip(*(rows[name].to_pylist() for name in ("key", "action")), strict=True))
+    moving = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))["store"]
+    stores = frozenset(pc.drop_null(pc.unique(moving)).to_pylist())
+
+    def stays(key: str) -> bool:
+        is_absent = key not in actions and not is_in(key.rpartition("/")[0], stores)
+        return is_absent or actions.get(key) == Action.UNCHANGED
+
+    return {key for key in keys if stays(key)}
+
+
+def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return what readers could not open any more; what is far away was judged where it was published."""
+    return tolerated(findings, allows_damage=config.publish.damaged == "allow") if item.stock.origin.is_local else ()
+
+
+def _to_be_read(table: pa.Table) -> list[str]:
+    sent = pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["source_key"]))
+    keys: list[str] = table.filter(sent)["source_key"].to_pylist()
+    return keys
+
+
+def refuse_errors(plan: Plan) -> None:
+    """Raise the first error among a plan's findings; of arrays that change incompatibly, it names all.
+
+    Raises
+    ------
+    GuardError
+        There is one.
+    """
+    errors = [finding for finding in plan.findings if finding.level == "error"]
+    if not errors:
+        return
+    first = errors[0]
+    if first.code == INCOMPATIBLE:
+        first = summed_up([item for item in errors if (item.code, item.product) == (first.code, first.product)])
+    raise GuardError(first.message, "/".join(part for part in (first.product, first.key) if part))
+
+
+def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
+    """Whether the manifests say just what there is; a target that another tool filled is not on record yet."""
+    return all(
+        item.stock.head.publication is not None
+        and not item.is_behind
+        and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
+        for item in items
+    )
+
+
+def _same_rows(left: pa.Table, right: pa.Table) -> bool:
+    return bool(left.sort_by("key").equals(right.sort_by("key")))
+
+
+def _with_raster_findings(config: RunConfig, plan: Plan) -> Plan:
+    """Judge the rasters that are to be sent; what is published already was judged before."""
+    findings: list[Finding] = []
+    for product in plan.products:
+        rows = plan.rows(Action.SEND, product.name)
+        cut_off = judge_rasters(product.root, product.name, rows)
+        findings += cut_off
+        unfit = [finding.key for finding in cut_off]
+        findings += judge_cogs(product.root, product.name, rows, config.publish.check_cogs, unfit)
+    judged = tolerated(findings, allows_damage=config.publish.damaged == "allow")
+    return replace(plan, findings=(*plan.findings, *judged))
+
+
+def _retire_mode(asked: str, *, is_versioned: bool) -> str:
+    """On a versioned bucket what is deleted remains as a version; elsewhere it goes to the trash (P8)."""
+    if asked != "auto":
+        return asked
+    return "delete" if is_versioned else "trash"

@@ -1,0 +1,93 @@
+"""What a publish found last time, for when nothing has changed since.
+
+A plan is a pure function of what was found and of the policy. So if head, listing, policy and every file's path, size,
+mtime, ctime and inode are what they were when the plan came out empty, it is empty again; this is the digest cache's
+rule, and files that changed too recently are left out of it likewise. Whatever is wrong with a memo, the worst that
+happens is that the plan is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zsync import __version__
+from zsync.config import to_native
+from zsync.inventory.cache import RACY_NS, cache_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.config import RunConfig
+    from zsync.steps.stock import Stock
+
+
+class Memo:
+    """Remembers the result of one set of products and targets."""
+
+    def __init__(self, config: RunConfig, stock: Sequence[Stock]) -> None:
+        places = json.dumps([[item.product.root, item.product.location.url] for item in stock])
+        name = hashlib.blake2b(places.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        self._path = cache_directory() / "memos" / f"{name}.json"
+        self._config = config
+        self._stock = stock
+
+    def recall(self) -> dict[str, Any] | None:
+        """Return what `keep` was given, if nothing has changed since; else None."""
+        try:
+            document = json.loads(self._path.read_bytes())
+            result = document["result"]
+            is_whole = document["checksum"] == _checksum(result)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if not is_whole or document.get("fingerprint") != self._fingerprint():
+            return None
+        return result if isinstance(result, dict) else None
+
+    def keep(self, result: dict[str, Any], taken_ns: int) -> None:
+        """Remember a result, unless a file changed so recently that a further change might not show.
+
+        Parameters
+        ----------
+        result
+            JSON, without secrets.
+        taken_ns
+            When taking stock began, in nanoseconds since the epoch.
+        """
+        newest = max(
+            (max(mtime, ctime) for item in self._stock for _, mtime, ctime, _ in item.scan.signatures), default=0
+        )
+        if newest > taken_ns - RACY_NS:
+            return
+        with contextlib.suppress(OSError):  # only a cache
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            beside = Path(f"{self._path}.{time.time_ns()}.partial")
+            document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result}
+            beside.write_text(json.dumps(document))
+            beside.replace(self._path)
+
+    def _fingerprint(self) -> str:
+        policy = to_native(self._config)
+        total = hashlib.blake2b(json.dumps([__version__, policy], sort_keys=True, default=str).encode(), digest_size=32)
+        for item in self._stock:
+            listing = item.listing
+            listed = None
+            if listing is not None:
+                notes = (sorted(listing.unfit), sorted(listing.others))
+                listed = (listing.keys, listing.sizes, listing.etags, notes)
+            found = [
+                item.product.name, item.product.root, item.product.kind, item.product.location.url, item.head.etag,
+                item.head.publication, item.scan.keys, item.scan.signatures, listed,
+                None if item.within is None else sorted(item.within), sorted(item.without), sorted(item.misplaced),
+                item.by_unit,
+            ]  # fmt: skip
+            total.update(json.dumps(found).encode())
+        return total.hexdigest()
+
+
+def _checksum(result: Any) -> str:
+    return hashlib.blake2b(json.dumps(result, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,166 @@
+"""What came of a publish: the values that `publish` returns."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zsync.errors import ExitStatus
+from zsync.words import Action, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zsync.planning import Plan
+
+Status = Literal["published", "unretired", "unchanged", "planned"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductResult:
+    """What a publish did (or, planned, would do) with one product.
+
+    Attributes
+    ----------
+    sent, unchanged, retired
+        Numbers of objects.
+    bytes
+        Size of what was sent, in bytes.
+    """
+
+    name: str
+    url: str
+    sent: int
+    unchanged: int
+    retired: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the product's result as JSON."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "sent": self.sent,
+            "unchanged": self.unchanged,
+            "retired": self.retired,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """What came of a publish.
+
+    Attributes
+    ----------
+    status
+        ``published``; ``unretired``: published and on record, but some of what is gone from the source could not be
+        retired; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
+    publication
+        Id of the publication that readers now see; None if the products were never published.
+    products
+        What was done with each product.
+    findings
+        What was noticed on the way.
+    seconds
+        How long it took.
+    plan
+        What was planned; None if there was nothing to do.
+    note
+        Why there was nothing to do, where the configuration says so.
+    """
+
+    status: Status
+    publication: str | None
+    products: tuple[ProductResult, ...]
+    findings: tuple[Finding, ...]
+    seconds: float
+    plan: Plan | None
+    note: str | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether there is a new publication."""
+        return self.status in ("published", "unretired")
+
+    @property
+    def event(self) -> Literal["published"] | None:
+        """What is told of it to those who asked; None if nothing was done."""
+        return "published" if self.is_published else None
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """The exit status of the command that it comes to."""
+        if self.status == "unretired":
+            return ExitStatus.UNRETIRED
+        is_unfit = self.status == "planned" and any(finding.level == "error" for finding in self.findings)
+        return ExitStatus.SOURCE if is_unfit else ExitStatus.DONE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON; after a dry run with the plan."""
+        document: dict[str, Any] = {
+            "status": self.status,
+            "publication": self.publication,
+            "products": [product.to_dict() for product in self.products],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "seconds": round(self.seconds, 3),
+        }
+        if self.note is not None:
+            document["note"] = self.note
+        if self.status == "planned" and self.plan is not None:
+            document["plan"] = self.plan.to_dict()
+        return document
+
+    def to_pandas(self) -> Any:
+        """Return one row a product, as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame([product.to_dict() for product in self.products])
+
+    def _repr_html_(self) -> str:
+        from zsync.steps.show import result_html
+
+        return result_html(self)
+
+
+def product_result(plan: Plan, name: str, url: str, stay: int = 0) -> ProductResult:
+    """Return one product's share in the result of a plan, of which so many objects could not be retired."""
+    return ProductResult(
+        name=name,
+        url=url,
+        sent=plan.count(Action.SEND, name),
+        unchanged=plan.count(Action.UNCHANGED, name),
+        retired=plan.count(Action.RETIRE, name) - stay,
+        bytes=plan.bytes(Action.SEND, name),
+    )
+
+
+def result_of(
+    status: Status, publication: str | None, plan: Plan, started: float, findings: tuple[Finding, ...] = (),
+    stay: Mapping[str, int] | None = None,
+) -> PublishResult:  # fmt: skip
+    """Return the result of a plan.
+
+    Parameters
+    ----------
+    started
+        The reading of the monotonic clock when the work began, in seconds.
+    findings
+        What was noticed beside what the plan says.
+    stay
+        By product, how many objects could not be retired.
+    """
+    stay = stay or {}
+    products = tuple(
+        product_result(plan, product.name, product.url, stay.get(product.name, 0)) for product in plan.products
+    )
+    kept = None if status == "unchanged" else plan
+    return PublishResult(status, publication, products, (*plan.findings, *findings), time.monotonic() - started, kept)
+
+
+def known(document: dict[str, Any], started: float) -> PublishResult:
+    """Return the result that a memo holds."""
+    products = tuple(ProductResult(**product) for product in document["products"])
+    findings = tuple(Finding(**finding) for finding in document["findings"])
+    return PublishResult("unchanged", document["publication"], products, findings, time.monotonic() - started, None)

@@ -1,0 +1,164 @@
+"""Take stock of the products, both sides at once: step 3 of the protocol (see ARCHITECTURE).
+
+Everything here is light: a publish with nothing to do ends soon after, without Arrow having been imported.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
+from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
+from zsync.storage import StoreSpec, connect, spec_for
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from zsync.config import ResolvedProduct, RunConfig
+    from zsync.layout import Consolidating
+    from zsync.report.progress import Progress
+    from zsync.words import Finding
+
+
+_AT_ONCE = 32  # products of which stock is taken side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """One product as it was found.
+
+    Attributes
+    ----------
+    origin, scan
+        Its source, and what is there.
+    only_ours
+        The target is somebody's directory: only what was put there by us, and is part of a store, may be retired.
+    leaves_existing
+        What is in the target, and was not put there as it is by us, is left alone (`zsync.planning.leave_existing`).
+    within, without
+        Keys that this run is about, and keys that it is not about, each with what is below it; besides the patterns of
+        the product (`zsync.inventory.Selection`).
+    keeps
+        Keys, each with what is below it, of which what is replaced goes to the trash as well, and only if it is as it
+        is in `listing`.
+    consolidates
+        What is done about consolidated metadata; None: what the configuration says.
+    by_unit
+        Every store, and every file outside stores, is for itself: what is unfit is left out, and what moves is left for
+        the next run, and the others go on (`zsync.steps.fitness`).
+    left_out
+        What is unfit, and why; it is part of `without`.
+    misplaced
+        Keys that the target keeps in another storage class than asked for.
+    unfinished
+        Files of the target that a run which died began to write; nobody sees them, and they go.
+    noticed
+        What was noticed on the way.
+    recognised
+        What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
+    taken_ns
+        When all of it was known, in nanoseconds since the epoch: nothing of the source was read before.
+    listing
+        Its target; None where the manifest is trusted instead.
+    head
+        Its current publication.
+    lease
+        Its lease; to take it on condition that it is as it was read proves that the rest still holds.
+    """
+
+    product: ResolvedProduct
+    spec: StoreSpec
+    state: StateKeys
+    lease: LeaseState
+    head: Head
+    listing: Listing | None
+    origin: Origin
+    scan: Scan
+    only_ours: bool = False
+    leaves_existing: bool = False
+    within: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+    keeps: frozenset[str] = frozenset()
+    consolidates: Consolidating | None = None
+    by_unit: bool = False
+    left_out: tuple[Finding, ...] = ()
+    misplaced: frozenset[str] = frozenset()
+    unfinished: tuple[str, ...] = ()
+    noticed: tuple[Finding, ...] = ()
+    recognised: pa.Table | None = None
+    taken_ns: int = field(default_factory=time.time_ns)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the run is about all of the product, as the target was listed."""
+        return self.listing is not None and self.within is None and not self.without
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the source is a part of what is published, in a directory that goes again with the run."""
+        return self.only_ours and self.origin.is_local
+
+
+def take_stock(
+    config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, publishes: bool
+) -> list[Stock]:
+    """Scan the sources here while the targets are asked over the network.
+
+    Parameters
+    ----------
+    publishes
+        A publish is to follow: then it matters who holds the leases.
+
+    Raises
+    ------
+    SourceError
+        A source is missing or cannot be read.
+    ConflictError
+        Somebody else is publishing one of the products.
+    TargetError
+        A target cannot be reached, or refuses.
+    """
+    for product in products:
+        if not os.path.isdir(product.root):  # before anything is asked over the network
+            scan(product.root, product.name)
+    progress.begin("survey", len(products), 0)
+    found = []
+    try:
+        with ThreadPoolExecutor(
+            max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
+        ) as pool:
+            answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
+            for product, answer in zip(products, answers, strict=True):
+                selection = Selection(product.include, product.exclude)
+                origin = Directory(product.root, product.name, config.publish.follow_symlinks, selection)
+                scanned = origin.look()
+                found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
+                progress.advance(1, 0)
+    finally:
+        progress.end()
+    return found
+
+
+def _ask(
+    config: RunConfig, product: ResolvedProduct, *, publishes: bool
+) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
+    spec = spec_for(product.location, config.storage, config.publish.transport)
+    state = StateKeys.of(product.location)
+    store = connect(spec)
+    # The lease first: only what is read after it is proved by taking it.
+    lease = read_lease(store, state)
+    if publishes:
+        refuse_if_held(store, state, lease)
+    # What a run that did not come to its end left in the target is in no manifest.
+    if config.publish.trust == "manifest" and not lease.is_unfinished:
+        trusted = read_head(store, state)
+        listing = list_target(store, product.location.path) if trusted.publication is None else None
+        return spec, state, lease, trusted, listing
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
+        head = pool.submit(read_head, store, state)
+        listing = list_target(store, product.location.path)
+        return spec, state, lease, head.result(), listing

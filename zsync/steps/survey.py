@@ -1,0 +1,285 @@
+"""From stock to survey: step 4 of the protocol (see ARCHITECTURE): inspect the source, and put both sides together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from blake3 import blake3
+
+from zsync.errors import TargetError
+from zsync.inventory import (
+    agreed_listing,
+    as_they_are,
+    cache_directory,
+    list_target,
+)
+from zsync.inventory.selection import is_below
+from zsync.keys import under
+from zsync.layout import kept_findings, place
+from zsync.planning import Survey, kept_keys
+from zsync.publication import ManifestLostError
+from zsync.publication import manifest as manifests
+from zsync.steps.arrived import arrived
+from zsync.steps.consolidating import Consolidated, consolidated
+from zsync.steps.damage import gone_documents, lost_nodes_of
+from zsync.steps.inspect import inspect
+from zsync.steps.naming import with_indexes
+from zsync.steps.neighbours import findings_around, findings_inside, others_in
+from zsync.steps.selecting import with_selections_judged
+from zsync.steps.surveyed import Surveyed
+from zsync.storage import connect
+from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of, with_values
+from zsync.transfer import HeaderPolicy
+from zsync.words import Finding, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from zsync.config import ResolvedProduct, RunConfig
+    from zsync.layout import Layout
+    from zsync.steps.inspect import Inspected
+    from zsync.steps.stock import Stock
+    from zsync.storage import StoreSpec
+
+
+_ATTRIBUTES = ".zattrs"
+
+
+def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
+    """Inspect every source, and put the two sides of every product together.
+
+    Raises
+    ------
+    SourceError
+        A source is empty, or unfit to publish.
+    ConfigError
+        Patterns select nothing.
+    """
+    # Before anything more is asked over the network.
+    local = with_indexes(with_selections_judged(config, [inspect(config, item) for item in stock]))
+    return [_survey(config, mine) for mine in local]
+
+
+def _survey(config: RunConfig, local: Inspected) -> Surveyed:
+    headers = HeaderPolicy.of(local.layout.kind, config.storage)
+    manifest, findings = _manifest(local.stock)
+    recorded, own = manifest["key"], _without_others(local.stock, manifest)
+    stock = _agreed(local.stock, own)
+    target, skipped = _target(stock, own, local, lost=bool(findings))
+    manifest = _with_arrived(stock, own, local, target, lost=bool(findings))
+    others = [
+        *findings_inside(stock, local.source["key"], recorded),
+        *findings_around(stock, local.source["key"], target),
+    ]
+    related, kept, done = _relate(config, stock, local, target, manifest, headers)
+    gone = gone_documents(related)
+    lost = lost_nodes_of(config, stock, related, gone)
+    return Surveyed(
+        stock,
+        local.layout,
+        headers,
+        related,
+        (*local.findings, *stock.noticed, *lost, *findings, *others, *kept, *skipped, *_shortcomings(stock)),
+        local.selection,
+        () if findings else stock.head.parts,
+        frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
+        is_behind=len(own) < len(recorded) or manifest is not own,
+        consolidated=done,
+    )
+
+
+def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
+    """Say what the target cannot do that a promise rests on."""
+    into_a_directory = stock.only_ours or not stock.origin.is_local  # of somebody, by a pull
+    if into_a_directory or connect(stock.spec).capabilities.conditional_put:
+        return ()
+    message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
+    return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
+
+
+def _manifest(stock: Stock) -> tuple[pa.Table, tuple[Finding, ...]]:
+    try:
+        found = manifests.read(connect(stock.spec), stock.state, stock.head.parts, cache_directory() / "manifests")
+        return _with_recognised(found, stock.recognised), ()
+    except ManifestLostError as error:
+        message = f"the manifest is lost, so objects are compared by ETag: {error}"
+        return table_of([], MANIFEST), (Finding("warning", "manifest-lost", stock.product.name, "", message),)
+
+
+def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
+    """Return a manifest without what other products have taken since."""
+    others = others_in(stock)
+    if not others:
+        return manifest
+    return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
+
+
+def _agreed(stock: Stock, manifest: pa.Table) -> Stock:
+    """Return the stock with a listing that does not lack what the manifest names and is there."""
+    location = stock.product.location
+    if stock.listing is None or location.scheme == "file":  # a directory is no service: what it does not show is gone
+        return stock
+    listing = agreed_listing(connect(stock.spec), location.path, stock.listing, manifest["key"].to_pylist())
+    return stock if listing is stock.listing else replace(stock, listing=listing)
+
+
+def _with_recognised(manifest: pa.Table, recognised: pa.Table | None) -> pa.Table:
+    if recognised is None or not len(recognised):
+        return manifest
+    others = manifest.filter(pc.invert(pc.is_in(manifest["key"], recognised["key"].combine_chunks())))
+    return pa.concat_tables([others, recognised])
+
+
+def _target(stock: Stock, manifest: pa.Table, local: Inspected, *, lost: bool) -> tuple[pa.Table, tuple[Finding, ...]]:
+    """Return what is in the target, and what was left out because of its key."""
+    store, path, listing = connect(stock.spec), stock.product.location.path, stock.listing
+    if listing is None and (lost or stock.head.publication is None):
+        listing = list_target(store, path)
+    if listing is None:
+        return manifest.select(["key", "size", "etag"]), ()
+    table = listing.table()
+    is_known = pc.or_(pc.is_in(table["key"], local.source["key"]), pc.is_in(table["key"], manifest["key"]))
+    doubtful = table.filter(pc.invert(is_known))["key"].to_pylist()
+    if not doubtful:
+        return table, listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
+    sure = set(listing.keys).difference(doubtful)
+    listing = listing.without_markers(sure, local.source["key"].to_pylist() if listing.small(sure) else ())
+    listing = as_they_are(store, path, listing, doubtful)
+    return listing.table(), listing.skipped(stock.product.name, local.selection) if stock.origin.is_local else ()
+
+
+def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa.Table, *, lost: bool) -> pa.Table:
+    """Return a manifest with what a run that was cut off has sent since."""
+    is_trusted = stock.listing is None and not lost and stock.head.publication is not None
+    if is_trusted or not stock.origin.is_local:
+        return manifest
+    found = arrived(stock.spec, stock.state, target, manifest)
+    if not len(found):
+        return manifest
+    places = pc.index_in(found["key"], local.layout.objects["key"].combine_chunks())
+    found, objects = found.filter(pc.is_valid(places)), local.layout.objects.take(pc.drop_null(places))
+    for name in ("store", "array", "stage"):
+        found = with_values(found, name, objects[name])
+    return _with_recognised(manifest, found)
+
+
+def _relate(
+    config: RunConfig, stock: Stock, local: Inspected, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
+) -> tuple[Survey, list[Finding], Consolidated]:
+    """Put the two sides together, with consolidated metadata that describes the target as it will be."""
+    gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
+    gone = place(local.layout, gone_keys.to_pylist())
+    selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
+    if stock.only_ours:
+        theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
+        if not stock.leaves_existing and not stock.keeps:
+            # What was written here into an array that is to be as published would show in place of fill values.
+            theirs = pc.or_(theirs, pc.fill_null(gone["in_grid"], scalar(False)))
+        selected = pc.and_(selected, theirs)
+    kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
+    extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
+    unfit = [
+        finding
+        for prefix, documents in extra.items()
+        for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
+    ]
+    done = consolidated(local.layout, extra, stock.consolidates or config.publish.consolidate)
+    generated = done.generated
+    # What zsync makes may be in the target already, though the source has no such file.
+    is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
+    gone = gone.append_column("selected", selected).filter(is_gone)
+    source, objects = _with_generated(local, generated, stock.origin.digests)
+    if done.removed:
+        source, objects, gone = _without_removed(local.layout, done.removed, source, objects, gone, target)
+    rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
+    related = Survey(
+        source=source,
+        objects=objects,
+        headers=column(headers.digests(rows), pa.string()),
+        generated=generated,
+        target=target,
+        gone=gone.select(OBJECTS.names),
+        gone_selected=gone["selected"],
+        manifest=manifest,
+        etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
+        misplaced=stock.misplaced,
+    )
+    return related, unfit, done
+
+
+def _is_ours(keys: pa.ChunkedArray, target: pa.Table, manifest: pa.Table) -> pa.ChunkedArray:
+    """Return which objects of the target are as we put them there."""
+    there = target["etag"].take(pc.index_in(keys, target["key"]))
+    recorded = manifest["etag"].take(pc.index_in(keys, manifest["key"]))
+    return pc.fill_null(pc.equal(there, recorded), scalar(False))
+
+
+def _kept_documents(
+    layout: Layout, kept: pa.Table, product: ResolvedProduct, spec: StoreSpec
+) -> dict[str, dict[str, Any]]:
+    """Read the metadata of nodes that stay in the target though the source lacks them, by store and key in it."""
+    documents = kept.filter(pc.equal(kept["role"], scalar(str(Role.METADATA)))).select(["key", "store"]).to_pylist()
+    documents = [row for row in documents if row["store"] in layout.stores]
+    if not documents:
+        return {}
+    store = connect(spec)
+    base = f"{product.location.path}/" if product.location.path else ""
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-kept") as pool:
+        bodies = list(pool.map(lambda row: store.get(under(base, row["key"])).data, documents))
+    extra: dict[str, dict[str, Any]] = {}
+    for row, body in zip(documents, bodies, strict=True):
+        inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]
+        try:
+            extra.setdefault(row["store"], {})[inside] = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise TargetError(
+                "metadata in the target is not JSON",
+                store.url(base + row["key"]),
+                "delete it, or publish with another retire",
+            ) from error
+    return extra
+
+
+def _without_removed(
+    layout: Layout, removed: Collection[str], source: pa.Table, objects: pa.Table, gone: pa.Table, target: pa.Table
+) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Return source, objects and what is gone, as if the source did not have some objects."""
+    stays = pc.invert(pc.is_in(source["key"], value_set=column(list(removed), pa.string())))
+    there = set(target["key"].to_pylist())
+    placed = place(layout, [key for key in sorted(removed) if key in there])
+    selected = column([True] * len(placed), pa.bool_())
+    lost = placed.append_column("selected", selected).select(gone.column_names)
+    return source.filter(stays), objects.filter(stays), pa.concat_tables([gone, lost.cast(gone.schema)])
+
+
+def _with_generated(
+    local: Inspected, generated: Mapping[str, bytes], digests: Mapping[str, str]
+) -> tuple[pa.Table, pa.Table]:
+    """Return source and objects, with digests of all documents, and with what zsync makes in its place."""
+    known = {**digests, **{key: blake3(body).hexdigest() for key, body in local.documents.items()}}
+    source = local.source
+    found = [known.get(key) for key in source["key"].to_pylist()] if known else []
+    if found:
+        source = with_values(source, "digest", found)
+    if not generated:
+        return source, local.layout.objects
+    stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))
+    made = [
+        {
+            "key": key,
+            "size": len(body),
+            "digest": blake3(body).hexdigest(),
+            "etag": hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        }
+        for key, body in generated.items()
+    ]
+    return (
+        pa.concat_tables([source.filter(stays), table_of(made, source.schema)]),
+        pa.concat_tables([local.layout.objects.filter(stays), place(local.layout, list(generated))]),
+    )

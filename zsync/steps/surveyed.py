@@ -1,0 +1,56 @@
+"""What is known of a product before anything is decided: both sides of it, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zsync.steps.consolidating import Consolidated
+
+if TYPE_CHECKING:
+    from zsync.inventory import Selection
+    from zsync.layout import Layout
+    from zsync.planning import Survey
+    from zsync.publication import Part
+    from zsync.steps.stock import Stock
+    from zsync.transfer import HeaderPolicy
+    from zsync.words import Finding, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """One product, with everything that its plan is made of.
+
+    Attributes
+    ----------
+    parts
+        The parts of its manifest that are known to be there.
+    bare
+        Keys of attributes that readers see, that the source does not have, and that will not stay.
+    is_behind
+        The manifest on record is to be written anew: it names what belongs to another product by now, or does not name
+        what a run that was cut off has sent.
+    consolidated
+        What is done about consolidated metadata.
+    """
+
+    stock: Stock
+    layout: Layout
+    headers: HeaderPolicy
+    survey: Survey
+    findings: tuple[Finding, ...]
+    selection: Selection
+    parts: tuple[Part, ...]
+    bare: frozenset[str] = frozenset()
+    is_behind: bool = False
+    consolidated: Consolidated = field(default_factory=lambda: Consolidated("auto"))
+
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        return self.stock.product.name
+
+    @property
+    def kind(self) -> Kind:
+        """What the product is."""
+        return self.layout.kind

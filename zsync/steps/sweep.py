@@ -1,0 +1,55 @@
+"""Take away what earlier runs left unfinished, under the lease (step 8 of the protocol)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zsync.errors import TargetError
+from zsync.keys import under
+from zsync.storage import abort_uploads, connect, unfinished_uploads
+from zsync.words import PART_SIZE, Action, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.planning import Plan
+    from zsync.steps.surveyed import Surveyed
+
+
+def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:
+    """Abort multipart uploads that earlier runs left unfinished: they cost money, and no listing shows them.
+
+    Nobody else publishes while we hold the lease; only objects that are ours to send in parts are touched. What is
+    unfinished on a file system was seen before the lease was taken, when nobody held it.
+    """
+    findings = []
+    for item in items:
+        prefix = f"{item.stock.product.location.path}/"
+        connect(item.stock.spec).delete([under(prefix, key) for key in item.stock.unfinished])
+        large, to_send = _large(plan, item.name)
+        if not large or not (took_over or to_send):
+            continue
+        path = item.stock.product.location.path
+        base = f"{path}/" if path else ""
+        try:
+            unfinished = unfinished_uploads(item.stock.spec, base)
+            left = [upload for upload in unfinished if upload.key.removeprefix(base) in large]
+            abort_uploads(item.stock.spec, left)
+        except TargetError as error:  # whether there are any is not what a publish depends on
+            message = f"multipart uploads that earlier runs left unfinished could not be looked for: {error}"
+            findings.append(Finding("info", "unfinished-uploads", item.name, "", message))
+            continue
+        if left:
+            message = f"aborted {len(left)} multipart uploads that earlier runs left unfinished"
+            findings.append(Finding("info", "unfinished-uploads", item.name, left[0].key.removeprefix(base), message))
+    return findings
+
+
+def _large(plan: Plan, product: str) -> tuple[set[str], set[str]]:
+    """Return the keys of the source's objects that go up in parts: all of them, and those that are to be sent."""
+    large: dict[Action, set[str]] = {}
+    for action in (Action.SEND, Action.UNCHANGED):
+        rows = plan.rows(action, product)
+        sizes = zip(rows["key"].to_pylist(), rows["size"].to_pylist(), strict=True)
+        large[action] = {key for key, size in sizes if size > PART_SIZE}
+    return large[Action.SEND] | large[Action.UNCHANGED], large[Action.SEND]

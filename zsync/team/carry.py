@@ -1,0 +1,329 @@
+"""Carry out what was decided: a pull of some units to the folder, then a publish of others to the target.
+
+Both go the way of every pull and publish: stock, survey, plan, stages, receipts, manifest, head, lease. What is special
+is that they are about some units only, that what is replaced is kept in the trash, and that nothing is replaced that
+changed since it was looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from zsync.config import Publish, ResolvedProduct, RunConfig
+from zsync.errors import SourceChangedError
+from zsync.inventory import Objects, Scan, cache_directory, list_target
+from zsync.inventory.links import links_among
+from zsync.layout import Layout, place, store_prefixes
+from zsync.planning.merge import Content, clashes
+from zsync.publication import manifest, read_head, read_lease, read_parts, refuse_if_held
+from zsync.steps.carry import carry
+from zsync.steps.decide import decide, is_on_record, refuse_errors, surveyed
+from zsync.steps.directories import clear_way
+from zsync.steps.room import check_space
+from zsync.steps.stock import Stock
+from zsync.storage import connect
+from zsync.tables import MANIFEST, OBJECTS, table_of
+from zsync.team.folder import Chosen, scan_folder
+from zsync.team.look import contents_of, look_there_again
+from zsync.words import Action, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from zsync.inventory import Listing
+    from zsync.planning import Plan
+    from zsync.planning.merge import Change
+    from zsync.publication import StateKeys
+    from zsync.report.progress import Progress
+    from zsync.steps.surveyed import Surveyed
+    from zsync.storage import StoreSpec
+    from zsync.team.folder import Folder
+    from zsync.team.look import Look
+    from zsync.words import Finding
+
+log = logging.getLogger(__name__)
+
+Announce = Callable[[Mapping[str, Content | None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What it takes to move units.
+
+    Attributes
+    ----------
+    seen
+        Both sides as they were looked at.
+    announce
+        Told, before anything is written, what will be on the other side for a while and is neither what was there nor
+        what is to be.
+    """
+
+    folder: Folder
+    config: RunConfig
+    seen: Look
+    announce: Announce
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What came of one direction.
+
+    Attributes
+    ----------
+    contents
+        What both sides hold now of the keys that it was about.
+    publication
+        The publication that was made; None if there was nothing to do.
+    objects
+        Number of objects that were sent.
+    findings
+        What was noticed.
+    """
+
+    contents: Mapping[str, Content]
+    publication: str | None = None
+    objects: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+def bring(task: Task, changes: Sequence[Change]) -> Moved:
+    """Bring units from the target to the folder.
+
+    Raises
+    ------
+    SourceChangedError, PreconditionError
+        Something changed since it was looked at: look again.
+    ConflictError
+        Somebody else is at work in the folder.
+    TargetError
+        There is no room, or the target cannot be reached.
+    """
+    seen, root = task.seen, task.folder.root
+    there = {key: content for change in changes for key in change.keys if (content := seen.states.there.get(key))}
+    gone = {key for change in changes for key in change.keys if key in seen.states.here and key not in there}
+    # A file cannot come while a directory of its name is there, nor the other way.
+    in_the_way = {key for key in gone if clashes([key], there)}
+    if in_the_way:
+        _bring_keys(task, frozenset(in_the_way), {})
+        task = replace(task, seen=without(seen, in_the_way))
+    _refuse_links(root, there)
+    clear_way(root, there)
+    return _bring_keys(task, frozenset(change.unit for change in changes), there)
+
+
+def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]) -> Moved:
+    folder, seen, progress = task.folder, task.seen, task.progress
+    policy = RunConfig(publish=_policy(task.config), team=task.config.team)
+    store, state = connect(folder.local), folder.local_state
+    lease = read_lease(store, state)
+    refuse_if_held(store, state, lease)
+    head, listing = read_head(store, state), list_target(store, folder.here.path, takes_all=True)
+    # After the listing: what changes from here on is not as it is listed.
+    _refuse_if_changed(folder, seen, places)
+    origin = objects_of(folder, there)
+    product = replace(_product(folder, origin.name, there), location=folder.here)
+    stock = Stock(
+        product, folder.local, state, lease, head, listing, origin, origin.seen,
+        within=places, without=folder.without, keeps=places, consolidates="as-is",
+    )  # fmt: skip
+    item = _knowing(surveyed(policy, [stock], progress, writes_cache=False)[0], seen, listing)
+    plan = decide(policy, [item])
+    refuse_errors(plan)
+    check_space(folder.root, plan.bytes(Action.SEND))
+    _refuse_links(folder.root, [*_keys_of(plan, Action.SEND), *_keys_of(plan, Action.RETIRE)])
+    if plan.is_empty:
+        return Moved(dict(there), findings=plan.findings)
+    _announce(plan, task.announce)
+    carried = carry(policy, [item], plan, progress, retires_first=True)
+    publication = carried.publication
+    arrived = _on_record(folder.local, state, publication)
+    contents = {
+        key: replace(content, digest=arrived[key].digest if key in arrived else content.digest)
+        for key, content in there.items()
+    }
+    return Moved(contents, publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
+
+
+def _keys_of(plan: Plan, action: Action) -> list[str]:
+    keys: list[str] = plan.rows(action)["key"].to_pylist()
+    return keys
+
+
+def _refuse_links(root: str, keys: Iterable[str]) -> None:
+    """Refuse to write or delete through a link that was not there when it was looked.
+
+    Raises
+    ------
+    SourceChangedError
+        There is one.
+    """
+    for link in sorted(links_among(root, keys)):
+        raise SourceChangedError("a symbolic link came to be here meanwhile", f"{root}/{link}", "synchronize again")
+
+
+def without(seen: Look, keys: Collection[str]) -> Look:
+    """Return a look at a folder from which some files are gone since."""
+    rows = [row for row in zip(seen.scan.keys, seen.scan.signatures, strict=True) if row[0] not in keys]
+    scan = Scan([key for key, _ in rows], [signature for _, signature in rows], ())
+    here = {key: content for key, content in seen.states.here.items() if key not in keys}
+    return replace(seen, scan=scan, states=replace(seen.states, here=here))
+
+
+def _refuse_if_changed(folder: Folder, seen: Look, places: frozenset[str]) -> Scan:
+    """Look at some units here again.
+
+    Raises
+    ------
+    SourceChangedError
+        They are not as they were looked at.
+    """
+    now = scan_folder(folder, places)
+    chosen = folder.selection(places).mask(seen.scan.keys)
+    rows = zip(seen.scan.keys, seen.scan.signatures, chosen, strict=True)
+    before = {key: signature for key, signature, is_chosen in rows if is_chosen}
+    after = dict(zip(now.keys, now.signatures, strict=True))
+    if before != after:
+        first = min(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+        raise SourceChangedError("a file changed since it was looked at", f"{folder.root}/{first}", "synchronize again")
+    return now
+
+
+def objects_of(folder: Folder, there: Mapping[str, Content]) -> Objects:
+    """Return contents of the target as a source: each is read only as it was seen."""
+    rows = sorted(there.items())
+    seen = Scan([key for key, _ in rows], [_signature(content) for _, content in rows], ())
+    tags = {key: (content.etag, None) for key, content in rows}
+    digests = {key: content.digest for key, content in rows if content.digest is not None}
+    return Objects(folder.there.spec, folder.there.base, folder.product.name, seen, tags, digests)
+
+
+def _signature(content: Content) -> tuple[int, int, int, int]:
+    """Return what stands for a file's signature: it is another one when the object is."""
+    token = hashlib.blake2b(str(content.etag).encode(), digest_size=8).digest()
+    return content.size, 0, 0, int.from_bytes(token, "little")
+
+
+def _product(folder: Folder, root: str, keys: Iterable[str]) -> ResolvedProduct:
+    """Return a part of the folder as a product: of what kind it is depends on whether there are stores in it."""
+    kind = Kind.ZARR if store_prefixes(keys) else Kind.FILES
+    return replace(folder.product, root=root, kind=str(kind), exclude=folder.exclude)
+
+
+def _knowing(item: Surveyed, seen: Look, listing: Listing) -> Surveyed:
+    """Return the survey of a pull with what is known of the files here, so that none that is right is fetched."""
+    tokens: dict[str, str | None] = {}
+    tokens.update(zip(listing.keys, listing.etags, strict=True))
+    known = {key: content for key, content in sorted(seen.states.here.items()) if key in tokens}
+    # What is removed goes in this order, also where nothing comes that tells its stores.
+    stages = place(Layout(Kind.ZARR, table_of([], OBJECTS), {}, ()), list(known))["stage"].to_pylist()
+    rows = [
+        {"key": key, "source_key": key, "size": content.size, "digest": content.digest, "etag": tokens[key],
+         "stage": stage}
+        for (key, content), stage in zip(known.items(), stages, strict=True)
+    ]  # fmt: skip
+    return replace(item, survey=replace(item.survey, manifest=table_of(rows, MANIFEST)))
+
+
+def send(task: Task, changes: Sequence[Change], copies: Iterable[str], keeps: frozenset[str]) -> Moved:
+    """Send units from the folder to the target.
+
+    Parameters
+    ----------
+    changes
+        The units, as they were looked at.
+    copies
+        Units that came to be since: copies of what lost a conflict.
+    keeps
+        Units of which what is replaced goes to the trash.
+
+    Raises
+    ------
+    ConflictError
+        Somebody else published since: look again.
+    SourceChangedError, PreconditionError
+        Something changed since it was looked at: look again.
+    """
+    here = {key for key in _keys(changes) if key in task.seen.states.here}
+    gone = {key for key in _keys(changes) if key in task.seen.states.there and key not in here}
+    # What is cut off must not leave a file in the target where others have a directory: nobody could look at that.
+    in_the_way = frozenset(key for key in gone if clashes([key], here))
+    publication, units = None, frozenset(change.unit for change in changes)
+    _refuse_if_changed(task.folder, task.seen, units)
+    if in_the_way:
+        publication = _send_places(task, in_the_way, frozenset(), keeps).publication
+        task = replace(task, seen=look_there_again(task.folder, task.seen, in_the_way))
+        _refuse_if_changed(task.folder, task.seen, units)
+    places = units | frozenset(copies)
+    moved = _send_places(task, places, places, keeps)
+    if moved.publication is not None:
+        return moved
+    there = task.seen.states.there
+    return replace(moved, contents={key: there[key] for key in _keys(changes) if key in there}, publication=publication)
+
+
+def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], keeps: frozenset[str]) -> Moved:
+    """Have some places in the target hold what is in some places here."""
+    folder, seen, progress = task.folder, task.seen, task.progress
+    policy = task.config.model_copy(update={"publish": _policy(task.config)})
+    digests = {key: content.digest for key, content in seen.states.here.items() if content.digest is not None}
+    origin = Chosen(folder, sources, digests)
+    found = origin.look()
+    target = folder.there
+    stock = Stock(
+        _product(folder, folder.root, found.keys), target.spec, target.state, seen.lease, seen.head, seen.listing,
+        origin, found, within=places, without=folder.without, keeps=keeps, consolidates="as-is",
+    )  # fmt: skip
+    items = surveyed(policy, [stock], progress, writes_cache=False)
+    plan = decide(policy, items)
+    refuse_errors(plan)
+    if plan.is_empty and is_on_record(plan, items):
+        return Moved({}, findings=plan.findings)
+    _announce(plan, task.announce)
+    carried = carry(policy, items, plan, progress, retires_first=True)
+    recorded = _on_record(target.spec, target.state, carried.publication)
+    mask = folder.selection(places).mask(list(recorded))
+    contents = {key: content for (key, content), is_mine in zip(recorded.items(), mask, strict=True) if is_mine}
+    return Moved(contents, carried.publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
+
+
+def _announce(plan: Plan, announce: Announce) -> None:
+    """Tell of fences, and of what is withdrawn: who is cut off then finds them, and they are nobody's change."""
+    for write in plan.fence:
+        etag = hashlib.md5(write.content, usedforsecurity=False).hexdigest()
+        announce({write.key: Content(len(write.content), blake3(write.content).hexdigest(), etag)})
+    if plan.withdrawals:
+        announce({withdrawal.key: None for withdrawal in plan.withdrawals})
+
+
+def _keys(changes: Iterable[Change]) -> list[str]:
+    return [key for change in changes for key in change.keys]
+
+
+def _on_record(spec: StoreSpec, state: StateKeys, publication: str) -> dict[str, Content]:
+    parts, _ = read_parts(connect(spec), state, publication)
+    return contents_of(manifest.read(connect(spec), state, parts, cache_directory() / "manifests"))
+
+
+def _policy(config: RunConfig) -> Publish:
+    """Return how units are moved: what goes was asked about, and what is replaced or deleted goes to the trash."""
+    given = config.publish
+    return Publish(
+        workers=given.workers,
+        scheduler=given.scheduler,
+        transport=given.transport,
+        follow_symlinks=given.follow_symlinks,
+        retire="trash",
+        max_delete="100%",
+        allow_empty=True,
+        check_cogs="off",
+        damaged="allow",  # what is damaged was left out before, unit by unit
+        on_incompatible="replace",
+    )
