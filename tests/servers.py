@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from zsync.devserver import _free_ports
+from zsync.devserver.ports import free_ports
 
 HOST = "127.0.0.1"
 
@@ -148,7 +148,7 @@ class RcloneServer:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.port,) = _free_ports(1)
+        (self.port,) = free_ports(1)
         log = self.directory.parent / "rclone.log"
         with log.open("wb") as out:
             self._process = subprocess.Popen(

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import zsync.forking  # noqa: F401 - before anything that a fork must wait for
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from zsync.config import RunConfig as RunConfig
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from zsync.verbs.sync import sync as sync
     from zsync.verbs.watch import WatchResult as WatchResult
     from zsync.verbs.watch import watch as watch
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "zsync.planning",

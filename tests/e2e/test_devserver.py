@@ -21,6 +21,7 @@ from trees import s3_bytes
 
 from zsync import devserver
 from zsync.devserver import DevServer
+from zsync.devserver.ports import free_ports
 from zsync.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def test_a_kept_directory_is_served_again_on_another_port(tmp_path: Path) -> Non
 
 
 def test_other_keys_and_a_chosen_port(tmp_path: Path) -> None:
-    (port,) = devserver._free_ports(1)
+    (port,) = free_ports(1)
     with DevServer(port=port, access_key="me", secret_key="mine") as server:
         assert server.endpoint_url == f"http://127.0.0.1:{port}"
         assert s3_bytes(server, "zsync") == {}
@@ -215,14 +216,14 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_ports_taken_meanwhile_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose, chosen = devserver._free_ports, []
+    choose, chosen = free_ports, []
     with socket.create_server(("127.0.0.1", 0)) as taken:
 
         def ports(count: int) -> list[int]:
             chosen.append(choose(count))
             return [taken.getsockname()[1], *chosen[-1][1:]] if len(chosen) == 1 else chosen[-1]
 
-        monkeypatch.setattr(devserver, "_free_ports", ports)
+        monkeypatch.setattr("zsync.devserver.server.free_ports", ports)
         with DevServer() as server:
             assert s3_bytes(server, "zsync") == {}
             assert server.port in chosen[1]
@@ -240,7 +241,7 @@ def test_a_failed_start_tells_the_last_lines_of_the_log(monkeypatch: pytest.Monk
     weed = tmp_path / "weed"
     weed.write_text("#!/bin/sh\necho first; echo the disk is on fire; exit 1\n")
     weed.chmod(0o755)
-    monkeypatch.setattr(devserver, "_weed", lambda: str(weed))
+    monkeypatch.setattr("zsync.devserver.server.executable", lambda: str(weed))
     with pytest.raises(TargetError, match=r"did not start: .*weed\.log; first \| the disk is on fire"):
         DevServer(tmp_path / "data").start()
 

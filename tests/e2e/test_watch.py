@@ -641,9 +641,9 @@ def test_a_reload_can_be_asked_for(watched, free_port):
 
 @pytest.fixture
 def free_port():
-    from zsync.devserver import _free_ports
+    from zsync.devserver.ports import free_ports
 
-    return _free_ports(1)[0]
+    return free_ports(1)[0]
 
 
 def ask(port, path):

@@ -62,7 +62,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
-        from zsync import __version__
+        from zsync.version import __version__
 
         say(f"zsync {__version__}")
         raise typer.Exit

@@ -8,11 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from zsync import __version__
 from zsync.config.values import seconds
 from zsync.errors import TargetError
 from zsync.notices.message import Event, Message, body
 from zsync.publication.process import this_process
+from zsync.version import __version__
 from zsync.words import Finding
 
 if TYPE_CHECKING:

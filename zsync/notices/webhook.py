@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from zsync import __version__
 from zsync.errors import TargetError
 from zsync.notices.message import headers
 from zsync.storage import RetryPolicy
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from zsync.notices.message import Message

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zsync import __version__
 from zsync.errors import LinkError, TargetError
 from zsync.publication.process import is_dead, this_process
 from zsync.storage.handles import directory, names, open_plain, refuse_link, write_new
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zsync import __version__
 from zsync.errors import ConflictError, SourceChangedError, SourceError, TargetError, ZsyncError
 from zsync.inventory import Selection, cache_directory, scan
 from zsync.layout import unit_of
@@ -21,6 +20,7 @@ from zsync.steps.fitness import leave_out
 from zsync.steps.stock import take_stock
 from zsync.storage import connect
 from zsync.verbs.publish import publish_stock
+from zsync.version import __version__
 from zsync.watching import Clock, Looked, State
 from zsync.watching.stillness import first_look, next_look, published
 from zsync.watching.stopping import Stoppable, StoppedError

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from zsync import __version__
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
 from zsync.planning import files_seen, manifest_of, without_moving
@@ -22,6 +21,7 @@ from zsync.steps.settle import left_for_the_next, refuse_if_changed
 from zsync.steps.sweep import sweep
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
+from zsync.version import __version__
 from zsync.words import Action, Finding, Role, Stage
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync import __version__
 from zsync.config import to_native
 from zsync.inventory.cache import RACY_NS, cache_directory
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from zsync import __version__
 from zsync.publication import LeaseState, break_lease, read_lease
 from zsync.publication.places import places_of
+from zsync.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

