@@ -24,6 +24,7 @@ from trees import append, read_tree, s3_bytes, s3_tree, weather, write_cog, writ
 import zsync
 from zsync.errors import ConfigError
 from zsync.inventory import DigestCache, scan
+from zsync.pulling.listed import pull_listed
 from zsync.site.passes import SitePasses
 from zsync.storage.details import keeps_classes
 from zsync.tables import column
@@ -325,7 +326,7 @@ def test_a_store_that_changes_while_it_is_sent_is_left_and_the_others_go(watched
 
     watched.site.proxy.watchers.append(change)
     time.sleep(0.3)
-    passes = SitePasses("one", passes_config(watched), threading.Event(), "local")
+    passes = SitePasses("one", passes_config(watched), threading.Event(), "local", pull_listed)
     looked = passes.look(compare=True)
     assert looked.is_published
     assert looked.waits_s is not None
@@ -353,7 +354,7 @@ def test_between_comparisons_nothing_is_listed_and_a_comparison_puts_back_what_w
     root = watched.add("one", {"a": b"1", "b": b"2"})
     age(root)
     time.sleep(0.3)
-    passes = SitePasses("one", passes_config(watched), threading.Event(), "local")
+    passes = SitePasses("one", passes_config(watched), threading.Event(), "local", pull_listed)
     assert passes.look(compare=True).is_published
     count = len(listings(watched))
     with contextlib.closing(s3_client(watched.site.s3)) as client:
@@ -374,7 +375,7 @@ def test_what_was_in_motion_when_all_was_compared_is_compared_when_it_is_at_rest
     """It is not on record, and yet it need not be sent if the target has it."""
     put(watched, a=b"1", b=b"2")
     watched.add("one", {"a": b"1", "b": b"3"})
-    passes = SitePasses("one", passes_config(watched), threading.Event(), "local")
+    passes = SitePasses("one", passes_config(watched), threading.Event(), "local", pull_listed)
     assert not passes.look(compare=True).is_published, "all of it is in motion"
     time.sleep(0.3)
     assert passes.look(compare=False).is_published
@@ -433,7 +434,7 @@ def test_a_service_without_storage_classes_costs_no_more(rclone_s3, tmp_path, bu
     config = RunConfig.from_any(document)
     spec = spec_for(Location.parse(f"s3://{bucket}/one"), config.storage)
     assert not keeps_classes(spec, "one/trial", "STANDARD_IA")
-    passes = SitePasses("one", config.by_site()["source"], threading.Event(), "local")
+    passes = SitePasses("one", config.by_site()["source"], threading.Event(), "local", pull_listed)
     assert passes.look(compare=True).is_published
     assert not passes.look(compare=True).is_published
 
@@ -521,7 +522,7 @@ def test_a_file_that_is_not_what_its_times_say_is_told(watched):
     """A digest that was kept is wrong, as on a file system that does not tell of changes: that is not silent."""
     root = watched.add("one", {"a": b"1", "b": b"2"})
     watched.settings["settle"] = 0
-    passes = SitePasses("one", passes_config(watched), threading.Event(), "local")
+    passes = SitePasses("one", passes_config(watched), threading.Event(), "local", pull_listed)
     assert passes.look(compare=True).is_published
     (root / "a").write_bytes(b"3")
     time.sleep(2.1)  # what changed a moment ago is not kept in the cache

@@ -6,6 +6,7 @@ import pydantic
 import pytest
 
 from zsync.config import Product, Publish, RunConfig, Storage
+from zsync.config.publishing import most_deleted
 from zsync.errors import ConfigError, ExitStatus
 
 BASE = {"source": "/data/oco3", "target": "s3://my-bucket/products/oco3"}
@@ -82,7 +83,7 @@ def test_cache_control(given, expected):
 def test_max_delete(given, kept, limits):
     publish = Publish(max_delete=given)
     assert publish.max_delete == kept
-    assert {total: publish.max_delete_limit(total) for total in limits} == limits
+    assert {total: most_deleted(publish.max_delete, total) for total in limits} == limits
     assert Publish(max_delete=kept) == publish
 
 

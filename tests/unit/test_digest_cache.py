@@ -19,6 +19,7 @@ import zsync
 from zsync.inventory import DigestCache, cache, digest, scan, sealed, walk
 from zsync.planning.merge import Content
 from zsync.steps.memo import Memo
+from zsync.steps.terms import Terms
 from zsync.tables import SOURCE, column
 from zsync.team.base import Base, read_base, write_base
 
@@ -148,7 +149,7 @@ def test_no_damage_ends_the_process_or_says_that_the_source_changed(site, monkey
 
 
 def test_a_damaged_memo_remembers_nothing():
-    memo = Memo(zsync.RunConfig(), [])
+    memo = Memo(Terms(), [])
     result = {"publication": "p", "products": [], "findings": []}
     memo.keep(result, time.time_ns())
     assert memo.recall() == result

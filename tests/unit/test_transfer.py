@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zsync.config import Location, Storage
 from zsync.publication.manifest import PART_OBJECTS, split
-from zsync.storage import Headers, spec_for
+from zsync.storage import HeaderRules, Headers, spec_for
 from zsync.tables import MANIFEST
 from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads
 from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, cut
@@ -101,7 +101,7 @@ def test_digests_of_headers_are_those_of_the_headers(content_type):
     storage = Storage(
         content_type=content_type, cache_control={"data": "max-age=1"}, tags={"a": "b"}, storage_class="X"
     )
-    policy = HeaderPolicy.of(Kind.ZARR, storage)
+    policy = HeaderPolicy(Kind.ZARR, HeaderRules.of(storage))
     rows = [("t/0.0", "chunk", "data"), ("t/1.0", "chunk", "data"), ("t/.zarray", "metadata", "array"),
             (".zmetadata", "consolidated", "root"), ("x.csv", "foreign", "data")]  # fmt: skip
     assert policy.digests(rows) == [policy.headers(*row).digest for row in rows]

@@ -116,8 +116,8 @@ def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
 
 
 def _show_pull(result: PullResult, *, as_json: bool, quiet: bool, names_all: bool) -> None:
+    from zsync.pulling.show import pull_text
     from zsync.report.text import findings_text
-    from zsync.steps.show import pull_text
 
     if as_json:
         say(json.dumps(result.to_dict(), indent=1))

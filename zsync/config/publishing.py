@@ -206,16 +206,22 @@ class Publish(Section):
         """Whether arrays that change incompatibly are replaced, offline first."""
         return self.on_incompatible == "replace"
 
-    def max_delete_limit(self, total: int) -> int:
-        """Return how many of a product's objects may be retired.
 
-        Examples
-        --------
-        >>> Publish(max_delete="25%").max_delete_limit(10)
-        2
-        >>> Publish(max_delete=7).max_delete_limit(10)
-        7
-        """
-        if isinstance(self.max_delete, int):
-            return self.max_delete
-        return int(total * Fraction(self.max_delete.rstrip("%")) / 100)
+def most_deleted(max_delete: int | str, total: int) -> int:
+    """Return how many of so many objects may be retired.
+
+    Parameters
+    ----------
+    max_delete
+        A number, or a share like ``25%``.
+
+    Examples
+    --------
+    >>> most_deleted("25%", 10)
+    2
+    >>> most_deleted(7, 10)
+    7
+    """
+    if isinstance(max_delete, int):
+        return max_delete
+    return int(total * Fraction(max_delete.rstrip("%")) / 100)

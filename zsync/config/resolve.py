@@ -5,7 +5,7 @@ Paths are compared as they are written; nothing is looked up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ class ResolvedProduct:
         The target.
     include, exclude
         Patterns of keys.
+    has_own_patterns
+        Some of them are of this product alone.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ResolvedProduct:
     location: Location
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    has_own_patterns: bool = field(default=False, compare=False)
 
 
 def resolved(config: RunConfig) -> tuple[ResolvedProduct, ...]:
@@ -94,6 +97,7 @@ def _product(name: str, product: Product, config: RunConfig) -> ResolvedProduct:
         location=_location(name, product.to or root.rpartition("/")[2], config.target),
         include=tuple(product.include or config.publish.include),
         exclude=tuple(dict.fromkeys([*config.publish.exclude, *product.exclude])),
+        has_own_patterns=bool(product.include or product.exclude),
     )
 
 

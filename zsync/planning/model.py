@@ -13,6 +13,8 @@ from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.fence import FenceWrite, fence_table
 from zsync.planning.withdraw import Withdrawal, withdrawal_table
+from zsync.report.format import human_bytes
+from zsync.report.shown import Findings, Line, Showing, Table
 from zsync.tables import column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from zsync.planning.losses import Loss
+    from zsync.report.shown import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Showing):
     """What must change, and why.
 
     Attributes
@@ -191,10 +194,49 @@ class Plan:
 
         pq.write_table(self.table, path, compression="zstd")
 
-    def _repr_html_(self) -> str:
-        from zsync.planning.show import plan_html
+    def shown(self) -> list[Part]:
+        """Return what is to be seen of it: totals a product, then what changes by array."""
+        parts: list[Part] = [Table(("product", "target", "to send", "unchanged", "to retire", "size"), self._totals())]
+        moving = [row for row in self.summary() if row["action"] in (Action.SEND, Action.RETIRE)]
+        if moving:
+            rows = [
+                [row["product"], place_of(row), row["action"], row["reason"], row["objects"], human_bytes(row["bytes"])]
+                for row in moving
+            ]
+            parts.append(Table(("product", "array", "action", "reason", "objects", "size"), rows))
+        arrays = [
+            [change.name, change.kind, change.old_shape or "", change.new_shape or "", change.inside, change.detail]
+            for change in self.changes
+            if change.kind != ChangeClass.UNCHANGED
+        ]
+        if arrays:
+            parts.append(
+                Table(("array", "change", "old shape", "new shape", "chunks inside the old extent", ""), arrays)
+            )
+        if self.losses:
+            lost = [[loss.product, loss.key, loss.kind, loss.detail, loss.count] for loss in self.losses]
+            parts.append(Table(("readers lose", "", "what", "which", "how many"), lost))
+        cost = self.cost()
+        count = cost.puts + cost.copies + cost.lists
+        parts.append(Line(f"{count:,} writes and listings, about ${cost.dollars:.4f} at list price"))
+        return [*parts, Findings(self.findings)]
 
-        return plan_html(self)
+    def _totals(self) -> list[list[object]]:
+        return [
+            [
+                product.name,
+                product.url,
+                *(self.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
+                human_bytes(self.bytes(Action.SEND, product.name)),
+            ]
+            for product in self.products
+        ]
+
+
+def place_of(row: dict[str, Any]) -> str:
+    """Return where in its product a row of a summary lies: store and array."""
+    inside = "/".join(part for part in (row["store"], row["array"]) if part)
+    return inside or ("(metadata)" if row["store"] is not None else "")
 
 
 def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -1,14 +1,14 @@
-"""How a plan shows itself: as text for the command, as HTML for notebooks."""
+"""How a plan shows itself: as text, for the command."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zsync.planning.classify import ChangeClass
 from zsync.planning.losses import losses_text
+from zsync.planning.model import place_of
 from zsync.printable import listed, printable
 from zsync.report.format import human_bytes
-from zsync.report.html import findings_html, html_table
 from zsync.report.text import columns
 from zsync.words import Action, Stage
 
@@ -35,7 +35,13 @@ def plan_text(plan: Plan) -> str:
         size = human_bytes(plan.bytes(Action.SEND, product.name))
         lines.append(printable(f"{product.name} -> {product.url}: {counts}, {size}"))
         rows = [
-            [f"  {row['action']}", _place(row) or ".", f"{row['objects']:,}", human_bytes(row["bytes"]), row["reason"]]
+            [
+                f"  {row['action']}",
+                place_of(row) or ".",
+                f"{row['objects']:,}",
+                human_bytes(row["bytes"]),
+                row["reason"],
+            ]
             for row in plan.summary()
             if row["product"] == product.name and row["action"] in (Action.SEND, Action.RETIRE)
         ]
@@ -94,47 +100,3 @@ def _classes_text(plan: Plan, product: str) -> list[str]:
         said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
         lines.append(printable(f"  {kind}: {listed(names, _NAMES)}{count}{said}"))
     return lines
-
-
-def plan_html(plan: Plan) -> str:
-    """Return a plan as HTML: totals a product, then what changes by array."""
-    totals = [
-        [
-            product.name,
-            product.url,
-            *(plan.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
-            human_bytes(plan.bytes(Action.SEND, product.name)),
-        ]
-        for product in plan.products
-    ]
-    changes = [row for row in plan.summary() if row["action"] in (Action.SEND, Action.RETIRE)]
-    parts = [html_table(["product", "target", "to send", "unchanged", "to retire", "size"], totals)]
-    if changes:
-        rows = [
-            [row["product"], _place(row), row["action"], row["reason"], row["objects"], human_bytes(row["bytes"])]
-            for row in changes
-        ]
-        parts.append(html_table(["product", "array", "action", "reason", "objects", "size"], rows))
-    arrays = [
-        [change.name, change.kind, change.old_shape or "", change.new_shape or "", change.inside, change.detail]
-        for change in plan.changes
-        if change.kind != ChangeClass.UNCHANGED
-    ]
-    if arrays:
-        head = ["array", "change", "old shape", "new shape", "chunks inside the old extent", ""]
-        parts.append(html_table(head, arrays))
-    if plan.losses:
-        lost = [[loss.product, loss.key, loss.kind, loss.detail, loss.count] for loss in plan.losses]
-        parts.append(html_table(["readers lose", "", "what", "which", "how many"], lost))
-    cost = plan.cost()
-    parts.append(
-        f"<p>{cost.puts + cost.copies + cost.lists:,} writes and listings, about ${cost.dollars:.4f} at list price</p>"
-    )
-    parts.append(findings_html(plan.findings))
-    return "\n".join(part for part in parts if part)
-
-
-def _place(row: dict[str, Any]) -> str:
-    """Return where in its product a row of a summary lies: store and array."""
-    inside = "/".join(part for part in (row["store"], row["array"]) if part)
-    return inside or ("(metadata)" if row["store"] is not None else "")

@@ -61,7 +61,7 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
     """
     if not (isinstance(where, str | os.PathLike) and "://" in os.fspath(where)):
         config = RunConfig.from_any(where, **overrides)
-        return [_place(config, product.location) for product in config.resolve()]
+        return [place_at(config, product.location) for product in config.resolve()]
     config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
     location = Location.parse(os.fspath(where))
     found = _published_at(config, location)
@@ -72,11 +72,11 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
 
 def places_or_prefix(config: RunConfig, location: Location) -> list[Place]:
     """Return the products at a location, or, where zsync published nothing, the location as if it were one."""
-    return _published_at(config, location) or [_place(config, location)]
+    return _published_at(config, location) or [place_at(config, location)]
 
 
 def _published_at(config: RunConfig, location: Location) -> list[Place]:
-    alone = _place(config, location)
+    alone = place_at(config, location)
     objects, prefixes = alone.store.list_level(f"{alone.state.prefix}/")
     if objects.keys or prefixes:
         return [alone]
@@ -85,9 +85,10 @@ def _published_at(config: RunConfig, location: Location) -> list[Place]:
     states = sorted(prefix.removeprefix(below).rstrip("/") for prefix in products)
     # The name that a state has is that of its product, but for one `@` that keeps `@root` free.
     names = [checked(state.removeprefix("@")) for state in states if state != _ROOT]
-    return [_place(config, location.child(name)) for name in names]
+    return [place_at(config, location.child(name)) for name in names]
 
 
-def _place(config: RunConfig, location: Location) -> Place:
+def place_at(config: RunConfig, location: Location) -> Place:
+    """Return a location as the place of a product, reached as a configuration says."""
     spec = spec_for(location, config.storage, config.publish.transport)
     return Place(location, spec, StateKeys.of(location))

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def keeping_edits(item: Surveyed, plan: Plan) -> tuple[Surveyed, tuple[Finding, ...]]:
     """Return a product of which every edit that goes leaves a copy in the trash, and what is to be said of that."""
-    if item.stock.keeps:  # of all of it
-        return item, ()
     edits = _edits(item, plan)
     if not edits:
         return item, ()
@@ -28,7 +26,7 @@ def keeping_edits(item: Surveyed, plan: Plan) -> tuple[Surveyed, tuple[Finding, 
         f"{len(edits):,} files that were changed here, or never pulled, make way for what is published; copies of them"
         f" are kept: zsync trash list {location.url}"
     )
-    kept = replace(item, stock=replace(item.stock, keeps=frozenset(edits)))
+    kept = replace(item, edits=frozenset(edits))
     return kept, (Finding("warning", "edits-kept", item.name, edits[0], message),)
 
 

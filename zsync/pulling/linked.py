@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Selection
 from zsync.inventory.links import links_among
 from zsync.inventory.selection import is_in
 from zsync.layout import store_roots, unit_of
@@ -27,7 +26,7 @@ def leaving_links(stock: Stock, directory: str) -> Stock:
     inside = frozenset(link for link in links if _is_inside(directory, link))
     if not inside:
         return stock
-    chosen = Selection(stock.product.include, stock.product.exclude, stock.within, stock.without).mask(there)
+    chosen = stock.selection.mask(there)
     behind = [key for key, is_chosen in zip(there, chosen, strict=True) if is_chosen and is_in(key, inside)]
     roots = store_roots(there)
     units = {unit_of(key, roots) for key in behind}

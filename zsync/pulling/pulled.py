@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.errors import ExitStatus
-from zsync.words import Action, Finding
+from zsync.report.result import Result
+from zsync.report.shown import Line, Table
+from zsync.words import Action
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
@@ -48,7 +49,7 @@ class PulledProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class PullResult:
+class PullResult(Result):
     """What came of a pull.
 
     Attributes
@@ -68,31 +69,12 @@ class PullResult:
 
     status: Status
     products: tuple[PulledProduct, ...]
-    findings: tuple[Finding, ...]
-    seconds: float
     plan: Plan
 
     @property
     def event(self) -> Literal["pulled"] | None:
         """What is told of it to those who asked; None if nothing was done."""
         return "pulled" if self.status in ("pulled", "unretired") else None
-
-    @property
-    def exit_status(self) -> ExitStatus:
-        """The exit status of the command that it comes to."""
-        if self.status == "unretired":
-            return ExitStatus.UNRETIRED
-        is_unfit = self.status == "planned" and any(finding.level == "error" for finding in self.findings)
-        return ExitStatus.SOURCE if is_unfit else ExitStatus.DONE
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON."""
-        return {
-            "status": self.status,
-            "products": [product.to_dict() for product in self.products],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "seconds": round(self.seconds, 3),
-        }
 
     def downloads(self) -> list[tuple[str, str]]:
         """Return URL and path of every object that is, or would be, fetched."""
@@ -103,23 +85,18 @@ class PullResult:
             for row in rows
         ]
 
-    def to_pandas(self) -> Any:
-        """Return one row a product, as a pandas DataFrame."""
-        import pandas as pd
+    def heading(self) -> Line:
+        """Return what came of it in a line."""
+        return Line(f"in {self.seconds:.1f} s", self.status)
 
-        return pd.DataFrame([product.to_dict() for product in self.products])
-
-    def _repr_html_(self) -> str:
-        from zsync.report.html import findings_html, html_table
-
-        head = ["product", "from", "to", "received", "unchanged", "left alone", "removed", "bytes"]
+    def table(self) -> Table:
+        """Return what came of it in a table, a row a product."""
+        head = ("product", "from", "to", "received", "unchanged", "left alone", "removed", "bytes")
         rows = [
             [item.name, item.url, item.path, item.received, item.unchanged, item.left, item.retired, item.bytes]
             for item in self.products
         ]
-        return (
-            f"<p><b>{self.status}</b> in {self.seconds:.1f} s</p>{html_table(head, rows)}{findings_html(self.findings)}"
-        )
+        return Table(head, rows)
 
 
 def pulled_product(plan: Plan, item: Surveyed, url: str, publication: str | None) -> PulledProduct:

@@ -1,4 +1,4 @@
-"""Tables and lists as HTML, for notebooks and pages."""
+"""What is shown as HTML, for notebooks and pages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from zsync.printable import printable
+from zsync.report.shown import Findings, Line, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from zsync.report.shown import Part
     from zsync.words import Finding
 
 ROWS = 100  # rows of a table that are shown
+
+
+def html(parts: Iterable[Part]) -> str:
+    """Return lines, tables and findings, one under the other."""
+    return "\n".join(text for part in parts if (text := _html(part)))
+
+
+def _html(part: Part) -> str:
+    match part:
+        case Line():
+            return _line_html(part)
+        case Table():
+            return html_table(part.head, part.rows)
+        case Findings():
+            return findings_html(part.findings)
+
+
+def _line_html(line: Line) -> str:
+    strong = f"<b>{escape(printable(line.strong))}</b>" if line.strong else ""
+    name = f"(<code>{escape(printable(line.name))}</code>)" if line.name else ""
+    return f"<p>{' '.join(filter(None, (strong, name, escape(printable(line.text)))))}</p>"
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

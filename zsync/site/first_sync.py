@@ -15,11 +15,11 @@ from zsync.inventory.remote import FOLDER
 from zsync.inventory.selection import is_below
 from zsync.storage import spec_for
 from zsync.storage.details import list_details
-from zsync.verbs.pull import pull_listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zsync.config import ResolvedProduct, RunConfig
-    from zsync.report.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def source_of(text: str) -> str:
     return _SOURCES[text]
 
 
-def first_sync(config: RunConfig, source: str, progress: Progress) -> None:
+def first_sync(config: RunConfig, source: str, bring: Callable[[RunConfig], object]) -> None:
     """Bring from the target what is newer there, if that is asked for; what is replaced goes to the local trash.
 
     Files that are only here stay, and are published afterwards: nothing is lost on either side.
@@ -49,6 +49,8 @@ def first_sync(config: RunConfig, source: str, progress: Progress) -> None:
     ----------
     source
         ``local``: nothing is brought. ``s3``: the target wins. ``auto``: the side that was changed last.
+    bring
+        Brings what the targets of a configuration hold.
     """
     if source == "local":
         return
@@ -63,7 +65,7 @@ def first_sync(config: RunConfig, source: str, progress: Progress) -> None:
             if ours is not None and ours >= theirs:
                 continue
         log.info("the first sync comes from %s", product.location)
-        pull_listed(config.model_copy(update={"only": [product.name], "pull": Pull()}), progress)
+        bring(config.model_copy(update={"only": [product.name], "pull": Pull()}))
 
 
 def _newest_here(config: RunConfig, product: ResolvedProduct) -> dt.datetime | None:

@@ -12,14 +12,16 @@ from zsync.inventory import Selection, cache_directory, scan
 from zsync.layout import unit_of
 from zsync.notices.telling import and_tell
 from zsync.publication import prune, read_head
+from zsync.publication.places import place_at
 from zsync.report.text import finding_text
 from zsync.site.classes import misplaced_keys
 from zsync.site.first_sync import first_sync
 from zsync.site.rules import rules_of, without_markers
 from zsync.steps.fitness import leave_out
+from zsync.steps.publishing import publish_stock
 from zsync.steps.stock import take_stock
+from zsync.steps.terms import Terms
 from zsync.storage import connect
-from zsync.verbs.publish import publish_stock
 from zsync.version import __version__
 from zsync.watching import Clock, Looked, State
 from zsync.watching.stillness import first_look, next_look, published
@@ -28,10 +30,11 @@ from zsync.words import UNREADABLE, Action, Finding, Reason
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
     from zsync.inventory import Scan
+    from zsync.report.progress import Progress
     from zsync.steps.result import PublishResult
     from zsync.steps.stock import Stock
     from zsync.watching.stillness import Signature
@@ -60,6 +63,8 @@ class SitePasses:
         Set when the work is to stop.
     first_source
         Which side the first sync takes: ``local``, ``s3`` or ``auto``.
+    bring
+        Brings what the targets of a configuration hold.
     synced
         Places of sites whose first sync this process has done; a site that is replaced does not begin anew.
     """
@@ -70,13 +75,18 @@ class SitePasses:
         config: RunConfig,
         stop: threading.Event,
         first_source: str,
+        bring: Callable[[RunConfig, Progress], object],
         synced: set[tuple[tuple[str, str], ...]] | None = None,
     ) -> None:
         self._name = name
         self._config = without_markers(config)
         self._products = self._config.resolve()
+        self._targets = [place_at(self._config, product.location) for product in self._products]
+        given = Terms.of(self._config.publish, self._config.storage, self._config.team.member)
+        # A store that is unfit, or moves, stops no other.
+        self._terms = given.changed(by_unit=True)
         self._progress = Stoppable(stop)
-        self._first_source = first_source
+        self._first_source, self._bring = first_source, bring
         self._synced = set() if synced is None else synced
         self._places = tuple((product.root, product.location.url) for product in self._products)
         self._warned: set[str] = set()
@@ -102,7 +112,7 @@ class SitePasses:
         def work() -> Looked:
             began = time.monotonic()
             if self._places not in self._synced:
-                first_sync(self._config, self._first_source, self._progress)
+                first_sync(self._config, self._first_source, lambda there: self._bring(there, self._progress))
                 self._synced.add(self._places)
                 began = time.monotonic()
             self._look_again()
@@ -122,12 +132,11 @@ class SitePasses:
     def _publish(self, *, compare: bool) -> Looked:
         """Publish what is at rest; a store that begins to move meanwhile is left for the next time."""
         compare = compare or bool(self._uncompared and self._uncompared & self._in_states("ready"))
-        policy = self._config.publish.model_copy(update={"trust": "listing" if compare else "manifest"})
-        config = self._config.model_copy(update={"publish": policy})
+        terms = self._terms.changed(trusts_manifest=not compare)
         self._unread, tries = {}, _TRIES
         while tries:
             at = _now()
-            taken = take_stock(config, self._products, self._progress, publishes=True)
+            taken = take_stock(self._products, self._targets, terms, self._progress, publishes=True)
             self._see({item.product.name: item.scan for item in taken}, at)
             stock = [self._prepared(item, compare=compare) for item in taken if not self._is_idle(item)]
             if not stock:
@@ -135,7 +144,7 @@ class SitePasses:
                     self._uncompared = self._in_states("held")
                 return replace(self._looked(), is_complete=compare and not self._in_states("held"))
             try:
-                result = publish_stock(config, stock, self._progress, at.steady_s, taken_ns=at.wall_ns)
+                result = publish_stock(stock, terms, self._progress, at.steady_s, taken_ns=at.wall_ns)
             except SourceChangedError:
                 if not self._moved_since():
                     raise
@@ -166,7 +175,7 @@ class SitePasses:
         held = self._states[stock.product.name].held
         unread = [finding for (name, _), finding in self._unread.items() if name == stock.product.name]
         roots = self._rules[stock.product.name].roots(stock.scan.keys)
-        return leave_out(replace(stock, by_unit=True, without=held, misplaced=wrong), roots, unread)
+        return leave_out(replace(stock, without=held, misplaced=wrong), roots, unread)
 
     def _is_of_a_file(self, error: SourceError, stock: Sequence[Stock]) -> bool:
         """Whether an error is about one file, that is left out from now on: what it is part of is held back alone."""

@@ -27,11 +27,11 @@ from zsync.words import Action, Finding, Role, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zsync.config import RunConfig
     from zsync.planning import Plan, Wave
     from zsync.publication import Part
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
+    from zsync.steps.terms import Terms
     from zsync.transfer import Failure, Receipt
 
 log = logging.getLogger(__name__)
@@ -70,19 +70,15 @@ def _refuse_what_stays(stay: Sequence[Failure]) -> None:
 
 
 def carry(
-    config: RunConfig,
     items: Sequence[Surveyed],
     plan: Plan,
+    terms: Terms,
     progress: Progress,
-    *,
-    retires_first: bool = False,
-    in_words: Callable[[str], str] = str,
 ) -> Carried:
     """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
 
     What retires comes after the record: what a service refuses to delete never keeps a publication from being one.
-    Among equals it comes before (`retires_first`), and has to succeed: what no record names is taken for somebody's
-    edit. What readers see if it stops is told `in_words` of whoever calls.
+    Among equals it comes before (`Terms.retires_first`).
 
     Raises
     ------
@@ -96,15 +92,15 @@ def carry(
     publication = new_publication_id()
     receipts: list[Receipt] = []
     modes = {product.name: product.retire for product in plan.products}
-    destinations = {item.name: _destination(item, plan, publication, modes[item.name]) for item in items}
-    executor = executor_for(config.publish.scheduler, config.publish.workers)
+    destinations = {item.name: _destination(item, plan, terms, publication, modes[item.name]) for item in items}
+    executor = executor_for(terms.scheduler, terms.workers)
     leases = Leases(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
         finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
     )  # fmt: skip
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
-        gate, arrivals = _Gate(leases, items), Arrivals(items, plan)
+        gate, arrivals = _Gate(leases, items, terms), Arrivals(items, plan)
         arrivals.begin()
         try:
             left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
@@ -113,21 +109,21 @@ def carry(
                 recorded = {item.name: item.survey.manifest for item in items}
                 plan = replace(plan, table=without_moving(plan.table, left, recorded))
             stay: Sequence[Failure] = ()
-            if retires_first:
+            if terms.retires_first:
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
-            _commit(items, plan, publication, receipts, config.team.member, leases.prove)
+            _commit(items, plan, publication, receipts, terms.member, leases.prove)
             gate.is_on_record = True
             arrivals.forget()
-            if not retires_first:
+            if not terms.retires_first:
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
-            later = [] if gate.is_checked else left_for_the_next(items)
+            later = [] if gate.is_checked else left_for_the_next(items, terms)
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
-            is_usual = isinstance(error, SourceChangedError) and all(item.stock.by_unit for item in items)
+            is_usual = isinstance(error, SourceChangedError) and terms.by_unit
             seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
-            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", in_words(seen))
+            log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", terms.in_words(seen))
             raise
         finally:
             _remember(items, receipts)
@@ -143,9 +139,9 @@ class _Gate:
     looked at before readers are shown anything, and before the record. Elsewhere they are, before every stage.
     """
 
-    def __init__(self, leases: Leases, items: Sequence[Surveyed]) -> None:
+    def __init__(self, leases: Leases, items: Sequence[Surveyed], terms: Terms) -> None:
         self._leases = leases
-        self._items = items
+        self._items, self._terms = items, terms
         self.is_checked = False
         self.reached: list[Stage] = []
         self.is_on_record = False
@@ -165,7 +161,7 @@ class _Gate:
     def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
         """Look at the sources again, once."""
         if is_due and not self.is_checked:
-            refuse_if_changed(self._items)
+            refuse_if_changed(self._items, self._terms)
             self.is_checked = True
 
 
@@ -247,7 +243,7 @@ def _sends_families(plan: Plan, product: str) -> bool:
     return str(Role.INDEX) in roles or str(Role.SIDECAR) in roles
 
 
-def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> Destination:
+def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, retire: str) -> Destination:
     path = item.stock.product.location.path
     return Destination(
         store=item.stock.spec,
@@ -258,8 +254,8 @@ def _destination(item: Surveyed, plan: Plan, publication: str, retire: str) -> D
         publication=publication,
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
         trashes=retire in ("trash", "keep"),
-        keeps=item.stock.keeps,
-        leaves_moving=item.stock.by_unit and not _sends_families(plan, item.name),
+        keeps=terms.keeps | item.edits,
+        leaves_moving=terms.by_unit and not _sends_families(plan, item.name),
     )
 
 

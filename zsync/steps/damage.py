@@ -14,7 +14,6 @@ from zsync.words import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config import RunConfig
     from zsync.planning import Survey
     from zsync.steps.stock import Stock
     from zsync.words import Finding
@@ -41,7 +40,7 @@ def gone_documents(related: Survey) -> list[str]:
     ]
 
 
-def lost_nodes_of(config: RunConfig, stock: Stock, related: Survey, gone: Sequence[str]) -> tuple[Finding, ...]:
+def lost_nodes_of(stock: Stock, related: Survey, gone: Sequence[str], *, allows_damage: bool) -> tuple[Finding, ...]:
     """Return what was published, is gone, and of which something is left; errors unless the user allows it.
 
     Parameters
@@ -57,7 +56,7 @@ def lost_nodes_of(config: RunConfig, stock: Stock, related: Survey, gone: Sequen
         lost = lost_nodes(stock.product.name, gone, stock.scan.keys, frozenset(related.target["key"].to_pylist()))
     if not lost:
         lost = lost_arrays(stock.product.name, _loose_chunks(related))
-    return tolerated(lost, allows_damage=config.publish.damaged == "allow")
+    return tolerated(lost, allows_damage=allows_damage)
 
 
 def _loose_chunks(related: Survey) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -33,86 +32,44 @@ from zsync.planning import (
 )
 from zsync.steps.changes import array_changes
 from zsync.steps.consolidating import consolidated_findings
-from zsync.steps.fitness import leave_out, roots_of, tolerated, unreadable
-from zsync.steps.hashing import with_digests
+from zsync.steps.fitness import tolerated, unreadable
 from zsync.steps.naming import in_order_of_names
-from zsync.steps.survey import survey
 from zsync.tables import column, scalar
 from zsync.words import Action
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from zsync.config import RunConfig
-    from zsync.report.progress import Progress
-    from zsync.steps.stock import Stock
     from zsync.steps.surveyed import Surveyed
+    from zsync.steps.terms import Terms
     from zsync.words import Finding
 
 
-def surveyed(config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool) -> list[Surveyed]:
-    """Return the products with everything that their plan is made of, digests included."""
-    workers = 2 * (os.cpu_count() or 1)
-    return [with_digests(item, workers, progress, writes_cache=writes_cache) for item in survey(config, stock)]
-
-
-def planned(
-    config: RunConfig, stock: Sequence[Stock], progress: Progress, *, writes_cache: bool
-) -> tuple[list[Surveyed], Plan]:
-    """Return the products with everything that their plan is made of, and the plan.
-
-    Where every store is for itself (`Stock.by_unit`), those that the plan finds fault with are left out of it.
-    """
-    while True:
-        items = surveyed(config, stock, progress, writes_cache=writes_cache)
-        plan = decide(config, items)
-        stock = [_without_faults(item, plan) for item in items]
-        if all(now is item.stock for now, item in zip(stock, items, strict=True)):
-            return items, plan
-
-
-def _without_faults(item: Surveyed, plan: Plan) -> Stock:
-    faults = [
-        finding
-        for finding in plan.findings
-        # That too much would go is said of the product as a whole, and is no store's fault.
-        if finding.level == "error" and finding.product == item.name and finding.code != "max-delete"
-    ]
-    if not item.stock.by_unit or not faults:
-        return item.stock
-    # A store that has lost its root, or all its metadata, is still one where it is published.
-    roots = roots_of(item.stock, None, item.survey.target["key"].to_pylist())
-    return leave_out(item.stock, roots, faults)
-
-
-def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
+def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
     """Return the plan of all products.
 
     Pure, but for reading what readers see of the stores that change, and, of what is to be sent, the headers of
     GeoTIFFs and what indexes name.
     """
-    policy = config.publish
-    grace = Grace(policy.grace_s, int(time.time()))
+    grace = Grace(terms.grace_s, int(time.time()))
     tables, planned, findings, changes, fence, withdrawals, losses = [], [], [], [], [], [], []
     for item in items:
         product, head = item.stock.product, item.stock.head
-        table = plan_product(item.name, item.survey, keeps=policy.retire == "keep", grace=grace)
+        table = plan_product(item.name, item.survey, keeps=terms.retire == "keep", grace=grace)
         table = without_waiting(table, item.consolidated.removed)
-        if item.stock.leaves_existing:
+        if terms.leaves_existing:
             table, left = leave_existing(item.name, table, item.survey)
             findings += left
         changed = array_changes(item, table)
         arrays = changed.arrays
-        table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=policy.replaces)
-        # Where others' edits may be in the way nothing is taken away unasked.
-        is_publish = item.stock.origin.is_local and not (item.stock.only_ours or item.stock.keeps)
-        table, away = exchange(table, withdraws=is_publish)
+        table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=terms.replaces)
+        table, away = exchange(table, withdraws=terms.exchanges)
         withdrawn += away
-        mode = _retire_mode(policy.retire, is_versioned=head.is_versioned)
+        mode = _retire_mode(terms.retire, is_versioned=head.is_versioned)
         planned.append(
             PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
         )
-        hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if policy.replaces else ())}
+        hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if terms.replaces else ())}
         unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
         tables.append(table)
         changes += arrays
@@ -122,11 +79,11 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         findings += [
             *item.findings,
             # What explains the others comes first: much is retired because arrays are other ones.
-            *incompatible_findings(arrays, replaces=policy.replaces),
-            *_damage(config, item, changed.findings),
+            *incompatible_findings(arrays, replaces=terms.replaces),
+            *_damage(item, changed.findings, terms),
             *unreadable(item.stock, _to_be_read(table)),
-            *_of_consolidated(item, table),
-            *guard_findings(item.name, table, policy.max_delete_limit, unseen),
+            *(_of_consolidated(item, table) if terms.tells_consolidated else []),
+            *guard_findings(item.name, table, terms.most_retired, unseen),
         ]
     made = Plan(
         table=in_order_of_names(pa.concat_tables(tables), items),
@@ -138,12 +95,12 @@ def decide(config: RunConfig, items: Sequence[Surveyed]) -> Plan:
         withdrawals=tuple(withdrawals),
         losses=tuple(losses),
     )
-    return _with_raster_findings(config, made) if all(item.stock.origin.is_local for item in items) else made
+    return _with_raster_findings(made, terms) if all(item.stock.origin.is_local for item in items) else made
 
 
 def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
-    """Return what to say of consolidated metadata; where the target is to be what the source is, nothing."""
-    if item.stock.consolidates is not None or not item.consolidated.remade:
+    """Return what to say of consolidated metadata."""
+    if not item.consolidated.remade:
         return []
     remade, scan = item.consolidated.remade, item.stock.scan
     rows = zip(scan.keys, scan.signatures, strict=True)
@@ -165,9 +122,9 @@ def _at_rest(table: pa.Table, keys: Collection[str]) -> set[str]:
     return {key for key in keys if stays(key)}
 
 
-def _damage(config: RunConfig, item: Surveyed, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _damage(item: Surveyed, findings: Sequence[Finding], terms: Terms) -> tuple[Finding, ...]:
     """Return what readers could not open any more; what is far away was judged where it was published."""
-    return tolerated(findings, allows_damage=config.publish.damaged == "allow") if item.stock.origin.is_local else ()
+    return tolerated(findings, allows_damage=terms.allows_damage) if item.stock.origin.is_local else ()
 
 
 def _to_be_read(table: pa.Table) -> list[str]:
@@ -207,7 +164,7 @@ def _same_rows(left: pa.Table, right: pa.Table) -> bool:
     return bool(left.sort_by("key").equals(right.sort_by("key")))
 
 
-def _with_raster_findings(config: RunConfig, plan: Plan) -> Plan:
+def _with_raster_findings(plan: Plan, terms: Terms) -> Plan:
     """Judge the rasters that are to be sent; what is published already was judged before."""
     findings: list[Finding] = []
     for product in plan.products:
@@ -215,8 +172,8 @@ def _with_raster_findings(config: RunConfig, plan: Plan) -> Plan:
         cut_off = judge_rasters(product.root, product.name, rows)
         findings += cut_off
         unfit = [finding.key for finding in cut_off]
-        findings += judge_cogs(product.root, product.name, rows, config.publish.check_cogs, unfit)
-    judged = tolerated(findings, allows_damage=config.publish.damaged == "allow")
+        findings += judge_cogs(product.root, product.name, rows, terms.check_cogs, unfit)
+    judged = tolerated(findings, allows_damage=terms.allows_damage)
     return replace(plan, findings=(*plan.findings, *judged))
 
 

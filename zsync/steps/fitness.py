@@ -16,10 +16,10 @@ from zsync.words import DAMAGE, OUTSIDE_GRID, THEIRS, UNREADABLE, VANISHED, Find
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from zsync.config import RunConfig
     from zsync.inventory import Origin
     from zsync.layout import Layout
     from zsync.steps.stock import Stock
+    from zsync.steps.terms import Terms
 
 _NO_STORE = "no-store"
 _EFFECTIVE = os.access in os.supports_effective_ids
@@ -62,11 +62,11 @@ def tolerated(
     )
 
 
-def leniency(config: RunConfig, origin: Origin) -> dict[str, str]:
+def leniency(origin: Origin, terms: Terms) -> dict[str, str]:
     """Return codes of findings that do not make a source unfit, besides damage, each with what is done about it."""
     if not origin.is_local:
         return dict.fromkeys(THEIRS, ": it comes as it is")
-    return {OUTSIDE_GRID: ": left out"} if config.publish.outside_grid == "skip" else {}
+    return {OUTSIDE_GRID: ": left out"} if terms.outside_grid == "skip" else {}
 
 
 def fit_part(
@@ -147,8 +147,7 @@ def _of_interest(stock: Stock, findings: Iterable[Finding]) -> list[Finding]:
     """Return the errors that are about what the user's patterns select."""
     # That no store is left among files of which some are left out says nothing.
     errors = [finding for finding in findings if finding.level == "error" and finding.code != _NO_STORE]
-    selection = Selection(stock.product.include, stock.product.exclude, stock.within, stock.without)
-    chosen = selection.mask([finding.key for finding in errors])
+    chosen = stock.selection.mask([finding.key for finding in errors])
     return [finding for finding, is_in in zip(errors, chosen, strict=True) if is_in]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from zsync.errors import SourceError
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
+    from zsync.steps.terms import Terms
 
 
-def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes_cache: bool) -> Surveyed:
+def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes_cache: bool) -> Surveyed:
     """Hash what the plan cannot do without and the digest cache does not know.
 
     Parameters
@@ -52,8 +54,8 @@ def with_digests(surveyed: Surveyed, workers: int, progress: Progress, *, writes
         ]
         try:
             hashed = digest_source(
-                origin.name, wanted, workers=workers, advance=progress.advance, skips_moving=surveyed.stock.by_unit,
-                unread=unread if surveyed.stock.by_unit else None,
+                origin.name, wanted, workers=2 * (os.cpu_count() or 1), advance=progress.advance,
+                skips_moving=terms.by_unit, unread=unread if terms.by_unit else None,
             )  # fmt: skip
         finally:
             progress.end()

@@ -31,10 +31,11 @@ from zsync.words import Finding, Kind, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zsync.config import ResolvedProduct, RunConfig
+    from zsync.config import ResolvedProduct
     from zsync.inventory import Origin
     from zsync.layout import Layout
     from zsync.steps.stock import Stock
+    from zsync.steps.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Inspected:
     findings: tuple[Finding, ...]
 
 
-def inspect(config: RunConfig, stock: Stock) -> Inspected:
+def inspect(stock: Stock, terms: Terms) -> Inspected:
     """Inspect a product's source.
 
     Raises
@@ -70,24 +71,25 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
         The patterns take only a part of an array.
     """
     product, scan = stock.product, stock.scan
-    if not stock.by_unit or not scan.keys:
+    if not terms.by_unit or not scan.keys:
         _refuse(scan.findings)
-    if not scan.keys and not scan.unseen and not config.publish.allow_empty:
+    if not scan.keys and not scan.unseen and not terms.allow_empty:
         raise SourceError(
             "the source is empty",
             product.root,
             "is it mounted? To retire all that was published, set allow_empty: true",
         )
-    kind, allows_damage = kind_of(product, scan.keys), config.publish.damaged == "allow"
-    besides = leniency(config, stock.origin)
-    if stock.by_unit:
-        fit = fit_part(stock, kind, allows_damage=allows_damage, besides=besides)
+    kind, besides = kind_of(product, scan.keys), leniency(stock.origin, terms)
+    if terms.by_unit:
+        fit = fit_part(stock, kind, allows_damage=terms.allows_damage, besides=besides)
         stock, scan, documents, layout = fit.stock, fit.scan, fit.documents, fit.layout
     else:
         excluded = Selection(exclude=product.exclude)
         documents = read_documents(stock.origin, kind, scan.keys, scan.signatures, excluded.leaves_out)
         layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
-        layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage, besides=besides))
+        layout = replace(
+            layout, findings=tolerated(layout.findings, allows_damage=terms.allows_damage, besides=besides)
+        )
     keys, source = scan.keys, scan.table()
     # What is below a directory that was not entered may be there still.
     without = stock.without.union(stock.scan.unseen)
@@ -113,19 +115,19 @@ def inspect(config: RunConfig, stock: Stock) -> Inspected:
             product.location.url,
             "give it a prefix, like s3://bucket/name.zarr",
         )
-    source, layout = _without_foreign(config, product, source, layout)
-    if stock.origin.is_local and config.publish.outside_grid == "skip":
+    source, layout = _without_foreign(product, source, layout, terms)
+    if stock.origin.is_local and terms.outside_grid == "skip":
         source, layout = _without_outside(source, layout)
     return Inspected(stock, source, layout, documents, selection, (*scan.findings, *layout.findings))
 
 
 def _without_foreign(
-    config: RunConfig, product: ResolvedProduct, source: pa.Table, layout: Layout
+    product: ResolvedProduct, source: pa.Table, layout: Layout, terms: Terms
 ) -> tuple[pa.Table, Layout]:
     foreign = _is_foreign(layout)
-    if config.publish.foreign == "publish" or not pc.any(foreign).as_py():
+    if terms.foreign == "publish" or not pc.any(foreign).as_py():
         return source, layout
-    if config.publish.foreign == "refuse":
+    if terms.foreign == "refuse":
         first = source.filter(foreign)["key"][0].as_py()
         raise SourceError(
             "a file does not belong to any store", f"{product.root}/{first}", "remove it, or set foreign: publish"

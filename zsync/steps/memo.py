@@ -12,28 +12,28 @@ import contextlib
 import hashlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import to_native
 from zsync.inventory.cache import RACY_NS, cache_directory
 from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config import RunConfig
     from zsync.steps.stock import Stock
+    from zsync.steps.terms import Terms
 
 
 class Memo:
     """Remembers the result of one set of products and targets."""
 
-    def __init__(self, config: RunConfig, stock: Sequence[Stock]) -> None:
+    def __init__(self, terms: Terms, stock: Sequence[Stock]) -> None:
         places = json.dumps([[item.product.root, item.product.location.url] for item in stock])
         name = hashlib.blake2b(places.encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self._path = cache_directory() / "memos" / f"{name}.json"
-        self._config = config
+        self._terms = terms
         self._stock = stock
 
     def recall(self) -> dict[str, Any] | None:
@@ -71,8 +71,7 @@ class Memo:
             beside.replace(self._path)
 
     def _fingerprint(self) -> str:
-        policy = to_native(self._config)
-        total = hashlib.blake2b(json.dumps([__version__, policy], sort_keys=True, default=str).encode(), digest_size=32)
+        total = hashlib.blake2b(f"{__version__} {self._terms}".encode(), digest_size=32)
         for item in self._stock:
             listing = item.listing
             listed = None
@@ -80,10 +79,9 @@ class Memo:
                 notes = (sorted(listing.unfit), sorted(listing.others))
                 listed = (listing.keys, listing.sizes, listing.etags, notes)
             found = [
-                item.product.name, item.product.root, item.product.kind, item.product.location.url, item.head.etag,
+                str(item.product), str(replace(item.spec, credentials="")), item.head.etag,
                 item.head.publication, item.scan.keys, item.scan.signatures, listed,
                 None if item.within is None else sorted(item.within), sorted(item.without), sorted(item.misplaced),
-                item.by_unit,
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()

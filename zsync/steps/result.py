@@ -6,15 +6,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.errors import ExitStatus
+from zsync.report.format import human_bytes
+from zsync.report.result import Result
+from zsync.report.shown import Line, Table
 from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zsync.planning import Plan
+    from zsync.report.shown import Part
 
 Status = Literal["published", "unretired", "unchanged", "planned"]
+_SAYS = {
+    "published": "Published",
+    "unretired": "Published, but not all that is gone from the source could be retired",
+    "unchanged": "Nothing to do: every object is published already",
+    "planned": "Planned, nothing written",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class ProductResult:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishResult:
+class PublishResult(Result):
     """What came of a publish.
 
     Attributes
@@ -57,14 +66,14 @@ class PublishResult:
     status
         ``published``; ``unretired``: published and on record, but some of what is gone from the source could not be
         retired; ``unchanged`` if there was nothing to do; ``planned`` after a dry run.
-    publication
-        Id of the publication that readers now see; None if the products were never published.
     products
         What was done with each product.
     findings
         What was noticed on the way.
     seconds
         How long it took.
+    publication
+        Id of the publication that readers now see; None if the products were never published.
     plan
         What was planned; None if there was nothing to do.
     note
@@ -72,11 +81,9 @@ class PublishResult:
     """
 
     status: Status
-    publication: str | None
     products: tuple[ProductResult, ...]
-    findings: tuple[Finding, ...]
-    seconds: float
-    plan: Plan | None
+    publication: str | None = None
+    plan: Plan | None = None
     note: str | None = None
 
     @property
@@ -89,39 +96,30 @@ class PublishResult:
         """What is told of it to those who asked; None if nothing was done."""
         return "published" if self.is_published else None
 
-    @property
-    def exit_status(self) -> ExitStatus:
-        """The exit status of the command that it comes to."""
-        if self.status == "unretired":
-            return ExitStatus.UNRETIRED
-        is_unfit = self.status == "planned" and any(finding.level == "error" for finding in self.findings)
-        return ExitStatus.SOURCE if is_unfit else ExitStatus.DONE
-
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON; after a dry run with the plan."""
-        document: dict[str, Any] = {
-            "status": self.status,
-            "publication": self.publication,
-            "products": [product.to_dict() for product in self.products],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "seconds": round(self.seconds, 3),
-        }
+        document = {"status": self.status, "publication": self.publication, **Result.to_dict(self)}
         if self.note is not None:
             document["note"] = self.note
         if self.status == "planned" and self.plan is not None:
             document["plan"] = self.plan.to_dict()
         return document
 
-    def to_pandas(self) -> Any:
-        """Return one row a product, as a pandas DataFrame."""
-        import pandas as pd
+    def heading(self) -> Line:
+        """Return what came of it in a line."""
+        return Line(f"in {self.seconds:.1f} s", _SAYS[self.status], self.publication or "")
 
-        return pd.DataFrame([product.to_dict() for product in self.products])
+    def table(self) -> Table:
+        """Return what came of it in a table, a row a product."""
+        rows = [
+            [item.name, item.url, item.sent, item.unchanged, item.retired, human_bytes(item.bytes)]
+            for item in self.products
+        ]
+        return Table(("product", "target", "sent", "unchanged", "retired", "size sent"), rows)
 
-    def _repr_html_(self) -> str:
-        from zsync.steps.show import result_html
-
-        return result_html(self)
+    def shown(self) -> list[Part]:
+        """Return what is to be seen of it."""
+        return Result.shown(self) if self.note is None else [Line(self.note)]
 
 
 def product_result(plan: Plan, name: str, url: str, stay: int = 0) -> ProductResult:
@@ -156,11 +154,12 @@ def result_of(
         product_result(plan, product.name, product.url, stay.get(product.name, 0)) for product in plan.products
     )
     kept = None if status == "unchanged" else plan
-    return PublishResult(status, publication, products, (*plan.findings, *findings), time.monotonic() - started, kept)
+    seconds = time.monotonic() - started
+    return PublishResult(status, products, (*plan.findings, *findings), seconds, publication, kept)
 
 
 def known(document: dict[str, Any], started: float) -> PublishResult:
     """Return the result that a memo holds."""
     products = tuple(ProductResult(**product) for product in document["products"])
     findings = tuple(Finding(**finding) for finding in document["findings"])
-    return PublishResult("unchanged", document["publication"], products, findings, time.monotonic() - started, None)
+    return PublishResult("unchanged", products, findings, time.monotonic() - started, document["publication"])

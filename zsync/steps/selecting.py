@@ -12,12 +12,11 @@ from zsync.words import Finding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config import RunConfig
     from zsync.steps.inspect import Inspected
     from zsync.steps.stock import Stock
 
 
-def with_selections_judged(config: RunConfig, items: Sequence[Inspected]) -> list[Inspected]:
+def with_selections_judged(items: Sequence[Inspected], *, allow_empty: bool) -> list[Inspected]:
     """Return what was inspected, without products of which patterns for all of them select nothing.
 
     Raises
@@ -25,9 +24,9 @@ def with_selections_judged(config: RunConfig, items: Sequence[Inspected]) -> lis
     ConfigError
         Nothing at all is selected, or nothing of a product by patterns of its own.
     """
-    nothing = [item for item in items if _is_unselected(item.stock)] if not config.publish.allow_empty else []
-    if nothing and (len(nothing) == len(items) or any(_has_own(config, item.stock) for item in nothing)):
-        raise _error(next((item.stock for item in nothing if _has_own(config, item.stock)), nothing[0].stock))
+    nothing = [item for item in items if _is_unselected(item.stock)] if not allow_empty else []
+    if nothing and (len(nothing) == len(items) or any(item.stock.product.has_own_patterns for item in nothing)):
+        raise _error(next((item.stock for item in nothing if item.stock.product.has_own_patterns), nothing[0].stock))
     judged = [_left_alone(item) if any(item is other for other in nothing) else item for item in items]
     groups = {item.stock.product.include: [other.stock for other in judged if _alike(item, other)] for item in judged}
     return [
@@ -44,11 +43,6 @@ def _is_unselected(stock: Stock) -> bool:
     if not (stock.scan.keys or stock.scan.unseen) or not (product.include or product.exclude):
         return False
     return not any(Selection(product.include, product.exclude).mask(stock.scan.keys))
-
-
-def _has_own(config: RunConfig, stock: Stock) -> bool:
-    given = config.products.get(stock.product.name)
-    return given is not None and bool(given.include or given.exclude)
 
 
 def _error(stock: Stock) -> ConfigError:

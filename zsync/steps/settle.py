@@ -14,8 +14,9 @@ from zsync.words import Finding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config import ResolvedProduct, RunConfig
+    from zsync.config import ResolvedProduct
     from zsync.steps.surveyed import Surveyed
+    from zsync.steps.terms import Terms
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _PATIENCE = 20  # a writer that is not quiet within so many times `settle` will 
 _NS = 10**9
 
 
-def wait_until_settled(config: RunConfig, products: Sequence[ResolvedProduct]) -> None:
+def wait_until_settled(products: Sequence[ResolvedProduct], terms: Terms) -> None:
     """Wait until no source has changed for as long as ``settle`` says.
 
     A source is quiet if its files, unfinished ones (``*.partial``) included, are all older than that; or, where clocks
@@ -34,13 +35,13 @@ def wait_until_settled(config: RunConfig, products: Sequence[ResolvedProduct]) -
     SourceError
         A writer does not come to rest.
     """
-    settle = config.publish.settle_s
+    settle = terms.settle_s
     if not settle:
         return
     began = last = time.monotonic()
     seen: list[Scan] = []
     while True:
-        now = [_selected(config, product) for product in _there(products)]
+        now = [_selected(product, terms) for product in _there(products)]
         if now != seen:
             seen, last = now, time.monotonic()
         newest_ns = max((item.newest_ns for item in now), default=0)
@@ -50,16 +51,16 @@ def wait_until_settled(config: RunConfig, products: Sequence[ResolvedProduct]) -
         if time.monotonic() - began > _PATIENCE * settle:
             raise SourceError(
                 f"the source does not come to rest: for {_PATIENCE * settle} s it was never unchanged for {settle} s",
-                str(config.source or products[0].root),
+                os.path.commonpath([product.root for product in products]),
                 "publish once its writer is done, or set another settle",
             )
         log.info("waiting for the source to settle: it changed %.0f s ago, settle is %d s", max(age, 0), settle)
         time.sleep(min(max(settle - max(age, 0), 0.05), settle))
 
 
-def _selected(config: RunConfig, product: ResolvedProduct) -> Scan:
+def _selected(product: ResolvedProduct, terms: Terms) -> Scan:
     selection = Selection(product.include, product.exclude)
-    found = scan(product.root, product.name, follow_symlinks=config.publish.follow_symlinks, selection=selection)
+    found = scan(product.root, product.name, follow_symlinks=terms.follow_symlinks, selection=selection)
     return found.only(selection)
 
 
@@ -68,7 +69,7 @@ def _there(products: Sequence[ResolvedProduct]) -> list[ResolvedProduct]:
     return [product for product in products if os.path.isdir(product.root)]
 
 
-def refuse_if_changed(items: Sequence[Surveyed]) -> None:
+def refuse_if_changed(items: Sequence[Surveyed], terms: Terms) -> None:
     """Look at the sources again, before any metadata is written that describes them (promise P6).
 
     A writer that makes an array longer says so in its metadata first and writes the chunks after that. Only if nothing
@@ -80,7 +81,7 @@ def refuse_if_changed(items: Sequence[Surveyed]) -> None:
         A file that is published changed, went, or came.
     """
     for item in items:
-        changed = _changed(item, item.stock.origin.look())
+        changed = _changed(item, item.stock.origin.look(), terms)
         if changed:
             raise SourceChangedError(
                 "the source changed while it was being published",
@@ -89,13 +90,15 @@ def refuse_if_changed(items: Sequence[Surveyed]) -> None:
             )
 
 
-def left_for_the_next(items: Sequence[Surveyed]) -> list[Finding]:
+def left_for_the_next(items: Sequence[Surveyed], terms: Terms) -> list[Finding]:
     """Say what came or changed while files were published that nothing describes, so that it did not matter to them."""
-    found = []
+    found: list[Finding] = []
+    if terms.by_unit:  # it is looked at all the time
+        return found
     for item in items:
-        if item.stock.by_unit or not item.stock.origin.is_local:  # what is looked at all the time; what does not move
+        if not item.stock.origin.is_local:  # what does not move
             continue
-        changed = _changed(item, item.stock.origin.look())
+        changed = _changed(item, item.stock.origin.look(), terms)
         if changed:
             message = (
                 f"{len(changed)} files came or changed while this was published: they are left for the next publish"
@@ -104,14 +107,14 @@ def left_for_the_next(items: Sequence[Surveyed]) -> list[Finding]:
     return found
 
 
-def _changed(item: Surveyed, now: Scan) -> list[str]:
+def _changed(item: Surveyed, now: Scan, terms: Terms) -> list[str]:
     """Return the keys that came, went or changed since stock was taken, of those that are published."""
     before = dict(zip(item.stock.scan.keys, item.stock.scan.signatures, strict=True))
     after = dict(zip(now.keys, now.signatures, strict=True))
     if before == after:
         return []
     differing = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-    if item.stock.by_unit:  # a file by itself is read as it was planned, or left out
+    if terms.by_unit:  # a file by itself is read as it was planned, or left out
         from zsync.layout import unit_of
 
         differing = [key for key in differing if unit_of(key, item.layout.stores) in item.layout.stores]

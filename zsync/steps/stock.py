@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
-from zsync.storage import StoreSpec, connect, spec_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
-    from zsync.config import ResolvedProduct, RunConfig
-    from zsync.layout import Consolidating
+    from zsync.config import ResolvedProduct
+    from zsync.publication.places import Place
     from zsync.report.progress import Progress
+    from zsync.steps.terms import Terms
+    from zsync.storage import StoreSpec
     from zsync.words import Finding
 
 
@@ -35,21 +38,11 @@ class Stock:
     ----------
     origin, scan
         Its source, and what is there.
-    only_ours
-        The target is somebody's directory: only what was put there by us, and is part of a store, may be retired.
-    leaves_existing
-        What is in the target, and was not put there as it is by us, is left alone (`zsync.planning.leave_existing`).
+    is_part
+        The source is a part of what is published, in a directory that goes again with the run.
     within, without
         Keys that this run is about, and keys that it is not about, each with what is below it; besides the patterns of
         the product (`zsync.inventory.Selection`).
-    keeps
-        Keys, each with what is below it, of which what is replaced goes to the trash as well, and only if it is as it
-        is in `listing`.
-    consolidates
-        What is done about consolidated metadata; None: what the configuration says.
-    by_unit
-        Every store, and every file outside stores, is for itself: what is unfit is left out, and what moves is left for
-        the next run, and the others go on (`zsync.steps.fitness`).
     left_out
         What is unfit, and why; it is part of `without`.
     misplaced
@@ -78,13 +71,9 @@ class Stock:
     listing: Listing | None
     origin: Origin
     scan: Scan
-    only_ours: bool = False
-    leaves_existing: bool = False
+    is_part: bool = False
     within: frozenset[str] | None = None
     without: frozenset[str] = frozenset()
-    keeps: frozenset[str] = frozenset()
-    consolidates: Consolidating | None = None
-    by_unit: bool = False
     left_out: tuple[Finding, ...] = ()
     misplaced: frozenset[str] = frozenset()
     unfinished: tuple[str, ...] = ()
@@ -98,18 +87,20 @@ class Stock:
         return self.listing is not None and self.within is None and not self.without
 
     @property
-    def is_part(self) -> bool:
-        """Whether the source is a part of what is published, in a directory that goes again with the run."""
-        return self.only_ours and self.origin.is_local
+    def selection(self) -> Selection:
+        """What the run is about, patterns and all."""
+        return Selection(self.product.include, self.product.exclude, self.within, self.without)
 
 
 def take_stock(
-    config: RunConfig, products: tuple[ResolvedProduct, ...], progress: Progress, *, publishes: bool
+    products: Sequence[ResolvedProduct], places: Sequence[Place], terms: Terms, progress: Progress, *, publishes: bool
 ) -> list[Stock]:
     """Scan the sources here while the targets are asked over the network.
 
     Parameters
     ----------
+    places
+        Where each product is published.
     publishes
         A publish is to follow: then it matters who holds the leases.
 
@@ -131,10 +122,10 @@ def take_stock(
         with ThreadPoolExecutor(
             max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
         ) as pool:
-            answers = [pool.submit(_ask, config, product, publishes=publishes) for product in products]
+            answers = [pool.submit(_ask, place, terms, publishes=publishes) for place in places]
             for product, answer in zip(products, answers, strict=True):
                 selection = Selection(product.include, product.exclude)
-                origin = Directory(product.root, product.name, config.publish.follow_symlinks, selection)
+                origin = Directory(product.root, product.name, terms.follow_symlinks, selection)
                 scanned = origin.look()
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
                 progress.advance(1, 0)
@@ -144,21 +135,19 @@ def take_stock(
 
 
 def _ask(
-    config: RunConfig, product: ResolvedProduct, *, publishes: bool
+    place: Place, terms: Terms, *, publishes: bool
 ) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
-    spec = spec_for(product.location, config.storage, config.publish.transport)
-    state = StateKeys.of(product.location)
-    store = connect(spec)
+    spec, state, store = place.spec, place.state, place.store
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(store, state)
     if publishes:
         refuse_if_held(store, state, lease)
     # What a run that did not come to its end left in the target is in no manifest.
-    if config.publish.trust == "manifest" and not lease.is_unfinished:
+    if terms.trusts_manifest and not lease.is_unfinished:
         trusted = read_head(store, state)
-        listing = list_target(store, product.location.path) if trusted.publication is None else None
+        listing = list_target(store, place.location.path) if trusted.publication is None else None
         return spec, state, lease, trusted, listing
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)
-        listing = list_target(store, product.location.path)
+        listing = list_target(store, place.location.path)
         return spec, state, lease, head.result(), listing

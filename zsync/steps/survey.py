@@ -41,17 +41,18 @@ from zsync.words import Finding, Role
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from zsync.config import ResolvedProduct, RunConfig
+    from zsync.config import ResolvedProduct
     from zsync.layout import Layout
     from zsync.steps.inspect import Inspected
     from zsync.steps.stock import Stock
+    from zsync.steps.terms import Terms
     from zsync.storage import StoreSpec
 
 
 _ATTRIBUTES = ".zattrs"
 
 
-def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
+def survey(stock: Sequence[Stock], terms: Terms) -> list[Surveyed]:
     """Inspect every source, and put the two sides of every product together.
 
     Raises
@@ -62,12 +63,14 @@ def survey(config: RunConfig, stock: Sequence[Stock]) -> list[Surveyed]:
         Patterns select nothing.
     """
     # Before anything more is asked over the network.
-    local = with_indexes(with_selections_judged(config, [inspect(config, item) for item in stock]))
-    return [_survey(config, mine) for mine in local]
+    local = with_indexes(
+        with_selections_judged([inspect(item, terms) for item in stock], allow_empty=terms.allow_empty)
+    )
+    return [_survey(mine, terms) for mine in local]
 
 
-def _survey(config: RunConfig, local: Inspected) -> Surveyed:
-    headers = HeaderPolicy.of(local.layout.kind, config.storage)
+def _survey(local: Inspected, terms: Terms) -> Surveyed:
+    headers = HeaderPolicy(local.layout.kind, terms.headers)
     manifest, findings = _manifest(local.stock)
     recorded, own = manifest["key"], _without_others(local.stock, manifest)
     stock = _agreed(local.stock, own)
@@ -77,26 +80,26 @@ def _survey(config: RunConfig, local: Inspected) -> Surveyed:
         *findings_inside(stock, local.source["key"], recorded),
         *findings_around(stock, local.source["key"], target),
     ]
-    related, kept, done = _relate(config, stock, local, target, manifest, headers)
+    related, kept, done = _relate(stock, terms, local, target, manifest, headers)
     gone = gone_documents(related)
-    lost = lost_nodes_of(config, stock, related, gone)
+    lost = lost_nodes_of(stock, related, gone, allows_damage=terms.allows_damage)
     return Surveyed(
         stock,
         local.layout,
         headers,
         related,
-        (*local.findings, *stock.noticed, *lost, *findings, *others, *kept, *skipped, *_shortcomings(stock)),
+        (*local.findings, *stock.noticed, *lost, *findings, *others, *kept, *skipped, *_shortcomings(stock, terms)),
         local.selection,
         () if findings else stock.head.parts,
-        frozenset() if config.publish.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
+        frozenset() if terms.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
         is_behind=len(own) < len(recorded) or manifest is not own,
         consolidated=done,
     )
 
 
-def _shortcomings(stock: Stock) -> tuple[Finding, ...]:
+def _shortcomings(stock: Stock, terms: Terms) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    into_a_directory = stock.only_ours or not stock.origin.is_local  # of somebody, by a pull
+    into_a_directory = terms.retires != "all" or not stock.origin.is_local  # of somebody, by a pull
     if into_a_directory or connect(stock.spec).capabilities.conditional_put:
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
@@ -170,26 +173,26 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
 
 
 def _relate(
-    config: RunConfig, stock: Stock, local: Inspected, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
+    stock: Stock, terms: Terms, local: Inspected, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
 ) -> tuple[Survey, list[Finding], Consolidated]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, gone_keys.to_pylist())
     selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
-    if stock.only_ours:
+    if terms.retires != "all":
         theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
-        if not stock.leaves_existing and not stock.keeps:
+        if terms.retires == "ours-and-strays":
             # What was written here into an array that is to be as published would show in place of fill values.
             theirs = pc.or_(theirs, pc.fill_null(gone["in_grid"], scalar(False)))
         selected = pc.and_(selected, theirs)
-    kept = kept_keys(gone, selected, keeps=config.publish.retire == "keep")
+    kept = kept_keys(gone, selected, keeps=terms.retire == "keep")
     extra = _kept_documents(local.layout, kept, stock.product, stock.spec)
     unfit = [
         finding
         for prefix, documents in extra.items()
         for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
     ]
-    done = consolidated(local.layout, extra, stock.consolidates or config.publish.consolidate)
+    done = consolidated(local.layout, extra, terms.consolidate)
     generated = done.generated
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))

@@ -32,6 +32,9 @@ class Surveyed:
         what a run that was cut off has sent.
     consolidated
         What is done about consolidated metadata.
+    edits
+        Keys of what is replaced or retired though it is somebody's edit: it goes to the trash as well, as what the
+        terms keep does.
     """
 
     stock: Stock
@@ -44,6 +47,7 @@ class Surveyed:
     bare: frozenset[str] = frozenset()
     is_behind: bool = False
     consolidated: Consolidated = field(default_factory=lambda: Consolidated("auto"))
+    edits: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Objects in, objects out, conditional writes: one seam, three transports."""
 
 from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, is_absent
+from zsync.storage.header_rules import HeaderRules
 from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
 from zsync.storage.retrying import RetryPolicy, retry
@@ -11,6 +12,7 @@ __all__ = [
     "PARTS_MAX",
     "Capabilities",
     "Fetched",
+    "HeaderRules",
     "Headers",
     "ObjectStore",
     "Over",

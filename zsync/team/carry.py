@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from zsync.config import Publish, ResolvedProduct, RunConfig
 from zsync.errors import SourceChangedError
 from zsync.inventory import Objects, Scan, cache_directory, list_target
 from zsync.inventory.links import links_among
 from zsync.layout import Layout, place, store_prefixes
 from zsync.planning.merge import Content, clashes
 from zsync.publication import manifest, read_head, read_lease, read_parts, refuse_if_held
-from zsync.steps.carry import carry
-from zsync.steps.decide import decide, is_on_record, refuse_errors, surveyed
 from zsync.steps.directories import clear_way
 from zsync.steps.room import check_space
+from zsync.steps.run import Way, run
 from zsync.steps.stock import Stock
-from zsync.storage import connect
+from zsync.steps.terms import Terms
+from zsync.storage import HeaderRules, connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.team.folder import Chosen, scan_folder
 from zsync.team.look import contents_of, look_there_again
@@ -36,11 +35,14 @@ from zsync.words import Action, Kind
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from zsync.config import ResolvedProduct, RunConfig
     from zsync.inventory import Listing
     from zsync.planning import Plan
     from zsync.planning.merge import Change
     from zsync.publication import StateKeys
     from zsync.report.progress import Progress
+    from zsync.steps.carry import Carried
+    from zsync.steps.run import Ran
     from zsync.steps.surveyed import Surveyed
     from zsync.storage import StoreSpec
     from zsync.team.folder import Folder
@@ -120,8 +122,7 @@ def bring(task: Task, changes: Sequence[Change]) -> Moved:
 
 
 def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]) -> Moved:
-    folder, seen, progress = task.folder, task.seen, task.progress
-    policy = RunConfig(publish=_policy(task.config), team=task.config.team)
+    folder, seen = task.folder, task.seen
     store, state = connect(folder.local), folder.local_state
     lease = read_lease(store, state)
     refuse_if_held(store, state, lease)
@@ -131,25 +132,60 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     origin = objects_of(folder, there)
     product = replace(_product(folder, origin.name, there), location=folder.here)
     stock = Stock(
-        product, folder.local, state, lease, head, listing, origin, origin.seen,
-        within=places, without=folder.without, keeps=places, consolidates="as-is",
+        product, folder.local, state, lease, head, listing, origin, origin.seen, within=places, without=folder.without,
     )  # fmt: skip
-    item = _knowing(surveyed(policy, [stock], progress, writes_cache=False)[0], seen, listing)
-    plan = decide(policy, [item])
-    refuse_errors(plan)
-    check_space(folder.root, plan.bytes(Action.SEND))
-    _refuse_links(folder.root, [*_keys_of(plan, Action.SEND), *_keys_of(plan, Action.RETIRE)])
-    if plan.is_empty:
-        return Moved(dict(there), findings=plan.findings)
-    _announce(plan, task.announce)
-    carried = carry(policy, [item], plan, progress, retires_first=True)
-    publication = carried.publication
-    arrived = _on_record(folder.local, state, publication)
+    terms = _terms(task.config).changed(keeps=places)
+    ran = run([stock], terms, task.progress, way=_Bringing(task, listing))
+    if ran.carried is None:
+        return Moved(dict(there), findings=ran.plan.findings)
+    arrived = _on_record(folder.local, state, ran.carried.publication)
     contents = {
         key: replace(content, digest=arrived[key].digest if key in arrived else content.digest)
         for key, content in there.items()
     }
-    return Moved(contents, publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
+    return _moved(contents, ran.plan, ran.carried)
+
+
+def _moved(contents: Mapping[str, Content], plan: Plan, carried: Carried) -> Moved:
+    findings = (*plan.findings, *carried.findings)
+    return Moved(contents, carried.publication, plan.count(Action.SEND), findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moving(Way):
+    """What is special to moving units: who is cut off is to know, the next time, what was on its way."""
+
+    task: Task
+
+    def begin(self, ran: Ran) -> None:
+        """Tell of fences, and of what is withdrawn: who is cut off then finds them, and they are nobody's change."""
+        for write in ran.plan.fence:
+            etag = hashlib.md5(write.content, usedforsecurity=False).hexdigest()
+            content = Content(len(write.content), blake3(write.content).hexdigest(), etag)
+            self.task.announce({write.key: content})
+        if ran.plan.withdrawals:
+            self.task.announce({withdrawal.key: None for withdrawal in ran.plan.withdrawals})
+
+
+@dataclass(frozen=True, slots=True)
+class _Bringing(_Moving):
+    """What is special to bringing units here."""
+
+    listing: Listing
+
+    def understood(self, item: Surveyed) -> Surveyed:
+        """Add what is known of the files here, so that none that is right is fetched."""
+        return _knowing(item, self.task.seen, self.listing)
+
+    def is_done(self, ran: Ran) -> bool:
+        """Whether the folder holds it all: what is on record here is known to the base, and to nobody else."""
+        return ran.plan.is_empty
+
+    def check(self, ran: Ran) -> None:
+        """Raise if there is no room, or a link in the way."""
+        root = self.task.folder.root
+        check_space(root, ran.plan.bytes(Action.SEND))
+        _refuse_links(root, [*_keys_of(ran.plan, Action.SEND), *_keys_of(ran.plan, Action.RETIRE)])
 
 
 def _keys_of(plan: Plan, action: Action) -> list[str]:
@@ -271,36 +307,24 @@ def send(task: Task, changes: Sequence[Change], copies: Iterable[str], keeps: fr
 
 def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], keeps: frozenset[str]) -> Moved:
     """Have some places in the target hold what is in some places here."""
-    folder, seen, progress = task.folder, task.seen, task.progress
-    policy = task.config.model_copy(update={"publish": _policy(task.config)})
+    folder, seen = task.folder, task.seen
     digests = {key: content.digest for key, content in seen.states.here.items() if content.digest is not None}
     origin = Chosen(folder, sources, digests)
     found = origin.look()
     target = folder.there
     stock = Stock(
         _product(folder, folder.root, found.keys), target.spec, target.state, seen.lease, seen.head, seen.listing,
-        origin, found, within=places, without=folder.without, keeps=keeps, consolidates="as-is",
+        origin, found, within=places, without=folder.without,
     )  # fmt: skip
-    items = surveyed(policy, [stock], progress, writes_cache=False)
-    plan = decide(policy, items)
-    refuse_errors(plan)
-    if plan.is_empty and is_on_record(plan, items):
-        return Moved({}, findings=plan.findings)
-    _announce(plan, task.announce)
-    carried = carry(policy, items, plan, progress, retires_first=True)
-    recorded = _on_record(target.spec, target.state, carried.publication)
+    # What is overruled there is kept, and nothing of it is taken away unasked.
+    terms = _terms(task.config).changed(keeps=keeps, exchanges=not keeps)
+    ran = run([stock], terms, task.progress, way=_Moving(task))
+    if ran.carried is None:
+        return Moved({}, findings=ran.plan.findings)
+    recorded = _on_record(target.spec, target.state, ran.carried.publication)
     mask = folder.selection(places).mask(list(recorded))
     contents = {key: content for (key, content), is_mine in zip(recorded.items(), mask, strict=True) if is_mine}
-    return Moved(contents, carried.publication, plan.count(Action.SEND), (*plan.findings, *carried.findings))
-
-
-def _announce(plan: Plan, announce: Announce) -> None:
-    """Tell of fences, and of what is withdrawn: who is cut off then finds them, and they are nobody's change."""
-    for write in plan.fence:
-        etag = hashlib.md5(write.content, usedforsecurity=False).hexdigest()
-        announce({write.key: Content(len(write.content), blake3(write.content).hexdigest(), etag)})
-    if plan.withdrawals:
-        announce({withdrawal.key: None for withdrawal in plan.withdrawals})
+    return _moved(contents, ran.plan, ran.carried)
 
 
 def _keys(changes: Iterable[Change]) -> list[str]:
@@ -312,18 +336,18 @@ def _on_record(spec: StoreSpec, state: StateKeys, publication: str) -> dict[str,
     return contents_of(manifest.read(connect(spec), state, parts, cache_directory() / "manifests"))
 
 
-def _policy(config: RunConfig) -> Publish:
+def _terms(config: RunConfig) -> Terms:
     """Return how units are moved: what goes was asked about, and what is replaced or deleted goes to the trash."""
-    given = config.publish
-    return Publish(
-        workers=given.workers,
-        scheduler=given.scheduler,
-        transport=given.transport,
-        follow_symlinks=given.follow_symlinks,
+    return Terms(
+        follow_symlinks=config.publish.follow_symlinks,
         retire="trash",
-        max_delete="100%",
         allow_empty=True,
-        check_cogs="off",
-        damaged="allow",  # what is damaged was left out before, unit by unit
-        on_incompatible="replace",
+        allows_damage=True,  # what is damaged was left out before, unit by unit
+        replaces=True,
+        retires_first=True,
+        consolidate="as-is",
+        headers=HeaderRules.of(config.storage),
+        workers=config.publish.workers,
+        scheduler=config.publish.scheduler,
+        member=config.team.member,
     )

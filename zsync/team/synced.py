@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.planning.merge import UPLOADS, Verdict
+from zsync.report.result import Result
+from zsync.report.shown import Line, Table
 
 if TYPE_CHECKING:
     from zsync.planning.merge import Change
     from zsync.team.history import Author
-    from zsync.words import Finding
 
 TAKE, SKIP, LOCAL, REMOTE, BOTH = "take", "skip", "local", "remote", "both"
 
@@ -143,7 +144,7 @@ class SyncedProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncResult:
+class SyncResult(Result):
     """What came of a synchronization.
 
     Attributes
@@ -160,39 +161,25 @@ class SyncResult:
 
     status: Literal["synced", "unchanged", "planned"]
     products: tuple[SyncedProduct, ...]
-    findings: tuple[Finding, ...]
-    seconds: float
 
     @property
     def event(self) -> Literal["synced"] | None:
         """What is told of it to those who asked; None if nothing was done."""
         return "synced" if self.status == "synced" else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON."""
-        return {
-            "status": self.status,
-            "products": [product.to_dict() for product in self.products],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "seconds": round(self.seconds, 3),
-        }
+    def rows(self) -> list[dict[str, Any]]:
+        """Return it as rows, one a change."""
+        return [{"product": item.name, **change.to_dict()} for item in self.products for change in item.changes]
 
-    def to_pandas(self) -> Any:
-        """Return one row a change, as a pandas DataFrame."""
-        import pandas as pd
+    def heading(self) -> Line:
+        """Return what came of it in a line."""
+        return Line(f"in {self.seconds:.1f} s", self.status)
 
-        rows = [{"product": item.name, **change.to_dict()} for item in self.products for change in item.changes]
-        return pd.DataFrame(rows)
-
-    def _repr_html_(self) -> str:
-        from zsync.report.html import findings_html, html_table
-
-        head = ["folder", "what", "change", "done", "by", "when", "bytes"]
+    def table(self) -> Table:
+        """Return what came of it in a table, a row a change."""
         rows = [
             [item.name, change.unit, str(change.verdict), change.action, change.by, change.time, change.bytes]
             for item in self.products
             for change in item.changes
         ]
-        return (
-            f"<p><b>{self.status}</b> in {self.seconds:.1f} s</p>{html_table(head, rows)}{findings_html(self.findings)}"
-        )
+        return Table(("folder", "what", "change", "done", "by", "when", "bytes"), rows)

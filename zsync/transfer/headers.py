@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Selection
 from zsync.layout import content_type
-from zsync.storage import Headers
+from zsync.storage import HeaderRules, Headers
 from zsync.words import Kind, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from zsync.config import Storage
 
 
 @dataclass(frozen=True)
@@ -25,30 +23,16 @@ class HeaderPolicy:
     """
 
     kind: Kind
-    content_types: tuple[tuple[str, str], ...] = ()  # glob, type: what the user set; the first that fits wins
-    cache_control: tuple[tuple[str, str], ...] = ()  # stage, value
-    storage_class: str | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, kind: Kind, storage: Storage) -> HeaderPolicy:
-        """Return the policy that the user's settings come to."""
-        return cls(
-            kind=kind,
-            content_types=tuple(storage.content_type.items()),
-            cache_control=tuple(sorted((str(stage), value) for stage, value in storage.cache_control.items())),
-            storage_class=storage.storage_class,
-            tags=tuple(sorted(storage.tags.items())),
-        )
+    rules: HeaderRules = field(default_factory=HeaderRules)
 
     def headers(self, key: str, role: str, stage: str) -> Headers:
         """Return the headers of one object; `key` is relative to the product's root."""
-        chosen = next((value for glob, value in self.content_types if _matches(glob, key)), None)
+        chosen = next((value for glob, value in self.rules.content_types if _matches(glob, key)), None)
         return Headers(
             content_type=chosen or content_type(self.kind, Role(role), key),
-            cache_control=dict(self.cache_control).get(Stage(stage)),
-            storage_class=self.storage_class,
-            tags=self.tags,
+            cache_control=dict(self.rules.cache_control).get(Stage(stage)),
+            storage_class=self.rules.storage_class,
+            tags=self.rules.tags,
         )
 
     def digests(self, rows: Iterable[tuple[str, str, str]]) -> list[str]:
@@ -59,7 +43,7 @@ class HeaderPolicy:
         chunks: dict[str, str] = {}
 
         def digest(key: str, role: str, stage: str) -> str:
-            if role != Role.CHUNK or self.content_types:
+            if role != Role.CHUNK or self.rules.content_types:
                 return self.headers(key, role, stage).digest
             if stage not in chunks:
                 chunks[stage] = self.headers(key, role, stage).digest

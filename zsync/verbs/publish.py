@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
 from zsync.errors import ConfigError
 from zsync.notices.telling import and_tell
+from zsync.publication.places import place_at
 from zsync.report.progress import progress_for
-from zsync.steps.memo import Memo
-from zsync.steps.result import PublishResult, known, result_of
+from zsync.steps.publishing import publish_stock
+from zsync.steps.result import PublishResult
 from zsync.steps.settle import wait_until_settled
 from zsync.steps.stock import take_stock
+from zsync.steps.terms import Terms
 
 if TYPE_CHECKING:
     from zsync.planning import Plan
     from zsync.report.progress import Progress
-    from zsync.steps.stock import Stock
 
 
 def publish(
@@ -81,64 +81,22 @@ def publish(
     config = RunConfig.from_any(run_config, target=target, **overrides)
     dry_run = dry_run or config.dry_run
     if config.nothing_to_do is not None:
-        return PublishResult("unchanged", None, (), (), time.monotonic() - started, None, config.nothing_to_do)
+        return PublishResult("unchanged", (), (), time.monotonic() - started, note=config.nothing_to_do)
 
     def work() -> PublishResult:
-        return _publish(config, progress_for(progress), started, dry_run=dry_run)
+        return _publish(config, progress_for(progress), started, is_dry=dry_run)
 
     return work() if dry_run else and_tell(config, work)
 
 
-def _publish(config: RunConfig, watcher: Progress, started: float, *, dry_run: bool) -> PublishResult:
-    products = config.resolve()
-    if not dry_run:
-        wait_until_settled(config, products)
+def _publish(config: RunConfig, watcher: Progress, started: float, *, is_dry: bool) -> PublishResult:
+    terms, products = Terms.of(config.publish, config.storage, config.team.member), config.resolve()
+    if not is_dry:
+        wait_until_settled(products, terms)
     taken_ns = time.time_ns()
-    stock = take_stock(config, products, watcher, publishes=not dry_run)
-    return publish_stock(config, stock, watcher, started, taken_ns=taken_ns, dry_run=dry_run)
-
-
-def publish_stock(
-    config: RunConfig, stock: list[Stock], watcher: Progress, started: float, *, taken_ns: int, dry_run: bool = False
-) -> PublishResult:
-    """Publish what stock was taken of: what follows step 2 of the protocol.
-
-    Parameters
-    ----------
-    taken_ns
-        When taking stock began, in nanoseconds since the epoch.
-
-    Raises
-    ------
-    ZsyncError
-        As for `publish`.
-    """
-    memo = Memo(config, stock)
-    if not dry_run and (remembered := memo.recall()) is not None:
-        return known(remembered, started)
-
-    from zsync.steps.decide import is_on_record, planned, refuse_errors
-
-    items, plan = planned(config, stock, watcher, writes_cache=not dry_run)
-    if dry_run:
-        return result_of("planned", _newest(stock), plan, started)
-    refuse_errors(plan)
-    left_out = tuple(finding for item in items for finding in item.stock.left_out)
-    if plan.is_empty and is_on_record(plan, items):
-        result = result_of("unchanged", _newest(stock), plan, started, left_out)
-        # What a first listing lacked a memo of it would hide.
-        is_agreed = all(item.stock.listing is found.listing for item, found in zip(items, stock, strict=True))
-        if is_agreed and not plan.waits:
-            memo.keep(result.to_dict(), taken_ns)
-        return result
-
-    from zsync.steps.carry import carry
-
-    carried = carry(config, items, plan, watcher)
-    status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
-    findings = (*carried.findings, *left_out)
-    stay = Counter(failure.product for failure in carried.stay)
-    return result_of(status, carried.publication, carried.plan, started, findings, stay)
+    places = [place_at(config, product.location) for product in products]
+    stock = take_stock(products, places, terms, watcher, publishes=not is_dry)
+    return publish_stock(stock, terms, watcher, started, taken_ns=taken_ns, is_dry=is_dry)
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:
@@ -160,8 +118,3 @@ def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any)
     if result.plan is None:
         raise ConfigError(result.note or "there is nothing to plan", "run_config", "there is nothing to do")
     return result.plan
-
-
-def _newest(stock: list[Stock]) -> str | None:
-    """Return the newest publication among the products' heads."""
-    return max((item.head.publication for item in stock if item.head.publication is not None), default=None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig, seconds
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
+from zsync.pulling.listed import pull_listed
 from zsync.site.first_sync import source_of
 from zsync.site.passes import SitePasses
 from zsync.version import __version__
@@ -122,7 +123,9 @@ def run_watch(
         halt = ends if once else threading.Event()
         source = first_source or alone.watch.initial_sync_source
         status = SiteStatus(name, *_places(alone))
-        return Runner(status, SitePasses(name, alone, halt, source, synced), _pace(alone.watch), board, halt)
+        return Runner(
+            status, SitePasses(name, alone, halt, source, pull_listed, synced), _pace(alone.watch), board, halt
+        )
 
     log_to(understood.watch)
     for note in understood.notes:

@@ -1,0 +1,69 @@
+"""Publish what stock was taken of: what `publish` does once, and `watch` again and again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+from zsync.steps.memo import Memo
+from zsync.steps.result import known, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsync.report.progress import Progress
+    from zsync.steps.result import PublishResult
+    from zsync.steps.run import Ran
+    from zsync.steps.stock import Stock
+    from zsync.steps.terms import Terms
+
+
+def publish_stock(
+    stock: Sequence[Stock], terms: Terms, progress: Progress, started: float, *, taken_ns: int, is_dry: bool = False
+) -> PublishResult:
+    """Publish what stock was taken of: what follows step 2 of the protocol.
+
+    Parameters
+    ----------
+    started
+        The reading of the monotonic clock when the work began, in seconds.
+    taken_ns
+        When taking stock began, in nanoseconds since the epoch.
+    is_dry
+        Stop after the plan, having written nothing.
+
+    Raises
+    ------
+    ZsyncError
+        As for `zsync.publish`.
+    """
+    memo = Memo(terms, stock)
+    if not is_dry and (remembered := memo.recall()) is not None:
+        return known(remembered, started)
+
+    from zsync.steps.run import run
+
+    ran = run(stock, terms, progress, is_dry=is_dry)
+    if is_dry:
+        return result_of("planned", _newest(stock), ran.plan, started)
+    left_out = tuple(finding for item in ran.items for finding in item.stock.left_out)
+    if ran.carried is None:
+        result = result_of("unchanged", _newest(stock), ran.plan, started, left_out)
+        if _may_be_remembered(ran, stock):
+            memo.keep(result.to_dict(), taken_ns)
+        return result
+    carried = ran.carried
+    status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
+    stay = Counter(failure.product for failure in carried.stay)
+    return result_of(status, carried.publication, carried.plan, started, (*carried.findings, *left_out), stay)
+
+
+def _may_be_remembered(ran: Ran, stock: Sequence[Stock]) -> bool:
+    """Whether the same found again means the same plan: what a first listing lacked a memo of it would hide."""
+    is_agreed = all(item.stock.listing is found.listing for item, found in zip(ran.items, stock, strict=True))
+    return is_agreed and not ran.plan.waits
+
+
+def _newest(stock: Sequence[Stock]) -> str | None:
+    """Return the newest publication among the products' heads."""
+    return max((item.head.publication for item in stock if item.head.publication is not None), default=None)
