@@ -7,8 +7,11 @@ import json
 import pickle
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import zsync
@@ -37,6 +40,30 @@ def test_arrows_point_down_and_the_core_is_pure():
     done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "2 kept, 0 broken" in done.stdout
+
+
+def test_nothing_is_imported_in_a_circle():
+    """Not even inside functions, or for types only."""
+    graph = grimp.build_graph("zsync", exclude_type_checking_imports=False, cache_dir=None)
+    found = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert "zsync.steps.carry" in found["zsync.steps.run"]  # which is imported where it is needed
+    TopologicalSorter(found).prepare()
+
+
+def test_the_steps_know_no_configuration():
+    texts = {path.name: path.read_text() for path in (ROOT / "zsync" / "steps").glob("*.py")}
+    assert "run.py" in texts
+    assert not [name for name, text in texts.items() if "RunConfig" in text]
+
+
+def test_no_room_is_crowded():
+    """A room that holds a seventh of the lines wants to be two."""
+    lines = {path: len(path.read_text().splitlines()) for path in (ROOT / "zsync").rglob("*.py")}
+    rooms = Counter()
+    for path, count in lines.items():
+        rooms[path.relative_to(ROOT / "zsync").parts[0]] += count
+    assert max(rooms.values()) <= 0.15 * sum(lines.values()), rooms.most_common(3)
+    assert rooms["verbs"] < 2000
 
 
 def test_public_names():

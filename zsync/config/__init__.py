@@ -2,9 +2,9 @@
 
 from zsync.config.hpc import find
 from zsync.config.location import Location
-from zsync.config.model import RunConfig
 from zsync.config.publishing import Publish, Storage
 from zsync.config.resolve import ResolvedProduct
+from zsync.config.run_config import RunConfig
 from zsync.config.sections import Product
 from zsync.config.show import to_native, to_yaml
 from zsync.config.template import template

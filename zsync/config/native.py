@@ -8,6 +8,7 @@ from typing import Any
 
 from zsync.config.dialect import Reading
 from zsync.config.location import anchored
+from zsync.config.model import Sections
 from zsync.config.problems import known_keys, report, unknown_key
 
 _MARKS = {"source", "target", "products", "storage", "publish", "pull", "team", "watch", "sites", "notify"}
@@ -26,10 +27,8 @@ def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
     ConfigError
         It has a key that only looks like a field.
     """
-    from zsync.config.model import RunConfig
-
-    known = known_keys(RunConfig)
-    outcomes = RunConfig.model_fields.keys() - set(known)
+    known = known_keys(Sections)
+    outcomes = Sections.model_fields.keys() - set(known)
     problems = [unknown_key(name, known) for name in doc if name in outcomes]
     if problems:
         raise report(problems, lambda _: place)

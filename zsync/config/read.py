@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -14,15 +15,11 @@ from zsync.config.dialect import Reading
 from zsync.config.formats import load
 from zsync.config.given import advice_for, data_in, refuse_what_is_none
 from zsync.config.location import absolute, local_path
-from zsync.config.model import RunConfig
+from zsync.config.model import Sections
 from zsync.config.problems import known_keys, report, unknown_key
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Pull, Team, Watch
 from zsync.errors import ConfigError
-from zsync.forking import undivided
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Dialect(NamedTuple):
@@ -46,16 +43,43 @@ DIALECTS = (
 _FLAT: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}  # their options go by their own names
 _SECTIONS: dict[str, type[BaseModel]] = {**_FLAT, "pull": Pull, "team": Team, "watch": Watch}
 _SECTION_OF = {field: name for name, section in _FLAT.items() for field in section.model_fields}
-_TOP = tuple(name for name in known_keys(RunConfig) if "." not in name)
+_TOP = tuple(name for name in known_keys(Sections) if "." not in name)
 
 
-def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> RunConfig:
-    """Return the configuration that a value describes; see `RunConfig.from_any`."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A configuration as it was written: a native document.
+
+    Attributes
+    ----------
+    place_of
+        Tells, by a field's name, the file that says it; None where it was said on top of the configuration.
+    notes, nothing_to_do
+        What it says that is not needed, and why there is nothing to publish, if so.
+    is_changed
+        Something was said on top of it.
+    """
+
+    doc: dict[str, Any]
+    place_of: Callable[[str], str | None]
+    notes: tuple[str, ...]
+    nothing_to_do: str | None
+    is_changed: bool
+
+
+def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> Written:
+    """Return what a value says; see `zsync.config.RunConfig.from_any`."""
     said = _said(overrides)
-    if isinstance(value, RunConfig):
-        return _changed(value, said)
-    reading, place = _reading(value, said, os.environ if environ is None else environ)
-    return _config(reading, said, place)
+    if isinstance(value, Sections):
+        reading, place = Reading(value.model_dump(), tuple(value.notes), value.nothing_to_do), None
+    else:
+        reading, place = _reading(value, said, os.environ if environ is None else environ)
+    spoken = {key for name, told in said.items() for key in _dotted(name, told)}
+
+    def place_of(key: str) -> str | None:
+        return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
+
+    return Written(_merged(reading.doc, said), place_of, reading.notes, reading.nothing_to_do, bool(said))
 
 
 def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,24 +151,6 @@ def _understood(doc: dict[str, Any], base: str, place: str | None) -> Reading:
         raise ConfigError(f"this is {what}, not a configuration", place, advice_for(place))
     # What nobody recognises is read as native, which says what is unknown in it, and the nearest that is known.
     return (dialect.read if dialect else native.read)(doc, base, place)
-
-
-def _config(reading: Reading, said: dict[str, Any], place: str | None) -> RunConfig:
-    spoken = {key for name, value in said.items() for key in _dotted(name, value)}
-
-    def place_of(key: str) -> str | None:
-        return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
-
-    with undivided:
-        config = RunConfig.model_validate(_merged(reading.doc, said), context={"place": place_of})
-    return config.model_copy(update={"notes": list(reading.notes), "nothing_to_do": reading.nothing_to_do})
-
-
-def _changed(config: RunConfig, said: dict[str, Any]) -> RunConfig:
-    if not said:
-        return config
-    doc = config.model_dump()
-    return _config(Reading(doc, tuple(config.notes), config.nothing_to_do), said, None)
 
 
 def _dotted(name: str, value: object) -> list[str]:

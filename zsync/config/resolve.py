@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from zsync.config.location import CONTROL, Location, absolute, anchored
 from zsync.config.problems import report, unknown_key
+from zsync.config.sections import Product
 from zsync.errors import ConfigError
 from zsync.words import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zsync.config.model import RunConfig
-    from zsync.config.sections import Product
+    from zsync.config.model import Sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ResolvedProduct:
     has_own_patterns: bool = field(default=False, compare=False)
 
 
-def resolved(config: RunConfig) -> tuple[ResolvedProduct, ...]:
+def resolved(config: Sections) -> tuple[ResolvedProduct, ...]:
     """Return the products of a configuration; see `RunConfig.resolve`."""
     if config.nothing_to_do is not None:
         return ()
@@ -65,7 +65,7 @@ def resolved(config: RunConfig) -> tuple[ResolvedProduct, ...]:
     return tuple(product for product in products if not config.only or product.name in config.only)
 
 
-def _products(config: RunConfig) -> dict[str, Product]:
+def _products(config: Sections) -> dict[str, Product]:
     if config.products:
         return config.products
     if config.source is None and config.sites:
@@ -74,8 +74,6 @@ def _products(config: RunConfig) -> dict[str, Product]:
         raise ConfigError("nothing to publish: there is no source and there are no products", None, "give `source`")
     root = _absolute(config.source)
     last = root.rpartition("/")[2]
-    from zsync.config.sections import Product
-
     # Not validated: the name of a directory may be what a `to` may not, and is looked at with those of other products.
     implied = Product.model_construct(path=root, to=_implied_to(last, config.target))
     return {last.removesuffix(".zarr") or last: implied}
@@ -88,7 +86,7 @@ def _implied_to(last: str, target: str | None) -> str:
     return last
 
 
-def _product(name: str, product: Product, config: RunConfig) -> ResolvedProduct:
+def _product(name: str, product: Product, config: Sections) -> ResolvedProduct:
     root = _root(name, product, config)
     return ResolvedProduct(
         name=name,
@@ -101,7 +99,7 @@ def _product(name: str, product: Product, config: RunConfig) -> ResolvedProduct:
     )
 
 
-def _root(name: str, product: Product, config: RunConfig) -> str:
+def _root(name: str, product: Product, config: Sections) -> str:
     if config.source is None and not product.path.startswith("/"):
         raise ConfigError(f"the path of product {name} is relative", product.path, "give `source`, or an absolute path")
     return _absolute(anchored(product.path, config.source or "/"))

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
-    from zsync.config.model import RunConfig
+    from zsync.config.model import Sections
 
 MASK = "********"
 
 
-def to_native(config: RunConfig) -> dict[str, Any]:
+def to_native(config: Sections) -> dict[str, Any]:
     """Return a configuration as a native document: what differs from the defaults, with secrets as `SecretStr`."""
     return config.model_dump(exclude_defaults=True)
 
 
-def to_yaml(config: RunConfig, *, mask: bool = True) -> str:
+def to_yaml(config: Sections, *, mask: bool = True) -> str:
     """Return a configuration as a native YAML file.
 
     Parameters

@@ -5,31 +5,37 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+from zsync.config.resolve import resolved
 from zsync.errors import ConfigError
-from zsync.forking import undivided
 
 if TYPE_CHECKING:
-    from zsync.config.model import RunConfig
+    from collections.abc import Mapping
+
+    from zsync.config.model import Sections
     from zsync.config.sections import Site
 
 _SECTIONS = ("storage", "publish", "watch")
 
 
-def by_site(config: RunConfig) -> dict[str, RunConfig]:
-    """Return a configuration for each site; see `RunConfig.by_site`."""
-    if not config.sites:
-        products = config.resolve()
-        return {products[0].name if len(products) == 1 else "all": config} if products else {}
-    sites = {name: _alone(config, name, site) for name, site in config.sites.items()}
+def site_documents(config: Sections) -> dict[str, dict[str, Any]]:
+    """Return a configuration for each site, as native documents."""
+    return {name: _alone(config, name, site) for name, site in config.sites.items()}
+
+
+def refuse_overlaps(sites: Mapping[str, Sections]) -> None:
+    """Raise if one site would retire what another publishes.
+
+    Raises
+    ------
+    ConfigError
+        It would.
+    """
     for first, second in permutations(sites, 2):
         _check_targets(first, sites[first], second, sites[second])
-    return sites
 
 
-def _alone(config: RunConfig, name: str, site: Site) -> RunConfig:
+def _alone(config: Sections, name: str, site: Site) -> dict[str, Any]:
     """Return a site as a configuration: what it says, over what is said for all."""
-    from zsync.config.model import RunConfig
-
     own_affairs = {"sites", "source", "target", "products", "only"}
     doc: dict[str, Any] = config.model_dump(exclude_unset=True, exclude=own_affairs)
     own = site.model_dump(exclude_unset=True)
@@ -38,15 +44,13 @@ def _alone(config: RunConfig, name: str, site: Site) -> RunConfig:
     if site.notify is not None:
         doc["notify"] = own["notify"]
     product = {"path": site.source, "kind": site.kind, "to": site.target}
-    doc |= {"source": site.source, "target": site.target, "products": {name: product}}
-    with undivided:
-        return RunConfig.model_validate(doc)
+    return doc | {"source": site.source, "target": site.target, "products": {name: product}}
 
 
-def _check_targets(first: str, one: RunConfig, second: str, other: RunConfig) -> None:
+def _check_targets(first: str, one: Sections, second: str, other: Sections) -> None:
     """Refuse that a site retires what another one publishes."""
-    for mine in one.resolve():
-        for theirs in other.resolve():
+    for mine in resolved(one):
+        for theirs in resolved(other):
             overlap = mine.location == theirs.location or mine.location.contains(theirs.location)
             if overlap and one.publish.retire != "keep" and _same_service(one, other):
                 raise ConfigError(
@@ -56,5 +60,5 @@ def _check_targets(first: str, one: RunConfig, second: str, other: RunConfig) ->
                 )
 
 
-def _same_service(one: RunConfig, other: RunConfig) -> bool:
+def _same_service(one: Sections, other: Sections) -> bool:
     return one.storage.endpoint_url == other.storage.endpoint_url

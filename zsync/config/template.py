@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zsync.config.model import RunConfig
+from zsync.config.model import Sections
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Notification, Product, Pull, Site, Team, Watch
 
@@ -51,18 +51,18 @@ def template(
     """
     given = {"source": source, "target": target, "products": dict(_PRODUCTS if products is None else products)}
     lines = [_HEADER]
-    for name, field in RunConfig.model_fields.items():
+    for name, field in Sections.model_fields.items():
         if field.exclude:
             continue
         lines.append(f"# {field.description}")
         if name == "products":
             lines += _product_lines(given["products"])
         elif name in _ENTRIES:
-            lines += [*_entry_lines(_ENTRIES[name]), f"{name}: {_text(_default(RunConfig, name))}"]
+            lines += [*_entry_lines(_ENTRIES[name]), f"{name}: {_text(_default(Sections, name))}"]
         elif name in _SECTIONS:
             lines += [f"{name}:", *_section_lines(_SECTIONS[name])]
         else:
-            lines.append(f"{name}: {_text(given.get(name, _default(RunConfig, name)))}")
+            lines.append(f"{name}: {_text(given.get(name, _default(Sections, name)))}")
         lines.append("")
     return "\n".join(lines)
 

@@ -14,7 +14,8 @@ from zsync.planning.cost import Cost, cost_of
 from zsync.planning.fence import FenceWrite, fence_table
 from zsync.planning.withdraw import Withdrawal, withdrawal_table
 from zsync.report.format import human_bytes
-from zsync.report.shown import Findings, Line, Showing, Table
+from zsync.report.showing import Showing
+from zsync.report.shown import Findings, Line, Table
 from zsync.tables import column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ExitStatus
-from zsync.report.shown import Findings, Showing
+from zsync.report.showing import Showing
+from zsync.report.shown import Findings
 
 if TYPE_CHECKING:
     from zsync.report.shown import Line, Part, Table

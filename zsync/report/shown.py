@@ -36,18 +36,3 @@ class Findings:
 
 
 Part = Line | Table | Findings
-
-
-class Showing:
-    """Shows itself in a notebook."""
-
-    __slots__ = ()
-
-    def shown(self) -> list[Part]:
-        """Return what is to be seen of it."""
-        raise NotImplementedError
-
-    def _repr_html_(self) -> str:
-        from zsync.report.html import html
-
-        return html(self.shown())

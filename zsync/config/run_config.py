@@ -1,0 +1,138 @@
+"""The configuration of a run: read from any dialect, checked as a whole, and resolved to products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
+
+from zsync.config.model import Sections
+from zsync.config.problems import problems_of, report
+from zsync.config.read import Written, read
+from zsync.config.resolve import resolved
+from zsync.config.sites import refuse_overlaps, site_documents
+from zsync.forking import undivided
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from zsync.config.resolve import ResolvedProduct
+
+
+class RunConfig(Sections):
+    """What to publish, to where, and how.
+
+    Parameters
+    ----------
+    source
+        Directory that the paths of products are relative to; without products it is itself the product.
+    target
+        URL that the products' `to` are relative to.
+    products
+        What is published, by name.
+    storage
+        How the object store is reached, and how objects are stored in it.
+    publish
+        How a publication is made.
+    pull
+        How targets are brought back.
+    team
+        How a folder is kept in step with others.
+    watch
+        How targets are kept up to date.
+    sites
+        Many directories that are watched, by name, each with a target of its own.
+    notify
+        Who is told of publications.
+    only
+        Names of the products to publish; empty for all of them.
+    dry_run
+        Plan, and stop there.
+    verbose
+        Log in detail.
+    notes
+        What the configuration says that is not needed. Not part of a configuration file.
+    nothing_to_do
+        Why there is nothing to publish, if so. Not part of a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        All that is wrong with the values, in one line.
+    """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            problems = problems_of(error, cls)
+        # Raised here, not above: an exception's context would keep the values.
+        raise report(problems, (info.context or {}).get("place", lambda _: None))
+
+    @classmethod
+    def from_any(
+        cls,
+        value: Mapping[str, Any] | str | os.PathLike[str] | Sections | None,
+        *,
+        target: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """Return the configuration that a value describes, in any dialect that zsync reads.
+
+        Parameters
+        ----------
+        value
+            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment. Relative
+            paths in a file are relative to the file, others to the current directory.
+        target
+            Replaces the target.
+        environ
+            The environment; by default that of the process.
+        **overrides
+            Replace what the value says: any name at the top level, in `publish` or in `storage`. None means not given.
+
+        Raises
+        ------
+        ConfigError
+            All that is wrong with the configuration, in one line.
+        """
+        written = read(value, {**overrides, "target": target}, environ)
+        if isinstance(value, cls) and not written.is_changed:
+            return value
+        return cls._of(written)
+
+    @classmethod
+    def _of(cls, written: Written) -> Self:
+        with undivided:
+            config = cls.model_validate(written.doc, context={"place": written.place_of})
+        return config.model_copy(update={"notes": list(written.notes), "nothing_to_do": written.nothing_to_do})
+
+    def by_site(self) -> dict[str, Self]:
+        """Return a configuration for each site; this one, under its own name, if there are no sites.
+
+        Raises
+        ------
+        ConfigError
+            Sites get in each other's way.
+        """
+        if not self.sites:
+            products = self.resolve()
+            return {products[0].name if len(products) == 1 else "all": self} if products else {}
+        with undivided:
+            sites = {name: self.model_validate(doc) for name, doc in site_documents(self).items()}
+        refuse_overlaps(sites)
+        return sites
+
+    def resolve(self) -> tuple[ResolvedProduct, ...]:
+        """Return what is published, from where and to where: nothing, if there is nothing to do.
+
+        Raises
+        ------
+        ConfigError
+            The source or the target is missing, or places overlap that must not.
+        """
+        return resolved(self)
