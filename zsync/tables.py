@@ -150,5 +150,6 @@ PLAN = pa.schema(
         ("headers", pa.string()),
         ("gone_s", pa.int64()),
         ("order", pa.int32()),
+        ("content", pa.binary()),  # the bytes, where zsync makes them itself
     ]
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_plan_properties import survey
 
 from zsync.layout import Objects, describe, is_binary_index, named_in, owners, ranks, with_families
-from zsync.planning import Plan, PlannedProduct, exchange, manifest_of
+from zsync.planning import Plan, PlannedProduct, exchange, manifest_of, withdrawal_table
 from zsync.planning.diff import plan_product
 from zsync.tables import column, table_of
 from zsync.words import Action, Kind, Reason, Role, Stage
@@ -222,7 +222,8 @@ def test_no_reader_sees_a_sidecar_over_a_raster_that_it_is_not_of(before, after,
     more = {"z.tif": b"z", "z.txt": b"z"} if others else {}
     source, target = {**after, **more}, {**before, "old": b"x"}
     table, withdrawals = exchange(plan_product("p", survey(source, target, target), keeps=keeps))
-    plan = Plan(table, (PlannedProduct("p", "s3://b/p", "/src", "cog", "trash", None),), withdrawals=tuple(withdrawals))
+    rows = pa.concat_tables([table, withdrawal_table(withdrawals)])
+    plan = Plan(rows, (PlannedProduct("p", "s3://b/p", "/src", "cog", "trash", None),))
     now = dict(target)
     for wave in plan.waves():
         rows = wave.table.to_pylist()

@@ -45,7 +45,7 @@ def test_what_happens_to_an_array_is_told_in_trees_too(prefix, zarr_format, new,
     world = published(store(zarr_format=zarr_format).files(prefix))
     plan = world.plan(store(zarr_format=zarr_format, **new).files(prefix))
     assert classes(plan)[f"{prefix}/v".lstrip("/")] == kind
-    assert bool(plan.fence) == (kind in (ChangeClass.SHRINK, ChangeClass.RESIZE))
+    assert bool(plan.shown_while(Stage.FENCE)) == (kind in (ChangeClass.SHRINK, ChangeClass.RESIZE))
 
 
 def test_values_behind_an_edge_that_moves_tell_an_append_from_an_update():
@@ -62,9 +62,9 @@ def test_what_is_removed_beside_what_shrinks_is_fenced_with_it(prefix, zarr_form
     world = published(store(more=["w"], zarr_format=zarr_format).files(prefix))
     plan = world.plan(store(2, zarr_format=zarr_format).files(prefix))
     assert classes(plan)[f"{prefix}/w".lstrip("/")] == ChangeClass.REMOVED
-    consolidated = [write for write in plan.fence if write.rank]
+    consolidated = [row for row in plan.shown_while(Stage.FENCE) if row["rank"]]
     assert len(consolidated) == 1
-    assert b'"w' not in consolidated[0].content
+    assert b'"w' not in consolidated[0]["content"]
 
 
 def test_what_names_others_is_retired_before_what_is_named():

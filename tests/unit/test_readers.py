@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from world import Array, State, World, read
+from world import Array, State, World, made_by_zsync, read
+
+from zsync.words import Stage
 
 LENGTHS = st.integers(1, 5)
 DTYPES = ["|u1"] * 6 + ["<u2"]
@@ -134,7 +136,7 @@ def test_p1_to_p3_readers_find_the_old_the_new_or_what_both_have(history, data):
         old, old_past = readers.both()
         remains = {prefix for prefix, state in old.items() if state is None and readers.holds(prefix)}
         for plan in publish(world, source, lambda rows: random.sample(rows, len(rows)), cut, grace_s=grace_s):
-            offline = {withdrawal.store for withdrawal in plan.withdrawals}
+            offline = {row["store"] for row in plan.shown_while(Stage.WITHDRAW)}
             seen, seen_past = readers.both()
             for prefix in readers.prefixes:
                 check(seen[prefix], old[prefix], new[prefix], offline_is_fine=prefix in offline)
@@ -154,9 +156,5 @@ def test_p1_to_p3_readers_find_the_old_the_new_or_what_both_have(history, data):
     assert world.plan(source).is_empty
     assert set(source) <= set(world.target)
     assert all(
-        world.target[key] == body for key, body in source.items() if key not in dict(plan_contents(world, source))
+        world.target[key] == body for key, body in source.items() if key not in made_by_zsync(world.plan(source))
     )
-
-
-def plan_contents(world, source):
-    return {key: body for (_, key), body in world.plan(source).contents.items()}

@@ -25,11 +25,13 @@ from zsync.planning import (
     boundary,
     classify,
     fence_of,
+    fence_table,
     manifest_of,
     plan_product,
     removed_groups,
     unless_withdrawn,
     withdraw,
+    withdrawal_table,
 )
 from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of
 from zsync.words import Action, Kind, Stage
@@ -284,10 +286,8 @@ class World:
         fence = fence_of(changes, own, removed_groups(table, layout.stores, published))
         fence = unless_withdrawn(fence, withdrawals)
         product = PlannedProduct("p", "s3://b/p", "/src", "zarr", "keep" if keeps else "trash", None)
-        return Plan(
-            table, (product,), {("p", key): body for key, body in generated.items()}, tuple(layout.findings),
-            tuple(changes), tuple(fence), tuple(withdrawals),
-        )  # fmt: skip
+        rows = pa.concat_tables([table, fence_table(fence), withdrawal_table(withdrawals)])
+        return Plan(rows, (product,), tuple(layout.findings), tuple(changes))
 
     def _documents(self, prefix: str) -> dict[str, Any]:
         base = f"{prefix}/" if prefix else ""
@@ -321,15 +321,14 @@ class World:
 
         On record it comes before anything is retired.
         """
-        bodies = {**source, **{key: body for (_, key), body in plan.contents.items()}}
-        fence = {write.key: write.content for write in plan.fence}
+        bodies = {**source, **made_by_zsync(plan)}
         is_on_record = False
         for wave in plan.waves():
             if wave.stage == Stage.RETIRE and not is_on_record:
                 is_on_record = self._record(plan, bodies)
             for row in shuffle(wave.table.to_pylist()):
                 if row["action"] == Action.SEND:
-                    self.target[row["key"]] = (fence if wave.stage == Stage.FENCE else bodies)[row["key"]]
+                    self.target[row["key"]] = row["content"] or bodies[row["key"]]
                 else:
                     self.target.pop(row["key"], None)
                 yield wave.stage
@@ -341,6 +340,12 @@ class World:
         answers = {("p", key): Answer(digest(bodies[key]), md5(bodies[key])) for key in sent}
         self.manifest = manifest_of(plan, "p", answers)
         return True
+
+
+def made_by_zsync(plan: Plan) -> dict[str, bytes]:
+    """Return what zsync makes itself, by key."""
+    rows = zip(plan.lasting["key"].to_pylist(), plan.lasting["content"].to_pylist(), strict=True)
+    return {key: body for key, body in rows if body is not None}
 
 
 def _source_row(key: str, body: bytes, *, is_ours: bool) -> dict[str, Any]:

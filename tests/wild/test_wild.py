@@ -79,8 +79,10 @@ def md5(content):
 def made_by_zsync(plan):
     """Return what zsync makes itself of each product, by its key: consolidated metadata."""
     made: dict[str, dict[str, bytes]] = {}
-    for (product, key), content in plan.contents.items():
-        made.setdefault(product, {})[key] = content
+    rows = plan.lasting.select(["product", "key", "content"]).to_pylist()
+    for row in rows:
+        if row["content"] is not None:
+            made.setdefault(row["product"], {})[row["key"]] = row["content"]
     return made
 
 

@@ -11,7 +11,7 @@ from zsync.planning.classify import (
 from zsync.planning.cost import Cost, cost_of
 from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
 from zsync.planning.exchange import exchange
-from zsync.planning.fence import FenceWrite, fence_of, unless_withdrawn
+from zsync.planning.fence import FenceWrite, fence_of, fence_table, unless_withdrawn
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.incompatible import INCOMPATIBLE, incompatible_findings, summed_up
 from zsync.planning.losses import Loss, losses_of
@@ -20,7 +20,7 @@ from zsync.planning.moving import without_moving
 from zsync.planning.record import manifest_of
 from zsync.planning.safe import leave_existing
 from zsync.planning.seen import files_seen
-from zsync.planning.withdraw import Withdrawal, edited, withdraw, without_waiting
+from zsync.planning.withdraw import Withdrawal, edited, withdraw, withdrawal_table, without_waiting
 
 __all__ = [
     "INCOMPATIBLE",
@@ -42,6 +42,7 @@ __all__ = [
     "edited",
     "exchange",
     "fence_of",
+    "fence_table",
     "files_seen",
     "guard_findings",
     "incompatible_findings",
@@ -56,6 +57,7 @@ __all__ = [
     "undecided",
     "unless_withdrawn",
     "withdraw",
+    "withdrawal_table",
     "without_moving",
     "without_waiting",
 ]

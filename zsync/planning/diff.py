@@ -246,8 +246,17 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             ),
             "gone_s": pa.nulls(count, pa.int64()),
             "order": pc.if_else(pc.and_(unchanged, related["in_manifest"]), related["order"], _order(objects)),
+            "content": _contents(survey),
         }
     )
+
+
+def _contents(survey: Survey) -> pa.Array:
+    """Return the bytes of what zsync makes itself, null for all else."""
+    made = survey.generated
+    if not made:
+        return pa.nulls(len(survey.source), pa.binary())
+    return column([made.get(key) for key in survey.source["key"].to_pylist()], pa.binary())
 
 
 def _order(objects: pa.Table) -> Any:
@@ -306,6 +315,7 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
             "headers": recorded["headers"],
             "gone_s": pc.if_else(survey.gone_selected, recorded_since, recorded["gone_s"]),
             "order": recorded["order"],
+            "content": pa.nulls(count, pa.binary()),
         }
     )
 

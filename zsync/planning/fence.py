@@ -137,6 +137,7 @@ def fence_table(writes: Iterable[FenceWrite]) -> pa.Table:
             "action": str(Action.SEND),
             "reason": str(Reason.FENCE),
             "size": len(write.content),
+            "content": write.content,
         }
         for write in writes
     ]

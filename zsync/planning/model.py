@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 
 from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
-from zsync.planning.fence import FenceWrite, fence_table
-from zsync.planning.withdraw import Withdrawal, withdrawal_table
 from zsync.report.format import human_bytes
 from zsync.report.showing import Showing
 from zsync.report.shown import Findings, Line, Table
@@ -20,7 +18,7 @@ from zsync.tables import column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import pandas as pd
 
@@ -69,32 +67,49 @@ class Plan(Showing):
     Attributes
     ----------
     table
-        `zsync.tables.PLAN`: every key of every product exactly once.
+        `zsync.tables.PLAN`: every key of every product exactly once, with what becomes of it; and besides what only
+        passes: what readers are shown while arrays shrink (the fence), and what they do not find while arrays, or
+        rasters with their masks, are replaced. Stage and key tell one row from another.
     products
         The products, in the order of their URLs.
-    contents
-        Bytes of the objects that zsync makes itself, by product and key.
     findings
         What was noticed on the way.
     changes
         What happens to each array.
-    fence
-        What readers are shown while arrays shrink.
-    withdrawals
-        What readers do not find while arrays, or rasters with their masks, are replaced.
     losses
         What readers lose.
     """
 
     table: pa.Table
     products: tuple[PlannedProduct, ...]
-    contents: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     changes: tuple[ArrayChange, ...] = ()
-    fence: tuple[FenceWrite, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()
     losses: tuple[Loss, ...] = ()
     _shares: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _halves: list[pa.Table] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def lasting(self) -> pa.Table:
+        """The part of the table that says what becomes of each key."""
+        return self._cut_in_two()[0]
+
+    @property
+    def passing(self) -> pa.Table:
+        """The part of the table about what only passes; its keys have rows in `lasting` as well."""
+        return self._cut_in_two()[1]
+
+    def _cut_in_two(self) -> list[pa.Table]:
+        if not self._halves:
+            passes = _passes(self.table)
+            is_plain = not pc.any(passes).as_py()
+            self._halves.append(self.table if is_plain else self.table.filter(pc.invert(passes)))
+            self._halves.append(self.table.slice(0, 0) if is_plain else self.table.filter(passes))
+        return self._halves
+
+    def shown_while(self, *stages: Stage, product: str | None = None) -> list[dict[str, Any]]:
+        """Return what only passes in some stages, row by row: of the fence, or of what is withdrawn."""
+        rows: list[dict[str, Any]] = self.passing.to_pylist()
+        return [row for row in rows if row["stage"] in stages and product in (None, row["product"])]
 
     @property
     def is_empty(self) -> bool:
@@ -111,21 +126,20 @@ class Plan(Showing):
 
     def rows(self, action: Action, product: str | None = None) -> pa.Table:
         """Return the part of the table with an action, of one product or of all."""
-        table = self.table if product is None else self.share(product)
+        table = self.lasting if product is None else self.share(product)
         return table.filter(pc.equal(table["action"], scalar(str(action))))
 
     def share(self, product: str) -> pa.Table:
         """Return the part of the table about one product; it is cut once, for there may be thousands of them."""
         if not self._shares:
-            self._shares.update(_cut(self.table))
-        return self._shares.get(product, self.table.slice(0, 0))
+            self._shares.update(_cut(self.lasting))
+        return self._shares.get(product, self.lasting.slice(0, 0))
 
     def waves(self) -> Iterator[Wave]:
         """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in each."""
         todo = self.table.filter(
             pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
         )
-        todo = pa.concat_tables([todo, fence_table(self.fence), withdrawal_table(self.withdrawals)])
         for stage in STAGES:
             rows = todo.filter(pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
@@ -134,9 +148,9 @@ class Plan(Showing):
     def summary(self) -> list[dict[str, Any]]:
         """Return one row a product, store, array, action and reason, with number and size of the objects."""
         names = ["product", "store", "array", "action", "reason"]
-        found, group = groups(self.table, names)
+        found, group = groups(self.lasting, names)
         counts = np.bincount(group, minlength=len(found))
-        sizes = np.bincount(group, weights=numbers(self.table["size"]), minlength=len(found))
+        sizes = np.bincount(group, weights=numbers(self.lasting["size"]), minlength=len(found))
         rows = [
             {**row, "objects": int(count), "bytes": int(size)}
             for row, count, size in zip(found, counts, sizes, strict=True)
@@ -145,10 +159,7 @@ class Plan(Showing):
 
     def cost(self) -> Cost:
         """Return what carrying it out takes in requests, and at S3's list price."""
-        return cost_of(
-            pa.concat_tables([self.table, fence_table(self.fence), withdrawal_table(self.withdrawals)]),
-            {product.name: product.retire for product in self.products},
-        )
+        return cost_of(self.table, {product.name: product.retire for product in self.products})
 
     def vanished(self) -> int:
         """Return the number of published chunks inside their grid that the source no longer has."""
@@ -177,8 +188,8 @@ class Plan(Showing):
             ],
             "arrays": [change.to_dict() for change in self.changes if change.kind != ChangeClass.UNCHANGED],
             "changes": self.summary(),
-            "fence": len(self.fence),
-            "withdrawn": len(self.withdrawals),
+            "fence": len(self.shown_while(Stage.FENCE)),
+            "withdrawn": len(self.shown_while(Stage.WITHDRAW, Stage.DATA)),
             "losses": [loss.to_dict() for loss in self.losses],
             "cost": cost.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
@@ -238,6 +249,14 @@ def place_of(row: dict[str, Any]) -> str:
     """Return where in its product a row of a summary lies: store and array."""
     inside = "/".join(part for part in (row["store"], row["array"]) if part)
     return inside or ("(metadata)" if row["store"] is not None else "")
+
+
+def _passes(table: pa.Table) -> pa.Array:
+    """Return which rows are about what only passes; what comes back has the reason of what goes, and is sent."""
+    withdrawn = pc.and_(
+        pc.equal(table["reason"], scalar(str(Reason.WITHDRAWN))), pc.equal(table["action"], scalar(str(Action.RETIRE)))
+    )
+    return pc.or_(pc.equal(table["stage"], scalar(str(Stage.FENCE))), withdrawn)
 
 
 def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -41,7 +41,7 @@ def _product_seen(plan: Plan, name: str, sent: set[str], *, is_exchanging: bool)
     rows = _files(plan, name)
     replaced = [row["key"] for row in rows if row["etag"] is not None and row["key"] in sent]
     new = [row["key"] for row in rows if row["etag"] is None and row["key"] in sent]
-    withdrawn = {item.key for item in plan.withdrawals if item.product == name and item.stage == Stage.DATA}
+    withdrawn = {row["key"] for row in plan.shown_while(Stage.DATA, product=name)}
     away = sorted(withdrawn - sent) if is_exchanging else []
     kinds = ((replaced, "replaced"), (new, "new"))
     parts = [f"{len(keys)} {what} ({listed(keys, _NAMES)})" for keys, what in kinds if keys]

@@ -52,19 +52,17 @@ def plan_text(plan: Plan) -> str:
         lines += _classes_text(plan, product.name)
         mine = [loss for loss in plan.losses if loss.product == product.name]
         lines += [f"  readers lose {line}" for line in losses_text(mine, _NAMES)]
-        stages = [item.stage for item in plan.withdrawals if item.product == product.name]
-        if rasters := stages.count(Stage.DATA):
+        if rasters := len(plan.shown_while(Stage.DATA, product=product.name)):
             lines.append(
                 f"  exchange: {rasters} files are taken away while their rasters are replaced with masks or overviews,"
                 " so that no reader sees those of one over another"
             )
-        if withdrawn := stages.count(Stage.WITHDRAW):
+        if withdrawn := len(plan.shown_while(Stage.WITHDRAW, product=product.name)):
             lines.append(
                 f"  withdraw: {withdrawn} metadata objects are taken away first, and come back when all data is there:"
                 " until then readers do not find the store"
             )
-        fence = sum(write.product == product.name for write in plan.fence)
-        if fence:
+        if fence := len(plan.shown_while(Stage.FENCE, product=product.name)):
             lines.append(
                 f"  fence: {fence} metadata objects go first, so that no reader sees a cell that is neither old nor new"
             )

@@ -32,9 +32,8 @@ def keeping_edits(item: Surveyed, plan: Plan) -> tuple[Surveyed, tuple[Finding, 
 
 def _edits(item: Surveyed, plan: Plan) -> list[str]:
     acts = column([str(Action.SEND), str(Action.RETIRE)], pa.string())
-    rows = plan.table.filter(
-        pc.and_(pc.equal(plan.table["product"], scalar(item.name)), pc.is_in(plan.table["action"], value_set=acts))
-    )
+    share = plan.share(item.name)
+    rows = share.filter(pc.is_in(share["action"], value_set=acts))
     rows = rows.filter(pc.is_valid(rows["etag"]))
     manifest = item.survey.manifest
     recorded = manifest["etag"].take(pc.index_in(rows["key"], manifest["key"]))

@@ -24,7 +24,7 @@ from zsync.publication import ManifestLostError, manifest, new_publication_id
 from zsync.storage import Headers
 from zsync.storage import connect as open_store
 from zsync.tables import MANIFEST, scalar, table_of, with_values
-from zsync.words import Action
+from zsync.words import Action, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +48,8 @@ def note(item: Surveyed, plan: Plan) -> None:
     gone = gone.filter(pc.and_(pc.is_valid(gone["store"]), pc.is_valid(gone["digest"])))
     noted += [{**row, "etag": None} for row in gone.to_pylist()]
     noted += [
-        {"key": write.key, "store": "", "size": len(write.content), "digest": blake3(write.content).hexdigest()}
-        for write in plan.fence
-        if write.product == item.name
+        {"key": row["key"], "store": "", "size": row["size"], "digest": blake3(row["content"]).hexdigest()}
+        for row in plan.shown_while(Stage.FENCE, product=item.name)
     ]
     if not noted:
         return

@@ -107,7 +107,7 @@ def carry(
             gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
-                plan = replace(plan, table=without_moving(plan.table, left, recorded))
+                plan = replace(plan, table=without_moving(plan.lasting, left, recorded))
             stay: Sequence[Failure] = ()
             if terms.retires_first:
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
@@ -214,9 +214,9 @@ def _what_readers_see(plan: Plan, gate: _Gate, receipts: Sequence[Receipt]) -> s
 
 
 def _what_is_seen_of_stores(plan: Plan, reached: Sequence[Stage]) -> str:
-    withdrawn = [item for item in plan.withdrawals if item.stage == Stage.WITHDRAW]
+    withdrawn = plan.shown_while(Stage.WITHDRAW)
     if Stage.WITHDRAW in reached and withdrawn:
-        stores = sorted({"/".join(filter(None, (item.product, item.store))) for item in withdrawn})
+        stores = sorted({"/".join(filter(None, (row["product"], row["store"]))) for row in withdrawn})
         return f"readers do not find {', '.join(stores)}, of which arrays are being replaced"
     if Stage.ROOT in reached and bool(pc.any(pc.is_valid(plan.table["store"])).as_py()):
         return "readers see each store whole, some perhaps in its new state already"

@@ -19,6 +19,7 @@ from zsync.planning import (
     Plan,
     PlannedProduct,
     exchange,
+    fence_table,
     guard_findings,
     incompatible_findings,
     leave_existing,
@@ -28,6 +29,7 @@ from zsync.planning import (
     summed_up,
     unless_withdrawn,
     withdraw,
+    withdrawal_table,
     without_waiting,
 )
 from zsync.steps.changes import array_changes
@@ -52,7 +54,7 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
     GeoTIFFs and what indexes name.
     """
     grace = Grace(terms.grace_s, int(time.time()))
-    tables, planned, findings, changes, fence, withdrawals, losses = [], [], [], [], [], [], []
+    tables, passing, planned, findings, changes, losses = [], [], [], [], [], []
     for item in items:
         product, head = item.stock.product, item.stock.head
         table = plan_product(item.name, item.survey, keeps=terms.retire == "keep", grace=grace)
@@ -73,9 +75,8 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
         unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
         tables.append(table)
         changes += arrays
-        fence += unless_withdrawn(changed.fence, withdrawn)
+        passing += [fence_table(unless_withdrawn(changed.fence, withdrawn)), withdrawal_table(withdrawn)]
         losses += losses_of(item.name, table, item.layout.stores, arrays, item.survey.manifest)
-        withdrawals += withdrawn
         findings += [
             *item.findings,
             # What explains the others comes first: much is retired because arrays are other ones.
@@ -86,13 +87,10 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
             *guard_findings(item.name, table, terms.most_retired, unseen),
         ]
     made = Plan(
-        table=in_order_of_names(pa.concat_tables(tables), items),
+        table=pa.concat_tables([in_order_of_names(pa.concat_tables(tables), items), *passing]),
         products=tuple(planned),
-        contents={(item.name, key): body for item in items for key, body in item.survey.generated.items()},
         findings=tuple(findings),
         changes=tuple(changes),
-        fence=tuple(fence),
-        withdrawals=tuple(withdrawals),
         losses=tuple(losses),
     )
     return _with_raster_findings(made, terms) if all(item.stock.origin.is_local for item in items) else made

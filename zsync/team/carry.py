@@ -30,7 +30,7 @@ from zsync.storage import HeaderRules, connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.team.folder import Chosen, scan_folder
 from zsync.team.look import contents_of, look_there_again
-from zsync.words import Action, Kind
+from zsync.words import Action, Kind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -159,12 +159,12 @@ class _Moving(Way):
 
     def begin(self, ran: Ran) -> None:
         """Tell of fences, and of what is withdrawn: who is cut off then finds them, and they are nobody's change."""
-        for write in ran.plan.fence:
-            etag = hashlib.md5(write.content, usedforsecurity=False).hexdigest()
-            content = Content(len(write.content), blake3(write.content).hexdigest(), etag)
-            self.task.announce({write.key: content})
-        if ran.plan.withdrawals:
-            self.task.announce({withdrawal.key: None for withdrawal in ran.plan.withdrawals})
+        for row in ran.plan.shown_while(Stage.FENCE):
+            body = row["content"]
+            etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            self.task.announce({row["key"]: Content(len(body), blake3(body).hexdigest(), etag)})
+        if withdrawn := ran.plan.shown_while(Stage.WITHDRAW, Stage.DATA):
+            self.task.announce({row["key"]: None for row in withdrawn})
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def carry_out(
         try:
             for wave in waves:
                 before_wave(wave)
-                left |= _carry_out_wave(plan, wave, destinations, executor, progress, receipts, keeping, keep)
+                left |= _carry_out_wave(wave, destinations, executor, progress, receipts, keeping, keep)
         finally:
             progress.end()
     return left
@@ -164,7 +164,7 @@ def retire(
             before_wave(wave)
             _tell(wave)
             collector = _Collector(progress, pace_of(next(iter(destinations.values())).store), is_patient=True)
-            executor.run(retire_batch, _batches(plan, wave, destinations, executor, keeping), collector)
+            executor.run(retire_batch, _batches(wave, destinations, executor, keeping), collector)
             stay += collector.failures
             failed = {(failure.product, failure.key) for failure in collector.failures}
             held_back |= _held_back(wave, failed)
@@ -199,8 +199,7 @@ def _size(waves: list[Wave]) -> int:
     return sum(sum(wave.table["size"].to_pylist()) for wave in waves)
 
 
-def _carry_out_wave(  # noqa: PLR0913 - what a wave needs
-    plan: Plan,
+def _carry_out_wave(
     wave: Wave,
     destinations: Mapping[str, Destination],
     executor: Executor,
@@ -211,7 +210,7 @@ def _carry_out_wave(  # noqa: PLR0913 - what a wave needs
 ) -> set[tuple[str, str]]:
     _tell(wave)
     work = retire_batch if wave.takes_away else send_batch
-    batches = _batches(plan, wave, destinations, executor, keeping)
+    batches = _batches(wave, destinations, executor, keeping)
     is_exchange = wave.takes_away and wave.stage == Stage.DATA
     is_source = wave.stage != Stage.FENCE  # what a fence shows is neither the source's content nor what stays
     pace = pace_of(next(iter(destinations.values())).store)
@@ -250,15 +249,13 @@ def _refuse_sidecars_that_stay(wave: Wave, failures: list[Failure]) -> None:
         )  # fmt: skip
 
 
-def _batches(
-    plan: Plan, wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping
-) -> list[Batch]:
+def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping) -> list[Batch]:
     return [
         batch
         for name, rows in _by_product(wave)
         for batch in cut(
             destinations[name].store,
-            (_item(row, destinations[name], plan, keeping) for row in rows),
+            (_item(row, destinations[name], keeping) for row in rows),
             executor.workers,
             len(wave.table),
             destinations[name].claim,
@@ -281,14 +278,7 @@ def _by_product(wave: Wave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield from rows.items()
 
 
-def _content(row: dict[str, Any], plan: Plan) -> bytes | None:
-    """Return the bytes of an object that zsync makes itself."""
-    if row["stage"] == Stage.FENCE:
-        return next(write.content for write in plan.fence if (write.product, write.key) == (row["product"], row["key"]))
-    return plan.contents.get((row["product"], row["key"]))
-
-
-def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) -> Send | Retire:
+def _item(row: dict[str, Any], to: Destination, keeping: Keeping) -> Send | Retire:
     target = under(to.prefix, row["key"])
     over = keeping.over(to, row)
     if row["action"] == Action.RETIRE:
@@ -297,13 +287,11 @@ def _item(row: dict[str, Any], to: Destination, plan: Plan, keeping: Keeping) ->
         trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None
         seen, keep = (over.seen, over.keep) if over is not None else (None, None)
         return Retire(row["product"], row["key"], target, row["size"] or 0, Over(seen, keep or trash))
-    content = _content(row, plan)
     stage = Stage.ROOT if row["stage"] == Stage.FENCE else row["stage"]
     headers = to.headers.headers(row["key"], row["role"], stage)
-    if content is not None:
-        return Send(
-            row["product"], row["key"], target, row["size"], headers, content=content, digest=row["digest"], over=over
-        )
+    if row["content"] is not None:
+        made, digest = row["content"], row["digest"]
+        return Send(row["product"], row["key"], target, row["size"], headers, content=made, digest=digest, over=over)
     return Send(
         row["product"],
         row["key"],

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.inventory import Selection
 from zsync.storage import Over
-from zsync.tables import column
 from zsync.words import Reason, Stage
 
 if TYPE_CHECKING:
@@ -33,9 +31,8 @@ class Keeping:
         self._ours: set[tuple[str, str]] = set()
         # Rows of a fence, and of what comes back, do not tell what is there.
         self._seen: dict[tuple[str, str], Over | None] = {}
-        keys = [*(write.key for write in plan.fence), *(item.key for item in plan.withdrawals)]
-        if keys:
-            rows = plan.table.filter(pc.is_in(plan.table["key"], value_set=column(keys, pa.string())))
+        if len(plan.passing):
+            rows = plan.lasting.filter(pc.is_in(plan.lasting["key"], value_set=plan.passing["key"].combine_chunks()))
             for row in rows.select(["product", "key", "etag", "reason"]).to_pylist():
                 self._seen[row["product"], row["key"]] = _seen(row)
 
