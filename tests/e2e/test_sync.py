@@ -717,6 +717,7 @@ def test_a_folder_that_changes_all_the_time_is_given_up(team, ann, bob, monkeypa
 
 
 def test_two_members_at_once_both_get_through(s3, bucket, tmp_path, monkeypatch, tally):
+    monkeypatch.setattr("zsync.team.ready._PAUSE_S", 0.05)
     monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.05)
     rounds = 8
     with Proxy(s3.endpoint_url) as proxy:
@@ -756,7 +757,7 @@ def test_two_members_at_once_both_get_through(s3, bucket, tmp_path, monkeypatch,
 
 
 def test_who_comes_second_waits_and_says_for_whom(s3, bucket, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.05)
+    monkeypatch.setattr("zsync.team.ready._PAUSE_S", 0.05)
     team = Team(s3, bucket, tmp_path)
     ann, bob = team("ann"), team("bob")
     ann.write("a.txt", "by ann")
@@ -781,7 +782,7 @@ def test_who_comes_second_waits_and_says_for_whom(s3, bucket, tmp_path, monkeypa
 
 
 def test_who_waits_for_too_long_is_told_for_whom(s3, bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr("zsync.verbs.sync._PAUSE_S", 0.01)
+    monkeypatch.setattr("zsync.team.ready._PAUSE_S", 0.01)
     team = Team(s3, bucket, tmp_path)
     ann, bob = team("ann"), team("bob")
     ann.write("a.txt", "by ann")

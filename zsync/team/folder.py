@@ -4,26 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zsync.errors import SourceError
+from zsync.config import Location, RunConfig
+from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Directory, Scan, Selection, scan
 from zsync.inventory.spare import LEFTOVERS, PRIVATE
 from zsync.publication import StateKeys
+from zsync.publication.places import Place
+from zsync.publication.process import this_process
+from zsync.storage import spec_for
 from zsync.system import read_regular
+from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zsync.config import Location, ResolvedProduct
+    from zsync.config import ResolvedProduct
     from zsync.inventory import Reader
     from zsync.inventory.digest import Signature
-    from zsync.publication.places import Place
     from zsync.storage import StoreSpec
 
 _LINKS = ("broken-link", "link-loop")  # what is, or was, behind them takes no part
 IGNORE_FILE = ".S3/ignore_remote.txt"  # paths that a team of s3synchrony ignores, one a line
 _MOST_OF_LIST = 2**24  # bytes
+
+
+FILE = "s3synchrony.json"  # found by itself in the working directory
+
+
+def team_config(config: Any) -> Any:
+    """Return the configuration that is meant: the one that was given, or the file in the working directory.
+
+    Raises
+    ------
+    ConfigError
+        None was given, and there is no such file.
+    """
+    if config is not None:
+        return config
+    if not Path(FILE).is_file():
+        raise ConfigError(f"{FILE} was not found", str(Path.cwd()), "name a configuration")
+    return FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,21 @@ class Folder:
     def selection(self, within: frozenset[str] | None = None) -> Selection:
         """Return what takes part, or of that what lies in some places."""
         return Selection(self.product.include, self.exclude, within, self.without)
+
+
+def folder_of(config: RunConfig, product: ResolvedProduct) -> Folder:
+    """Return a product of a configuration as a team's folder."""
+    here = Location.parse(product.root)
+    spec = spec_for(product.location, config.storage, config.publish.transport)
+    by = this_process(__version__)
+    return Folder(
+        product=replace(product, exclude=(*product.exclude, *config.team.ignore)),
+        here=here,
+        local=spec_for(here, RunConfig().storage),
+        there=Place(product.location, spec, StateKeys.of(product.location)),
+        member=config.team.member or f"{by['user']}@{by['host']}",
+        follow_symlinks=config.publish.follow_symlinks,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_
 from zsync.storage import connect
 from zsync.storage.handles import directory
 from zsync.system import advice_on
-from zsync.verbs.sync import folder_of, team_config
+from zsync.team.folder import folder_of, team_config
 from zsync.version import __version__
 
 if TYPE_CHECKING:

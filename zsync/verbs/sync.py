@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import logging
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.config import Location, RunConfig
-from zsync.errors import ConfigError, ConflictError, PreconditionError, SourceChangedError, SourceError, TargetError
+from zsync.config import RunConfig
+from zsync.errors import ConflictError, PreconditionError, SourceChangedError
 from zsync.notices.telling import and_tell
-from zsync.publication import StateKeys, read_lease
-from zsync.publication.places import Place
-from zsync.publication.process import this_process
+from zsync.planning.merge import DOWNLOADS
 from zsync.report.progress import progress_for
-from zsync.storage import spec_for
 from zsync.storage.archived import all_named
 from zsync.storage.writable import check_writable, directories_for
-from zsync.system import advice_on
-from zsync.team.synced import Ask, Shown, SyncedChange, SyncedProduct, SyncResult
-from zsync.version import __version__
+from zsync.team.apply import Application
+from zsync.team.base import locked, read_base
+from zsync.team.choose import Chooser
+from zsync.team.differing import differing, emptied, synced_change
+from zsync.team.fit import behind_links
+from zsync.team.folder import folder_of, team_config
+from zsync.team.ready import make_folder, refuse_place, wait_for_others
+from zsync.team.synced import Ask, SyncedChange, SyncedProduct, SyncResult
 
 if TYPE_CHECKING:
-    from zsync.config import ResolvedProduct
     from zsync.report.progress import Progress
-    from zsync.team.base import Base
-    from zsync.team.choose import Chooser
     from zsync.team.folder import Folder
-    from zsync.team.look import Look
     from zsync.words import Finding
 
 log = logging.getLogger(__name__)
 
-FILE = "s3synchrony.json"  # found by itself in the working directory
 _PATIENCE_S = 120.0  # that others, and files that change, are waited for; a dead publisher's lease runs out before
 _PAUSE_S = 1.0
 _LOOKS = 8  # at a folder that changes all the time
@@ -102,8 +97,6 @@ def sync(
     understood = RunConfig.from_any(team_config(config), **overrides)
     for note in understood.notes:
         log.info("note: %s", note)
-    from zsync.team.choose import Chooser
-
     dry_run = dry_run or understood.dry_run
     chooser = Chooser(
         yes=yes,
@@ -128,40 +121,6 @@ def sync(
     return work() if dry_run else and_tell(understood, work)
 
 
-def team_config(config: Any) -> Any:
-    """Return the configuration that is meant: the one that was given, or the file in the working directory.
-
-    Raises
-    ------
-    ConfigError
-        None was given, and there is no such file.
-    """
-    if config is not None:
-        return config
-    if not Path(FILE).is_file():
-        raise ConfigError(f"{FILE} was not found", str(Path.cwd()), "name a configuration")
-    return FILE
-
-
-def folder_of(config: RunConfig, product: ResolvedProduct) -> Folder:
-    """Return a product of a configuration as a team's folder."""
-    from dataclasses import replace
-
-    from zsync.team.folder import Folder
-
-    here = Location.parse(product.root)
-    spec = spec_for(product.location, config.storage, config.publish.transport)
-    by = this_process(__version__)
-    return Folder(
-        product=replace(product, exclude=(*product.exclude, *config.team.ignore)),
-        here=here,
-        local=spec_for(here, RunConfig().storage),
-        there=Place(product.location, spec, StateKeys.of(product.location)),
-        member=config.team.member or f"{by['user']}@{by['host']}",
-        follow_symlinks=config.publish.follow_symlinks,
-    )
-
-
 @dataclass(slots=True)
 class _Session:
     """The synchronization of one folder."""
@@ -174,30 +133,23 @@ class _Session:
 
     def plan(self) -> SyncedProduct:
         """Say what differs; write nothing."""
-        from zsync.team.base import read_base
-
-        self._refuse_place()
+        refuse_place(self.folder)
         base = read_base(self.folder.state_directory, self.folder.there.url)
-        seen, shown = self._look(base, writes_cache=False)
-        from zsync.planning.merge import DOWNLOADS
-        from zsync.team.fit import behind_links
-
+        seen, shown = differing(self.folder, base, self.progress, writes_cache=False)
         coming = [item.change for item in shown if item.change.verdict in DOWNLOADS]
         self.findings = [*seen.findings, *behind_links(seen.folder, seen, coming).values()]
         keys = {key for change in coming for key in change.keys}
         check_writable(directories_for(self.folder.root, keys))
-        changes = tuple(_synced(item, "") for item in shown)
+        changes = tuple(synced_change(item, "") for item in shown)
         return self._product(seen.head.publication, changes, 0, 0)
 
     def run(self) -> SyncedProduct:
         """Synchronize; what changes meanwhile is looked at again, for a while."""
-        from zsync.team.base import locked
-
-        self._make_folder()
+        make_folder(self.folder)
         with locked(self.folder.state_directory, self.folder.root):
             until = time.monotonic() + _PATIENCE_S
             for attempt in itertools.count(1):
-                self._wait_for_others(until)
+                wait_for_others(self.folder.there, until)
                 try:
                     with all_named([(self.folder.there.spec, self.folder.there.base, None)]):
                         return self._attempt()
@@ -209,78 +161,15 @@ class _Session:
                     time.sleep(min(_PAUSE_S, 0.05 * attempt))
         raise AssertionError("there is no end to counting")
 
-    def _refuse_place(self) -> None:
-        """Raise if there was a folder, and is none any more; or if what a synchronization needs cannot be made."""
-        from zsync.team.base import read_base
-
-        root = self.folder.root
-        if not Path(root).is_dir():
-            if read_base(self.folder.state_directory, self.folder.there.url).exists:
-                raise SourceError(
-                    "the folder is gone", root, "is it mounted? To begin anew, use `zsync reset`, or restore it"
-                )
-            try:
-                check_writable([root])
-            except TargetError as error:
-                raise SourceError(f"the folder cannot be made ({error.message})", error.where, error.advice) from error
-        try:
-            check_writable([str(self.folder.state_directory)])
-        except TargetError as error:
-            message = f"the folder's state cannot be written ({error.message})"
-            raise TargetError(message, error.where, error.advice) from error
-
-    def _make_folder(self) -> None:
-        self._refuse_place()
-        root = Path(self.folder.root)
-        if root.is_dir():
-            return
-        try:
-            root.mkdir(parents=True)
-        except OSError as error:
-            raise SourceError(f"the folder cannot be made ({error.strerror})", str(root), advice_on(error)) from error
-        log.info("made the folder %s", root)
-
-    def _wait_for_others(self, until: float) -> None:
-        place, told = self.folder.there, ""
-        while True:
-            lease = read_lease(place.store, place.state)
-            if not lease.is_held(dt.datetime.now(dt.UTC)):
-                return
-            if time.monotonic() >= until:
-                raise ConflictError(f"{lease.holder} is at work for long", place.url, "synchronize again later")
-            if told != lease.holder:
-                told = lease.holder
-                log.info("waiting: %s is at work in %s", told, place.url)
-            time.sleep(_PAUSE_S)
-
-    def _look(self, base: Base, *, writes_cache: bool) -> tuple[Look, list[Shown]]:
-        """Look at both sides, and return what differs, with who changed it."""
-        from zsync.planning.merge import Verdict, merge
-        from zsync.team.history import Author, authors
-        from zsync.team.look import look
-
-        seen = look(self.folder, base, self.progress, writes_cache=writes_cache)
-        changes = merge(seen.states)
-        differing = [change for change in changes if change.verdict != Verdict.SAME]
-        units = {key: change.unit for change in differing if change.there for key in change.keys}
-        told = authors(self.folder.there, seen.head.publication, base.publication, units) if units else {}
-        return seen, [
-            Shown(change, Author(self.folder.member, _iso(seen.mtime_ns(change.keys))), told.get(change.unit, Author()))
-            for change in differing
-        ]
-
     def _attempt(self) -> SyncedProduct:
-        from zsync.team.apply import Application
-        from zsync.team.base import read_base
-
         base = read_base(self.folder.state_directory, self.folder.there.url)
-        seen, shown = self._look(base, writes_cache=True)
-        decided = self.chooser.decide(self.folder.root, shown, emptied=_emptied(self.folder, seen))
+        seen, shown = differing(self.folder, base, self.progress, writes_cache=True)
+        decided = self.chooser.decide(self.folder.root, shown, emptied=emptied(self.folder, seen))
         application = Application(self.config, seen.folder, base, seen, self.progress)
         application.apply([item.change for item in shown], decided)
         self.findings = [*application.findings, *seen.findings]
         changes = tuple(
-            _synced(item, application.actions[item.change.unit], application.copies.get(item.change.unit))
+            synced_change(item, application.actions[item.change.unit], application.copies.get(item.change.unit))
             for item in shown
         )
         return self._product(application.publication, changes, application.sent, application.received)
@@ -290,31 +179,3 @@ class _Session:
     ) -> SyncedProduct:
         folder = self.folder
         return SyncedProduct(folder.product.name, folder.there.url, folder.root, publication, changes, sent, received)
-
-
-def _emptied(folder: Folder, seen: Look) -> str | None:
-    """Return the side that held something and holds nothing now, and of which no publication says so."""
-    states = seen.states
-    if not states.base:
-        return None
-    if not states.here and states.there:
-        return folder.root
-    if not states.there and states.here and (seen.recorded or seen.head.publication is None):
-        return folder.there.url
-    return None
-
-
-def _synced(item: Shown, action: str, copy: str | None = None) -> SyncedChange:
-    from zsync.planning.merge import UPLOADS
-
-    change = item.change
-    author = item.here if change.verdict in UPLOADS else item.there
-    return SyncedChange(
-        change.unit, change.is_store, change.verdict, change.here, change.there, action, author.by, author.time,
-        item.size, copy,
-    )  # fmt: skip
-
-
-def _iso(time_ns: int) -> str:
-    """Return a time in nanoseconds since the epoch as ISO 8601, UTC; empty for none."""
-    return dt.datetime.fromtimestamp(time_ns // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time_ns else ""
