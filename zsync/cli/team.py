@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zsync.cli.base import app, door, storage_options
 from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
 from zsync.cli.output import say, say_line
+from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ConfigError
 from zsync.printable import printable
 
@@ -70,31 +71,24 @@ def sync(
         _show(result, as_json=as_json)
 
 
-@app.command()
+@reaching(app, "reset")
 def reset(
+    reach: Reach,
     config: TeamConfig = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     trash: Annotated[bool, typer.Option("--trash", help="Remove what the trash holds as well, for good.")] = False,
-    endpoint_url: EndpointUrl = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Forget what a team's folder and its target know of each other; the data stays on both sides."""
-    with door(as_json=as_json, verbose=verbose):
-        from zsync.verbs.reset import reset as run
+    from zsync.verbs.reset import reset as run
 
-        storage: dict[str, Any] = storage_options(endpoint_url, region, profile)
-        confirm = _confirm_reset if sys.stdin.isatty() else None
-        done = run(config, yes=yes, confirm=confirm, trash=trash, **storage)
-        if as_json:
-            say(json.dumps([item.to_dict() for item in done], indent=1))
-            return
-        for item in done:
-            say_line(f"forgot {item}")
-        if not done:
-            say("nothing was removed")
+    confirm = _confirm_reset if sys.stdin.isatty() else None
+    done = run(config, yes=yes, confirm=confirm, trash=trash, **reach.storage)
+    if reach.says_json(done):
+        return
+    for item in done:
+        say_line(f"forgot {item}")
+    if not done:
+        say("nothing was removed")
 
 
 def _confirm_reset(found: Forgotten) -> bool:
