@@ -7,27 +7,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
-
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
-from zsync.planning import files_seen, manifest_of, without_moving
+from zsync.planning import manifest_of, without_moving
 from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
 from zsync.steps.arrived import Arrivals
 from zsync.steps.directories import prune
+from zsync.steps.gate import Gate
 from zsync.steps.hashing import remember_receipts
 from zsync.steps.result import product_result
-from zsync.steps.settle import left_for_the_next, refuse_if_changed
+from zsync.steps.settle import left_for_the_next
 from zsync.steps.sweep import sweep
+from zsync.steps.told import not_retired, shortcomings, what_readers_see
 from zsync.storage import connect
 from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.version import __version__
-from zsync.words import Action, Finding, Role, Stage
+from zsync.words import Action, Finding, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zsync.planning import Plan, Wave
+    from zsync.planning import Plan
     from zsync.publication import Part
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
-_AFTER_DATA = (Stage.ARRAY, Stage.GROUP, Stage.ROOT)
-_SHOWN = (Stage.FENCE, Stage.WITHDRAW, Stage.ROOT)  # what turns readers over
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ def carry(
     )  # fmt: skip
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
-        gate, arrivals = _Gate(leases, items, terms), Arrivals(items, plan)
+        gate, arrivals = Gate(leases, items, terms), Arrivals(items, plan)
         arrivals.begin()
         try:
             left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
@@ -122,64 +120,13 @@ def carry(
         except BaseException as error:
             # Who takes every store for itself leaves out what moves, and tries again.
             is_usual = isinstance(error, SourceChangedError) and terms.by_unit
-            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else _what_readers_see(plan, gate, receipts)
+            seen = _AFTER_CONFLICT if isinstance(error, ConflictError) else what_readers_see(plan, gate, receipts)
             log.log(logging.DEBUG if is_usual else logging.WARNING, "stopped: %s", terms.in_words(seen))
             raise
         finally:
             _remember(items, receipts)
-    findings = (*swept, *later, *_shortcomings(plan, leases.ignored), *_not_retired(stay))
+    findings = (*swept, *later, *shortcomings(plan, leases.ignored), *not_retired(stay))
     return Carried(publication, findings, plan, tuple(stay))
-
-
-class _Gate:
-    """What every wave goes through: the leases are ours, and the source is as it was when metadata begins to go out.
-
-    Where the services honour conditions, whoever lost a lease cannot undo what others wrote. But one that was broken by
-    hand is noticed late by the clock, and what readers are shown then would be of two publishers: so the leases are
-    looked at before readers are shown anything, and before the record. Elsewhere they are, before every stage.
-    """
-
-    def __init__(self, leases: Leases, items: Sequence[Surveyed], terms: Terms) -> None:
-        self._leases = leases
-        self._items, self._terms = items, terms
-        self.is_checked = False
-        self.reached: list[Stage] = []
-        self.is_on_record = False
-        self.is_exchanging = False
-
-    def __call__(self, wave: Wave) -> None:
-        self._leases.check()
-        is_exchange = wave.takes_away and wave.stage == Stage.DATA
-        if wave.stage in self.reached and not is_exchange:
-            return
-        if not self.reached or wave.stage in _SHOWN or wave.takes_away or not self._leases.are_fenced:
-            self._leases.prove()
-        self.refuse_if_changed(wave.stage in _AFTER_DATA)
-        self.reached.append(wave.stage)
-        self.is_exchanging = self.is_exchanging or is_exchange
-
-    def refuse_if_changed(self, is_due: bool) -> None:  # noqa: FBT001 - says when
-        """Look at the sources again, once."""
-        if is_due and not self.is_checked:
-            refuse_if_changed(self._items, self._terms)
-            self.is_checked = True
-
-
-def _not_retired(stay: Sequence[Failure]) -> list[Finding]:
-    """Name what was to be retired and could not be, by product and reason."""
-    groups: dict[tuple[str, str], list[Failure]] = {}
-    for failure in stay:
-        groups.setdefault((failure.product, failure.error.message), []).append(failure)
-    found = []
-    for (product, why), failures in groups.items():
-        first = failures[0]
-        message = (
-            f"{len(failures)} objects that are gone from the source could not be retired ({why}): they stay, and the"
-            " next publish tries again"
-        )
-        advice = f"; {first.error.advice}" if first.error.advice else ""
-        found.append(Finding("warning", "not-retired", product, first.key, message + advice))
-    return found
 
 
 def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
@@ -188,43 +135,6 @@ def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
         location = item.stock.product.location
         if location.scheme == "file":
             prune(f"/{location.path}", plan.rows(Action.RETIRE, item.name)["key"].to_pylist())
-
-
-def _shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
-    if not ignored:
-        return []
-    message = (
-        f"the service ignores {' and '.join(ignored)}: two publishers at the same time are not kept apart reliably;"
-        " see to it that only one runs"
-    )
-    return [Finding("warning", "conditions-ignored", product.name, "", message) for product in plan.products[:1]]
-
-
-def _what_readers_see(plan: Plan, gate: _Gate, receipts: Sequence[Receipt]) -> str:
-    """Say what readers see after a publish that stopped in the last of the stages that it reached."""
-    if gate.is_on_record:
-        return "what was published is on record, whole; what is gone from the source is retired by the next publish"
-    files = files_seen(plan, [(receipt.product, receipt.key) for receipt in receipts], is_exchanging=gate.is_exchanging)
-    stores = _what_is_seen_of_stores(plan, gate.reached)
-    if not files:
-        return f"{stores or 'readers see what they saw before'}; publish again to finish"
-    has_stores = bool(pc.any(pc.is_valid(plan.table["store"])).as_py())
-    others = [stores or "of stores readers see what they saw before"] if has_stores or stores else []
-    return f"{'; '.join([*files, *others])}; publish again to finish"
-
-
-def _what_is_seen_of_stores(plan: Plan, reached: Sequence[Stage]) -> str:
-    withdrawn = plan.shown_while(Stage.WITHDRAW)
-    if Stage.WITHDRAW in reached and withdrawn:
-        stores = sorted({"/".join(filter(None, (row["product"], row["store"]))) for row in withdrawn})
-        return f"readers do not find {', '.join(stores)}, of which arrays are being replaced"
-    if Stage.ROOT in reached and bool(pc.any(pc.is_valid(plan.table["store"])).as_py()):
-        return "readers see each store whole, some perhaps in its new state already"
-    if Stage.FENCE in reached:
-        return "readers see of arrays that shrink what old and new have in common"
-    if Stage.DATA in reached and any(change.inside for change in plan.changes):
-        return "readers see what they saw before, perhaps with new values in chunks that are replaced"
-    return ""
 
 
 def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
