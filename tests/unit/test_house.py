@@ -51,7 +51,7 @@ def test_nothing_is_imported_in_a_circle():
 
 
 def test_the_steps_know_no_configuration():
-    texts = {path.name: path.read_text() for path in (ROOT / "zsync" / "steps").glob("*.py")}
+    texts = {path.name: path.read_text() for path in (ROOT / "zsync" / "steps").glob("[a-z]*.py")}
     assert "run.py" in texts
     assert not [name for name, text in texts.items() if "RunConfig" in text]
 

@@ -1,6 +1,27 @@
 """What every key of a product is, which stage it belongs to, and what its metadata says.
 
 Everything here is pure: keys and the bytes of metadata come in, values go out. `describe` is the way in.
+
+Why it is so
+------------
+
+- Meaning has one form (`layout/canonical`; types, codecs and attributes in modules of their own): what zarr-python
+  decodes alike for every chunk is the same in it, and nothing else is. Whether a change is compatible
+  (`layout/meaning`, which looks only at chunks that hold cells of both extents) and whether consolidated metadata is
+  true are asked of it alike. What only an encoder asks is no part of it. A property test holds it to zarr-python,
+  over changed documents of some twenty writers (`tests/unit/documents.jsonl`).
+- Consolidated metadata is made, or not, as `publish.consolidate` says ([docs](docs/consolidated-metadata.md));
+  `Terms.consolidate` is what a verb makes of it: teams leave all as it is, a pull only mends what would be untrue.
+  What JSON
+  cannot say is never written by us (`layout/strict`), and what a fence shows leaves such attributes out.
+- What is kept must fit (`layout/alignment`): with `retire: keep` a variable that the source lacks stays in
+  consolidated metadata; if its dimensions no longer have the others' lengths, no reader could open the group, so that
+  is refused.
+- Metadata of two formats at one node is not two arrays: each document goes in the stage of its own format, each
+  consolidated metadata is made and fenced, and old and new are compared in a format that both have. They must tell of
+  the same chunks; v2 may show less, as appending through v3 leaves it.
+- What is kept on this machine carries checksums, for Arrow trusts what it reads; a digest is kept only of a file that
+  was old when its hashing began.
 """
 
 from __future__ import annotations

@@ -1,4 +1,29 @@
-"""The commit protocol: manifests, publications, heads."""
+"""The commit protocol: leases, manifests, publications, heads.
+
+One publisher, to the object
+----------------------------
+
+What replaces an object goes out with `If-Match` of the ETag that stock was taken of, what is new with `If-None-Match:
+*`; uploads in parts have the condition at their end, deletions carry the ETag of each key. So a publisher that was
+paused (a suspended machine, a stalled network) cannot overwrite what its successor wrote, whenever its requests
+arrive. A 412 is a conflict, unless what is there is just what was sent: then the first answer was lost. What a
+service does with conditions is learned while working (`storage.Habits`): *honoured*; *ignored* (then deletions are
+looked at first, and a warning says what is lost); *refused* with 501 (then every write is looked at first). Before
+each object a worker asks two clocks whether the lease still holds (`publication/clock`): one that goes on while the
+machine sleeps, and the time of day, which a virtual machine that was stopped has again first. Whether *another's*
+lease has run out is told by the clock of the service alone: by the age of the lease, compared with an object written
+for that.
+
+What is left: an ETag names a content, not a generation. A request that was on its way when its publisher was paused,
+and that arrives after the successor has published, may still change an object that the successor left just as it was.
+
+Why it is so
+------------
+
+- Manifest parts: an array, or a store's rest, of at least 512 objects has its own part; what is smaller shares one.
+  Hundreds of small stores must not cost a request an array.
+- Versioning is told from the version that the store gave the head; a bucket not known to keep versions gets a trash.
+"""
 
 from zsync.publication.conditional import ignored_conditions
 from zsync.publication.holding import Leases

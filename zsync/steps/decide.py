@@ -1,4 +1,4 @@
-"""From survey to plan: step 6 of the protocol (see ARCHITECTURE). What is decided here is carried out elsewhere."""
+"""From survey to plan: step 6 of the protocol. What is decided here is carried out elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hash what must be: step 5 of the protocol (see ARCHITECTURE); and remember what was hashed."""
+"""Hash what must be: step 5 of the protocol; and remember what was hashed."""
 
 from __future__ import annotations
 

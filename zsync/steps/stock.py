@@ -1,4 +1,4 @@
-"""Take stock of the products, both sides at once: step 3 of the protocol (see ARCHITECTURE).
+"""Take stock of the products, both sides at once: step 3 of the protocol.
 
 Everything here is light: a publish with nothing to do ends soon after, without Arrow having been imported.
 """

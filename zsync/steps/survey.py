@@ -1,4 +1,4 @@
-"""From stock to survey: step 4 of the protocol (see ARCHITECTURE): inspect the source, and put both sides together."""
+"""From stock to survey: step 4 of the protocol: inspect the source, and put both sides together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""Bytes in motion: batches, dask, headers."""
+"""Bytes in motion: batches, dask, headers.
+
+Why it is so
+------------
+
+- A new object is hashed while it is sent, not before: the plan needs no digest of what the target does not have. What
+  was planned is told by the file's signature until then.
+- Executors take a work function and batches, and hand outcomes to a callback in the caller's thread. Workers return
+  receipts or failures as values and never commit. Processes and distributed schedulers fit behind the same three
+  lines.
+"""
 
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.transfer.destination import Destination

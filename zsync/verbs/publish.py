@@ -1,4 +1,4 @@
-"""Publish: the main job. `publish` reads like the protocol (see ARCHITECTURE)."""
+"""Publish: the main job. `publish` reads like the protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pull: from a bucket to this machine, by the same plan, stages and records as a publish (see ARCHITECTURE).
+"""Pull: from a bucket to this machine, by the same plan, stages and records as a publish.
 
 What is published is the source here, and a directory is the target. So a local reader is as safe as a remote one:
 metadata comes last, and what was cut off is finished by the next call.

@@ -1,4 +1,4 @@
-"""Synchronize a folder with that of a team: a pull and a publish of what each side changed (see ARCHITECTURE)."""
+"""Synchronize a folder with that of a team: a pull and a publish of what each side changed."""
 
 from __future__ import annotations
 

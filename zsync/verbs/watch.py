@@ -1,4 +1,4 @@
-"""Watch: publish what changes in many directories, as long as the process lives (see ARCHITECTURE)."""
+"""Watch: publish what changes in many directories, as long as the process lives."""
 
 from __future__ import annotations
 
