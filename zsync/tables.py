@@ -8,6 +8,7 @@ Digests are BLAKE3, 64 hexadecimal characters. ETags are without quotes. Sizes a
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(Array(values, kind))
 
 
+@functools.lru_cache(maxsize=256, typed=True)  # words of ours, mostly: a small publish asks for a hundred
 def scalar(value: str | bool | int, kind: pa.DataType | None = None) -> pa.Scalar:  # noqa: FBT001 - a value is what it is
     """Return a value as an Arrow scalar, for the reason given at `column`."""
     return column([value], kind or (pa.bool_() if isinstance(value, bool) else pa.string()))[0]
