@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
 from zsync.planning import manifest_of, without_moving
@@ -102,18 +104,21 @@ def carry(
         arrivals.begin()
         try:
             left = carry_out(plan, destinations, executor, progress, receipts, before_wave=gate, keep=arrivals)
+            # Where only files went the gate had no reason to look; nothing retires for a source that has it again.
             gate.refuse_if_changed(plan.count(Action.RETIRE) > 0)
             if left:
                 recorded = {item.name: item.survey.manifest for item in items}
-                plan = replace(plan, table=without_moving(plan.lasting, left, recorded))
+                rest = without_moving(plan.lasting, left, recorded)
+                plan = replace(plan, table=pa.concat_tables([rest, plan.passing]))
             stay: Sequence[Failure] = ()
             if terms.retires_first:
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
             _commit(items, plan, publication, receipts, terms.member, leases.prove)
             gate.is_on_record = True
-            arrivals.forget()
+            arrivals.forget()  # the manifest says from now on what arrived
             if not terms.retires_first:
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
+            # The next run must not trust the manifest for what stays though it was to go.
             leases.leave_unfinished(destinations[failure.product].state.prefix for failure in stay)
             _take_away_empty(items, plan)
             later = [] if gate.is_checked else left_for_the_next(items, terms)

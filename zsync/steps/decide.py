@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -42,9 +42,23 @@ from zsync.words import Action
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from zsync.planning import ArrayChange, Loss
+    from zsync.steps.changes import Changes
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
     from zsync.words import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One product's share in the plan."""
+
+    product: PlannedProduct
+    table: pa.Table
+    passing: tuple[pa.Table, pa.Table]
+    findings: list[Finding]
+    changes: Sequence[ArrayChange]
+    losses: Sequence[Loss]
 
 
 def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
@@ -54,46 +68,61 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
     GeoTIFFs and what indexes name.
     """
     grace = Grace(terms.grace_s, int(time.time()))
-    tables, passing, planned, findings, changes, losses = [], [], [], [], [], []
-    for item in items:
-        product, head = item.stock.product, item.stock.head
-        table = plan_product(item.name, item.survey, keeps=terms.retire == "keep", grace=grace)
-        table = without_waiting(table, item.consolidated.removed)
-        if terms.leaves_existing:
-            table, left = leave_existing(item.name, table, item.survey)
-            findings += left
-        changed = array_changes(item, table)
-        arrays = changed.arrays
-        table, withdrawn = withdraw(table, item.layout.stores, arrays, replaces=terms.replaces)
-        table, away = exchange(table, withdraws=terms.exchanges)
-        withdrawn += away
-        mode = _retire_mode(terms.retire, is_versioned=head.is_versioned)
-        planned.append(
-            PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
-        )
-        hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if terms.replaces else ())}
-        unseen = {(change.store, change.array) for change in arrays if change.kind in hidden}
-        tables.append(table)
-        changes += arrays
-        passing += [fence_table(unless_withdrawn(changed.fence, withdrawn)), withdrawal_table(withdrawn)]
-        losses += losses_of(item.name, table, item.layout.stores, arrays, item.survey.manifest)
-        findings += [
-            *item.findings,
-            # What explains the others comes first: much is retired because arrays are other ones.
-            *incompatible_findings(arrays, replaces=terms.replaces),
-            *_damage(item, changed.findings, terms),
-            *unreadable(item.stock, _to_be_read(table)),
-            *(_of_consolidated(item, table) if terms.tells_consolidated else []),
-            *guard_findings(item.name, table, terms.most_retired, unseen),
-        ]
+    shares = [_decide(item, terms, grace) for item in items]
+    # An index may name what lies in another product: the order is one for all.
+    table = in_order_of_names(pa.concat_tables(share.table for share in shares), items)
     made = Plan(
-        table=pa.concat_tables([in_order_of_names(pa.concat_tables(tables), items), *passing]),
-        products=tuple(planned),
-        findings=tuple(findings),
-        changes=tuple(changes),
-        losses=tuple(losses),
+        table=pa.concat_tables([table, *(rows for share in shares for rows in share.passing)]),
+        products=tuple(share.product for share in shares),
+        findings=tuple(finding for share in shares for finding in share.findings),
+        changes=tuple(change for share in shares for change in share.changes),
+        losses=tuple(loss for share in shares for loss in share.losses),
     )
     return _with_raster_findings(made, terms) if all(item.stock.origin.is_local for item in items) else made
+
+
+def _decide(item: Surveyed, terms: Terms, grace: Grace) -> _Share:
+    """Return one product's share: what differs, then what has to give way to an order that no reader may see broken."""
+    table = plan_product(item.name, item.survey, keeps=terms.retire == "keep", grace=grace)
+    table = without_waiting(table, item.consolidated.removed)
+    left: list[Finding] = []
+    if terms.leaves_existing:
+        # Before changes are classified: of a store that is left alone nothing changes.
+        table, left = leave_existing(item.name, table, item.survey)
+    changed = array_changes(item, table)
+    # What goes first has other actions and ranks from here on; losses and guards are about what comes of it.
+    table, withdrawn = withdraw(table, item.layout.stores, changed.arrays, replaces=terms.replaces)
+    table, away = exchange(table, withdraws=terms.exchanges)
+    withdrawn += away
+    return _Share(
+        _planned_product(item, terms),
+        table,
+        (fence_table(unless_withdrawn(changed.fence, withdrawn)), withdrawal_table(withdrawn)),
+        [*left, *_findings(item, table, changed, terms)],
+        changed.arrays,
+        losses_of(item.name, table, item.layout.stores, changed.arrays, item.survey.manifest),
+    )
+
+
+def _planned_product(item: Surveyed, terms: Terms) -> PlannedProduct:
+    product, head = item.stock.product, item.stock.head
+    mode = _retire_mode(terms.retire, is_versioned=head.is_versioned)
+    return PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
+
+
+def _findings(item: Surveyed, table: pa.Table, changed: Changes, terms: Terms) -> list[Finding]:
+    hidden = {ChangeClass.NEW, *((ChangeClass.INCOMPATIBLE,) if terms.replaces else ())}
+    # What readers do not see now, or will not find for a while anyway, they cannot lose by its retirement.
+    unseen = {(change.store, change.array) for change in changed.arrays if change.kind in hidden}
+    return [
+        *item.findings,
+        # What explains the others comes first: much is retired because arrays are other ones.
+        *incompatible_findings(changed.arrays, replaces=terms.replaces),
+        *_damage(item, changed.findings, terms),
+        *unreadable(item.stock, _to_be_read(table)),
+        *(_of_consolidated(item, table) if terms.tells_consolidated else []),
+        *guard_findings(item.name, table, terms.most_retired, unseen),
+    ]
 
 
 def _of_consolidated(item: Surveyed, table: pa.Table) -> list[Finding]:
