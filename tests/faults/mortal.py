@@ -1,6 +1,6 @@
 """A store that dies at its n-th request, and with it every store of this process: as if the process had been killed.
 
-Or it fails for a while only, or stands still while somebody else goes on.
+Or it fails for a while only, or stands still while somebody else goes on or looks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zsync.storage import Over
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WRITES = {"put", "put_if", "put_parts", "copy", "delete"}
+WRITES = {"put", "put_if", "put_parts", "copy", "delete", "disk"}
 
 
 @dataclass
@@ -34,33 +34,40 @@ class Fate:
     meanwhile
         Called before that request, and nothing goes wrong: all stores that were open stand still until it returns,
         but for those that it opens itself.
+    watch
+        Called after each write, and no other request begins before it returns: what is in the target then is what
+        whoever dies at any request before the next write leaves there.
     forget
         Has stores be opened anew.
     at_write
         That request was a write.
-    puts, deleted
-        Keys that were written, and deleted.
+    puts, deleted, asked
+        Keys that were written, deleted, and asked for: keys or prefixes of all requests whose answer depends on what
+        is there.
     """
 
     at: int = 0
     acts: bool = False
     lasts: int | None = None
     meanwhile: Callable[[], None] | None = None
+    watch: Callable[[], None] | None = None
     forget: Callable[[], None] = lambda: None
     count: int = 0
     at_write: bool = False
     generation: int = 0  # of stores: those of an older one stand still
     puts: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    turns: threading.Lock = field(default_factory=threading.Lock)
     going: threading.Event = field(default_factory=threading.Event)
 
-    def set(self, at: int = 0, *, acts: bool = False, lasts: int | None = None, meanwhile=None) -> None:
+    def set(self, at: int = 0, *, acts: bool = False, lasts: int | None = None, meanwhile=None, watch=None) -> None:
         """Begin anew."""
         with self.lock:
-            self.at, self.acts, self.lasts, self.meanwhile = at, acts, lasts, meanwhile
+            self.at, self.acts, self.lasts, self.meanwhile, self.watch = at, acts, lasts, meanwhile, watch
             self.count, self.at_write = 0, False
-            self.puts, self.deleted = [], []
+            self.puts, self.deleted, self.asked = [], [], []
             self.going.set()
 
     @property
@@ -76,13 +83,15 @@ class Fate:
             number = self.count
             if number == self.at:
                 self.at_write = name in WRITES
+            if name not in WRITES or name == "put_if":
+                self.asked.append(key)
         if number == self.at and self.meanwhile is not None:
             self._stand_still()
         goes_wrong = self.at and self.meanwhile is None and number >= self.at
         goes_wrong = goes_wrong and (self.lasts is None or number < self.at + self.lasts)
         if goes_wrong and not (self.acts and (number == self.at or self.lasts is not None)):
             raise NetworkError("dead", str(key))
-        answer = request()
+        answer = request() if self.watch is None else self._in_turn(name, request)
         if name in ("put", "put_parts"):
             with self.lock:
                 self.puts.append(key)
@@ -92,6 +101,14 @@ class Fate:
         if goes_wrong:
             raise NetworkError("dead", str(key))
         return answer
+
+    def _in_turn(self, name, request):
+        with self.turns:
+            try:
+                return request()
+            finally:
+                if name in WRITES:
+                    self.watch()
 
     def _stand_still(self):
         self.going.clear()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 from target import CHUNKS, absent, opened
-from trees import quiet_zarr, s3_bytes, weather, write_cog, write_store
+from trees import quiet_zarr, read_tree, s3_bytes, weather, write_cog, write_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,32 +30,91 @@ Check = Callable[["View"], None]
 class View:
     """The target as readers see it while nobody publishes, and what they may see."""
 
-    server: object
-    bucket: str
-    prefix: str
+    target: OnServer | OnDisk | Kept
     before: dict[str, Data]  # by place of the store; empty if nothing was published
     after: dict[str, Data]
-    seen: dict[tuple[str, bool], Data | str] = field(default_factory=dict)
+    seen: dict[object, Data | str] = field(default_factory=dict)
 
     def read(self, store: str, *, consolidated: bool = True) -> Data | str:
         """Open and read a store whole, with what every reader uses: xarray and zarr."""
-        if (store, consolidated) not in self.seen:
-            self.seen[store, consolidated] = self._read(store, consolidated=consolidated)
-        return self.seen[store, consolidated]
+        what = (store, consolidated, self.target.version(store))
+        if what not in self.seen:
+            self.seen[what] = self._read(store, consolidated=consolidated)
+        return self.seen[what]
 
     def _read(self, store: str, *, consolidated: bool) -> Data | str:
-        import zarr
-
-        place = opened(self.server, self.bucket, f"{self.prefix}/{store}")
         try:
             with quiet_zarr(), warnings.catch_warnings():
                 # Chunks of an array whose metadata is retired already, seen by who lists the store.
                 warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
-                return xr.open_zarr(
-                    zarr.storage.ObjectStore(place, read_only=True), chunks=None, consolidated=consolidated
-                ).load()
+                return xr.open_zarr(self.target.open(store), chunks=None, consolidated=consolidated).load()
         except Exception as error:
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__
+
+
+@dataclass
+class OnServer:
+    """A target where it is."""
+
+    server: object
+    bucket: str
+    prefix: str
+
+    def open(self, store: str):
+        """Open a store as zarr does."""
+        import zarr
+
+        return zarr.storage.ObjectStore(opened(self.server, self.bucket, f"{self.prefix}/{store}"), read_only=True)
+
+    def version(self, _store: str) -> object:
+        """Return what is another when the store is: it is looked at while it stays as it is."""
+        return id(self)
+
+    def below(self, place: str) -> dict[str, bytes]:
+        """Return the objects of a directory."""
+        return s3_bytes(self.server, self.bucket, f"{self.prefix}/{place}/")
+
+
+@dataclass
+class OnDisk:
+    """A directory of this machine."""
+
+    root: Path
+
+    def open(self, store: str) -> Path:
+        """Open a store as zarr does."""
+        return self.root / store
+
+    def version(self, store: str) -> object:
+        """Return what is another when the store is."""
+        return frozenset(self.below(store).items())
+
+    def below(self, place: str) -> dict[str, bytes]:
+        """Return the files of a directory."""
+        return read_tree(self.root / place) if (self.root / place).exists() else {}
+
+
+@dataclass
+class Kept:
+    """What was in a target at some time, read from memory: who opens it is asked for no request of a server."""
+
+    bodies: dict[str, bytes]
+
+    def open(self, store: str):
+        """Open a store as zarr does."""
+        import zarr
+
+        buffer = zarr.core.buffer.default_buffer_prototype().buffer
+        objects = {key: buffer.from_bytes(body) for key, body in self.below(store).items()}
+        return zarr.storage.MemoryStore(objects, read_only=True)
+
+    def version(self, store: str) -> object:
+        """Return what is another when the store is."""
+        return frozenset(self.below(store).items())
+
+    def below(self, place: str) -> dict[str, bytes]:
+        """Return the objects of a directory."""
+        return {key[len(place) + 1 :]: body for key, body in self.bodies.items() if key.startswith(f"{place}/")}
 
 
 @dataclass
@@ -171,7 +230,7 @@ def check_removal(view: View) -> None:
 def check_together(view: View) -> None:
     """P4: each product is old or new; and once one shows the new state, all data of the others is there."""
     check_states(view)
-    objects = s3_bytes(view.server, view.bucket, f"{view.prefix}/cog/")
+    objects = view.target.below("cog")
     index = objects.get("index.json")
     if index is not None:
         assert {f"{day}.tif" for day in range(0, json.loads(index), 5)} <= objects.keys()
