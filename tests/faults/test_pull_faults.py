@@ -1,28 +1,30 @@
 """Cut pulls off at every step, on the network and on the disk: local readers see only what the promises allow, and the
 same call ends right and fetches nothing twice that had arrived. And pulls through a network that errs.
+
+What a pull that is cut off at a step leaves in the directory is what is there when that step of any pull begins, or, if
+it is in the midst of a file, half of that file besides: so one pull that is watched shows all that is ever left. What
+else is left, in the process and on its machine, is shown by cutting pulls off.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import signal
 import subprocess
 import threading
-import warnings
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import prepared
 import pytest
 import xarray as xr
 from mortal import Fate, Mortal
 from proxy import Fault, Proxy
-from scenarios import FORMATS, SCENARIOS, check_states, same
+from scenarios import FORMATS, SCENARIOS, OnDisk, View, same
 from servers import tool_env
-from target import CHUNKS, absent
+from target import CHUNKS
 from trees import quiet_zarr, read_tree, weather, write_store, write_tree
 
 import zsync
@@ -46,11 +48,18 @@ def mortal_disk(monkeypatch, fate):
 
     def torn(handle, name, blocks, *mode, write=disk.write_new):
         data = b"".join(blocks)
+        half = [data[: len(data) // 2]]
         with fate.lock:
             dies = fate.at == fate.count + 1
         if dies:
             fate.tore += 1
-            write(handle, name, [data[: len(data) // 2]], *mode)
+            write(handle, name, half, *mode)
+        if fate.watch is not None:
+            with fate.turns:
+                fate.tore += 1
+                write(handle, name, half, *mode)
+                fate.watch()
+                os.unlink(name, dir_fd=handle)
         return fate("disk", name, lambda: write(handle, name, [data], *mode))
 
     for room, name in ((disk, "rename"), (disk, "remove"), (handles, "remove")):
@@ -67,6 +76,7 @@ def fate(monkeypatch):
     fate, s3 = Death(), opening._open_obstore
     monkeypatch.setattr("zsync.storage.opening._open_obstore", lambda place: Mortal(s3(place), fate))
     mortal_disk(monkeypatch, fate)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # processes die here, and no disk: what was written is there
     opening._connect.cache_clear()
     yield fate
     opening._connect.cache_clear()
@@ -81,34 +91,9 @@ def storage_of(s3, endpoint_url=None):
     }
 
 
-@dataclass
-class Here:
-    """A local copy as readers see it, and what they may see (as `scenarios.View`, of a directory)."""
-
-    root: object
-    before: dict
-    after: dict
-    seen: dict = field(default_factory=dict)
-
-    def read(self, store, *, consolidated=True):
-        try:
-            with quiet_zarr(), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
-                return xr.open_zarr(self.root / store, chunks=None, consolidated=consolidated).load()
-        except Exception as error:
-            return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__
-
-
-def check_together(view):
-    """P4: no product shows its new state before the data of all others is there."""
-    check_states(view)
-    index = view.root / "cog" / "index.json"
-    named = json.loads(index.read_text()) if index.exists() else 0
-    assert all((view.root / "cog" / f"{day}.tif").exists() for day in range(0, named, 5))
-    if named == 10 or any(same(view.read(store), after) for store, after in view.after.items()):
-        for store, after in view.after.items():
-            bypassing = view.read(store, consolidated=False)
-            assert same(bypassing, after) or absent(bypassing), (store, bypassing)
+def here(root, before, after, seen=None):
+    """Return a local copy as readers see it, and what they may see."""
+    return View(OnDisk(root), before, after, {} if seen is None else seen)
 
 
 class Copy:
@@ -117,7 +102,6 @@ class Copy:
     def __init__(self, s3, bucket, root, name, layout):
         self.s3, self.bucket, self.root = s3, bucket, root
         self.scenario = SCENARIOS[name]
-        self.check = check_together if name == "three" else self.scenario.check
         self.states = {}
         for when in ("before", "after"):
             write = getattr(self.scenario, when)
@@ -125,7 +109,7 @@ class Copy:
                 self.states[when] = write(root / when, FORMATS[layout])
                 self.publish(when)
         self.files = read_tree(root / "after")
-        self.checked = set()
+        self.checked, self.seen = set(), {}
 
     def publish(self, when):
         products = {path.name: {"path": path.name} for path in sorted((self.root / when).iterdir())}
@@ -153,7 +137,8 @@ class Copy:
         state = hashlib.sha256(repr(sorted(tree.items())).encode()).digest()
         if state not in self.checked:
             self.checked.add(state)
-            self.check(Here(self.root / place, self.states.get("before", {}), self.states["after"]))
+            before, after = self.states.get("before", {}), self.states["after"]
+            self.scenario.check(here(self.root / place, before, after, self.seen))
         return tree
 
 
@@ -161,26 +146,64 @@ def is_data(key):
     return key.rpartition("/")[2] not in (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 
 
-def everything(place):
-    return read_tree(place) if place.exists() else {}
+class Directories:
+    """Copies of directories that zsync takes for the originals: to it the files have the times and inodes of those."""
+
+    def __init__(self, monkeypatch):
+        from zsync.storage import file_transport as disk
+
+        self.real, self.tokens = disk._token, {}
+        monkeypatch.setattr(disk, "_token", self.token)
+
+    def token(self, status):
+        return self.tokens.get(real := self.real(status), real)
+
+    def copy(self, old, new):
+        for above, _, names in os.walk(old):
+            there = new / os.path.relpath(above, old)
+            there.mkdir(parents=True, exist_ok=True)
+            for original, made in ((Path(above, name), there / name) for name in names):
+                shutil.copyfile(original, made)
+                self.tokens[self.real(made.stat())] = self.token(original.stat())
 
 
-def cut_off(copy, fate, place, n):
-    """Pull what came after, and let everything die at step n; return whether there was one, and if it wrote a file.
+@pytest.fixture
+def directories(monkeypatch):
+    return Directories(monkeypatch)
 
-    Where nothing was written before, the next cut begins with what is there.
-    """
-    here = copy.root / place
+
+def pull_before(copy, fate):
+    """Pull what came before, if anything did: each cut begins with a copy of that."""
     fate.set()
-    if "before" in copy.states and not here.exists():
-        copy.pull("before", place)
-    untouched = everything(here)
+    if "before" in copy.states:
+        copy.pull("before", "untouched")
+
+
+def states_of_a_pull(copy, fate, directories):
+    """Pull what came after, and return copies of the directory: one after each step on the disk, whole or half done."""
+    states = [copy.root / "state-0"]
+
+    def keep():
+        directories.copy(copy.root / "here", states[-1])
+        states.append(copy.root / f"state-{len(states)}")
+
+    directories.copy(copy.root / "untouched", copy.root / "here")
+    fate.set(watch=keep)
+    copy.pull("after", "here")
+    fate.set()
+    shutil.rmtree(copy.root / "here")
+    return states[:-1]
+
+
+def cut_off(copy, fate, directories, n):
+    """Pull what came after, and let everything die at step n; return whether there was one."""
+    directories.copy(copy.root / "untouched", copy.root / "here")
     fate.set(n)
     with contextlib.suppress(zsync.ZsyncError):
-        copy.pull("after", place)
+        copy.pull("after", "here")
     died = fate.has_come
     fate.set()
-    return died, everything(here) != untouched
+    return died
 
 
 def finish(copy, place, fetched):
@@ -213,22 +236,34 @@ def fetched(monkeypatch):
 PULLS = [(name, list(FORMATS)[number % 3]) for number, name in enumerate(SCENARIOS)]
 
 
+DEATHS = 9  # one step in so many
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("scenario", "layout"), PULLS)
-def test_a_pull_that_is_cut_off_at_any_step(s3, bucket, tmp_path, impatient, fate, fetched, scenario, layout, tally):
+def test_a_pull_that_is_cut_off_at_any_step(
+    s3, bucket, tmp_path, impatient, fate, directories, fetched, scenario, layout, tally
+):
     copy = Copy(s3, bucket, tmp_path, scenario, layout)
-    every = {"first": 1, "append": 1, "three": 4}.get(scenario, 2)  # what takes long is cut off less often
-    cuts = 0
-    for n in range(1, 600, every):
-        died, wrote = cut_off(copy, fate, "here", n)
-        if wrote:
+    pull_before(copy, fate)
+    for n in range(1, 600, DEATHS):
+        died = cut_off(copy, fate, directories, n)
+        if (tmp_path / "here").exists():
             finish(copy, "here", fetched)
         if not died:  # n is beyond its last step
             break
-        cuts += 1
-    assert cuts > 10
-    tally("cuts of pulls", cuts)
+        tally("cuts of pulls", 1)
+    assert n > 20
+    states = states_of_a_pull(copy, fate, directories)
+    every = {"first": 1, "append": 1, "three": 4}.get(scenario, 2)  # what takes long is finished less often
+    for number, state in enumerate(states):
+        copy.look(state.name)
+        if number % every == 0:
+            state.rename(tmp_path / "here")
+            finish(copy, "here", fetched)
+            tally("states that cuts of pulls leave, and the same call finished", 1)
+    assert len(states) > 10
     tally("cuts of pulls in the middle of a file", fate.tore)
     tally("states of local copies that readers looked at", len(copy.checked))
 
@@ -240,7 +275,7 @@ def test_a_pull_that_is_cut_off_at_any_step(s3, bucket, tmp_path, impatient, fat
     ("scenario", "layout"), [("append", "v3"), ("shrink", "sharded"), ("mixed", "v2"), ("removal", "v3")]
 )
 def test_a_pull_that_was_cut_off_follows_what_was_published_since(
-    s3, bucket, tmp_path, impatient, fate, fetched, scenario, layout, tally
+    s3, bucket, tmp_path, impatient, fate, directories, fetched, scenario, layout, tally
 ):
     """What is here then is of two publications, neither of which is current; but all of it is ours."""
     copy = Copy(s3, bucket, tmp_path, scenario, layout)
@@ -248,20 +283,16 @@ def test_a_pull_that_was_cut_off_follows_what_was_published_since(
     write_store(tmp_path / "latest" / "a.zarr", weather(11, 7, k=3), chunks=CHUNKS, **FORMATS[layout])
     copy.publish("latest")
     latest = read_tree(tmp_path / "latest")
-    cuts = 0
-    for n in range(1, 600, 4):
-        died, wrote = cut_off(copy, fate, "here", n)
-        if not died:
-            break
-        if not wrote:
-            continue
+    pull_before(copy, fate)
+    states = states_of_a_pull(copy, fate, directories)[::3]
+    for state in states:
+        state.rename(tmp_path / "here")
         result = copy.pull("latest", "here")
-        assert not [finding for finding in result.findings if finding.code == "left-alone"], n
-        assert copy.tree("here") == latest, n
+        assert not [finding for finding in result.findings if finding.code == "left-alone"], state
+        assert copy.tree("here") == latest, state
         shutil.rmtree(tmp_path / "here")
-        cuts += 1
-    assert cuts >= 5
-    tally("cuts of pulls", cuts)
+    assert len(states) >= 5
+    tally("cuts of pulls", len(states))
 
 
 def test_permissions_and_times_do_not_make_a_store_somebody_elses(s3, bucket, tmp_path):
@@ -360,7 +391,7 @@ def test_bytes_that_are_never_right_are_never_kept(published, tmp_path, monkeypa
     with pytest.raises(zsync.ZsyncError, match=r"did not arrive as it is on record: s3://.*; pull again"):
         pull_all(published, tmp_path / "here")
     assert not (tmp_path / "here" / of.replace("a.bin", "files/a.bin")).exists()
-    assert Here(tmp_path / "here", {}, {}).read("a.zarr") in ("FileNotFoundError", "GroupNotFoundError")
+    assert here(tmp_path / "here", {}, {}).read("a.zarr") in ("FileNotFoundError", "GroupNotFoundError")
     monkeypatch.undo()
     pull_all(published, tmp_path / "here")
     check_pulled(published, tmp_path / "here")
@@ -414,13 +445,13 @@ def test_what_is_published_during_a_pull(site, tmp_path, layout, at, tally):
         zsync.pull(url, dest, progress=False, **storage)
     except SourceChangedError as error:
         stopped = str(error)
-    found = Here(dest, {}, {}).read("a.zarr")
+    found = here(dest, {}, {}).read("a.zarr")
     assert "pull again" in stopped if stopped else same(found, old) or same(found, new)
     assert not stopped or found in ("FileNotFoundError", "GroupNotFoundError")
     tally("pulls that were stopped by what was published meanwhile", bool(stopped))
     site.proxy.watchers.clear()
     zsync.pull(url, dest, progress=False, **storage)
-    assert same(Here(dest, {}, {}).read("a.zarr"), new)
+    assert same(here(dest, {}, {}).read("a.zarr"), new)
     assert read_tree(dest / "a.zarr") == read_tree(site.root / "a.zarr")
 
 
