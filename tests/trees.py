@@ -43,13 +43,20 @@ def s3_tree(server: S3Server, bucket: str, prefix: str = "") -> dict[str, tuple[
     }
 
 
-def s3_bytes(server: S3Server, bucket: str, prefix: str = "") -> dict[str, bytes]:
-    """Return every object below a prefix: key relative to it, to bytes."""
-    client = lasting_client(server)
-    return {
-        entry["Key"].removeprefix(prefix).lstrip("/"): client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-        for entry in _listing(client, bucket, prefix)
-    }
+def s3_bytes(
+    server: S3Server, bucket: str, prefix: str = "", known: dict[tuple[str, str], bytes] | None = None
+) -> dict[str, bytes]:
+    """Return every object below a prefix: key relative to it, to bytes.
+
+    Who looks again and again hands over what is `known` of the bucket, by key and ETag: only the rest is asked for.
+    """
+    client, known, found = lasting_client(server), {} if known is None else known, {}
+    for entry in _listing(client, bucket, prefix):
+        what = entry["Key"], entry["ETag"]
+        if what not in known:
+            known[what] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+        found[entry["Key"].removeprefix(prefix).lstrip("/")] = known[what]
+    return found
 
 
 def _listing(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
