@@ -37,10 +37,13 @@ _ALSO += ("platformdirs", "encodings.utf_8_sig", "pydantic.type_adapter")
 _NUMBER = struct.Struct("!q")
 
 
-def is_sampled() -> bool:
-    """Whether the commands of this test begin afresh: one test in ten, by its name, so always the same ones."""
+def is_sampled(what: str = "") -> bool:
+    """Whether the commands of this test begin afresh, or something else in it goes the long way.
+
+    One in ten, by the test's name and by what it is, so always the same ones.
+    """
     name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0].rpartition("::")[2]
-    return zlib.crc32(name.encode()) % SAMPLE == 0
+    return zlib.crc32(f"{name}{what}".encode()) % SAMPLE == 0
 
 
 def command(*args: str | os.PathLike[str], afresh: bool | None = None, **options: Any) -> subprocess.Popen[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from servers import S3Server, lasting_client
+from servers import S3Server, lasting_client, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +46,20 @@ def s3_tree(server: S3Server, bucket: str, prefix: str = "") -> dict[str, tuple[
 
 def s3_bytes(server: S3Server, bucket: str, prefix: str = "") -> dict[str, bytes]:
     """Return every object below a prefix: key relative to it, to bytes."""
-    client = lasting_client(server)
     return {
-        entry["Key"].removeprefix(prefix).lstrip("/"): client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-        for entry in _listing(client, bucket, prefix)
+        entry["Key"].removeprefix(prefix).lstrip("/"): _body(server, bucket, entry["Key"])
+        for entry in _listing(lasting_client(server), bucket, prefix)
     }
+
+
+_PLAIN = re.compile(r"\.?\w[\w.@=-]*(/\.?[\w@][\w.@=-]*)*", re.ASCII)
+
+
+def _body(server: S3Server, bucket: str, key: str) -> bytes:
+    """Return an object's bytes: through obstore, ten times as quick, if it has no idea of its own about the key."""
+    if _PLAIN.fullmatch(key):
+        return opened(server, bucket).get(key).bytes().to_bytes()
+    return lasting_client(server).get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def _listing(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:

@@ -24,8 +24,8 @@ import pytest
 from mortal import Fate, Mortal
 from proxy import Fault, Proxy, on
 from scenarios import FORMATS, SCENARIOS, View
-from servers import _tool
-from target import Site, object_store, same
+from servers import _tool, object_store
+from target import Site, same
 from trees import read_tree, s3_tree, weather
 
 import zsync

@@ -13,8 +13,8 @@ import xarray as xr
 import zarr
 from kept import Case, archives, cases, scripts
 from outcomes import REPLACED, refusal
+from servers import object_store
 from table import PAGE, page
-from target import object_store
 from trees import read_tree, s3_tree, write_tree
 from values import told
 
