@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import prepared
 import pytest
 import seeds
@@ -19,7 +23,6 @@ from zsync.devserver import DevServer
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 # Every run tries the same examples, wherever it runs, and a slow machine is not a failure; `make torture` tries others.
 settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,6 +45,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("GOGC", "off")
 os.environ.setdefault("GOMEMLIMIT", "1GiB")
 
+prepared.share_loaders()
+
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
 _PIPELINE = {
     "LOCAL_ROOT",
@@ -53,18 +58,39 @@ _PIPELINE = {
     "VERBOSE",
     "RC_FILE_OVERRIDE",
 }
+_BUNDLES = {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Fresh directories; `mktemp` would look through all that there are for the next number."""
+    root = tmp_path_factory.mktemp("homes")
+    return (root / str(number) for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of certificates as OpenSSL has them, with one in it, which has issued none of our servers'."""
+    directory = tmp_path_factory.mktemp("certificates")
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    (directory / "00000000.0").write_text(first + end)
+    return directory
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _one_authority: Path) -> Path:
     """Take away everything in the environment that zsync and its libraries read; return the directory of caches."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name in list(os.environ):
-        if name.startswith(_FAMILIES) or name in _PIPELINE or name.upper() in _PROXIES:
+        if name.startswith(_FAMILIES) or name in _PIPELINE or name in _BUNDLES or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
+    # Clients of S3 read all authorities of the machine, some 150, each time that one is made.
+    monkeypatch.setenv("SSL_CERT_DIR", str(_one_authority))
+    monkeypatch.setattr("botocore.httpsession.where", lambda: str(_one_authority / "00000000.0"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
@@ -146,6 +172,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     quick = [item for item in items if not item.get_closest_marker("slow")]
     shares = [quick[len(quick) * n // workers : len(quick) * (n + 1) // workers] for n in range(workers)]
     items[:] = [item for n, share in enumerate(shares) for item in (*slow[n::workers], *share)]
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what stays: modules and tests, a quarter of a second to look through."""
+    gc.collect()
+    gc.freeze()
 
 
 _TALLY = "tally: "

@@ -33,13 +33,17 @@ SAMPLE = 10
 # What Python and libraries read when they begin: whose command has others of these begins afresh.
 _READ_AT_THE_BEGINNING = ("PYTHON", "LC_", "LANG", "TZ", "DASK_", "OPENBLAS_", "FORCE_COLOR", "TERMINAL_WIDTH")
 _ALSO = ("zarr", "rasterio", "s3fs", "watchfiles", "prometheus_client", "rich.progress", "concurrent.futures.thread")
+_ALSO += ("platformdirs", "encodings.utf_8_sig", "pydantic.type_adapter")
 _NUMBER = struct.Struct("!q")
 
 
-def is_sampled() -> bool:
-    """Whether the commands of this test begin afresh: one test in ten, by its name, so always the same ones."""
+def is_sampled(what: str = "") -> bool:
+    """Whether the commands of this test begin afresh, or something else in it goes the long way.
+
+    One in ten, by the test's name and by what it is, so always the same ones.
+    """
     name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0].rpartition("::")[2]
-    return zlib.crc32(name.encode()) % SAMPLE == 0
+    return zlib.crc32(f"{name}{what}".encode()) % SAMPLE == 0
 
 
 def command(*args: str | os.PathLike[str], afresh: bool | None = None, **options: Any) -> subprocess.Popen[Any]:
@@ -72,6 +76,16 @@ def run(
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def share_loaders() -> None:
+    """Have all sessions of botocore read its models through one loader.
+
+    Each would decode the same megabyte of JSON, which takes longer than most of what is done with its clients.
+    """
+    import botocore.session
+
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 def _begins(env: Any) -> dict[str, str]:
@@ -237,8 +251,24 @@ def _prepare() -> None:
             importlib.import_module(found.name)
     for name in _ALSO:
         importlib.import_module(name)
+    _build_models()
     gc.collect()
     gc.freeze()
+
+
+def _build_models() -> None:
+    """Do what each command would do alike when it is first asked to: half of its time goes there. No thread does."""
+    import botocore.session
+
+    from zsync.config.values import Section
+
+    below = [Section]
+    for model in below:  # which grows meanwhile
+        below += model.__subclasses__()
+        model.model_rebuild()
+    share_loaders()
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    botocore.session.Session().create_client("s3", region_name="us-east-1", **keys).close()
 
 
 if __name__ == "__main__":

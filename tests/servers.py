@@ -72,6 +72,28 @@ def _lasting_client(endpoint_url: str, region: str, access_key: str, secret_key:
     return s3_client(server)
 
 
+def object_store(server: S3Server, bucket: str, **more: Any) -> Any:
+    """Open a bucket with obstore, directly."""
+    from obstore.store import S3Store
+
+    return S3Store(
+        bucket,
+        endpoint=server.endpoint_url,
+        region=server.region,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+        **more,
+    )
+
+
+@functools.lru_cache(100)
+def opened(server: S3Server, bucket: str, prefix: str = "") -> Any:
+    """Open what is below a prefix, once: that takes longer than to read one of the stores there."""
+    return object_store(server, bucket, prefix=prefix)
+
+
 @functools.cache
 def _session() -> Session:
     """One session for all clients: it takes 0.2 s to read botocore's models, and it keeps them."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from servers import S3Server, lasting_client
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from dask.base import tokenize
+from servers import S3Server, lasting_client, opened
 
 Tree = Mapping[str, "bytes | str | Tree"]
 
@@ -50,13 +52,23 @@ def s3_bytes(
 
     Who looks again and again hands over what is `known` of the bucket, by key and ETag: only the rest is asked for.
     """
-    client, known, found = lasting_client(server), {} if known is None else known, {}
-    for entry in _listing(client, bucket, prefix):
+    known, found = {} if known is None else known, {}
+    for entry in _listing(lasting_client(server), bucket, prefix):
         what = entry["Key"], entry["ETag"]
         if what not in known:
-            known[what] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+            known[what] = _body(server, bucket, entry["Key"])
         found[entry["Key"].removeprefix(prefix).lstrip("/")] = known[what]
     return found
+
+
+_PLAIN = re.compile(r"\.?\w[\w.@=-]*(/\.?[\w@][\w.@=-]*)*", re.ASCII)
+
+
+def _body(server: S3Server, bucket: str, key: str) -> bytes:
+    """Return an object's bytes: through obstore, ten times as quick, if it has no idea of its own about the key."""
+    if _PLAIN.fullmatch(key):
+        return opened(server, bucket).get(key).bytes().to_bytes()
+    return lasting_client(server).get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def _listing(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
@@ -106,20 +118,42 @@ def write_store(
     mode
         As xarray's: ``w`` replaces the store, ``a`` writes into it.
     """
+    wanted = {"zarr_format": zarr_format, "chunks": chunks or {}, "shards": shards}
+    data = {"": ds, **(groups or {})}
+    if mode != "w" or sum(each.nbytes for each in data.values()) > _MOST_KEPT:
+        _write_store(path, data, mode, **wanted)
+        return path
+    encodings = [{name: each[name].encoding for name in each.variables} for each in data.values()]
+    token = tokenize(data, encodings, wanted)
+    if token not in _kept:
+        with tempfile.TemporaryDirectory() as directory:
+            _write_store(Path(directory, "store"), data, mode, **wanted)
+            _kept[token] = read_tree(Path(directory, "store"))
+    shutil.rmtree(path, ignore_errors=True)
+    return write_tree(path, _kept[token])
+
+
+# What was written once, by all that it was made of: hundreds of tests begin with the same few stores.
+_kept: dict[str, dict[str, bytes]] = {}
+_MOST_KEPT = 2**20  # bytes
+
+
+def _write_store(path: Path, data: Mapping[str, xr.Dataset], mode: str, **wanted: Any) -> None:
     import zarr
 
     with quiet_zarr():
-        for group, data in {"": ds, **(groups or {})}.items():
-            data.to_zarr(
+        for group, each in data.items():
+            each.to_zarr(
                 path,
                 group=group.strip("/") or None,
                 mode="a" if group else mode,
-                zarr_format=zarr_format,
+                zarr_format=wanted["zarr_format"],
                 consolidated=False,
-                encoding={str(name): _encoding(data[name], chunks or {}, shards) for name in data.variables},
+                encoding={
+                    str(name): _encoding(each[name], wanted["chunks"], wanted["shards"]) for name in each.variables
+                },
             )
         zarr.consolidate_metadata(str(path))
-    return path
 
 
 def append(path: Path, ds: xr.Dataset, *, group: str | None = None, dim: str = "time") -> None:

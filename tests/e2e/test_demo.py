@@ -64,6 +64,7 @@ def replace(s3: DevServer, published: tuple[Path, str]) -> Iterator[Replace]:
             client.put_object(Bucket=bucket, Key=f"demo/{key}", Body=body)
 
 
+@pytest.mark.slow
 def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "demo", keep=True) == 0
     said = capsys.readouterr().out

@@ -24,10 +24,10 @@ from trees import weather, write_store
 import zsync
 from zsync.errors import UnfitKeyError, ZsyncError
 from zsync.keys import sort
+from zsync.pulling.listed import pull_listed
 from zsync.report.progress import progress_for
 from zsync.tables import MANIFEST, table_of
 from zsync.verbs.lease import leases
-from zsync.verbs.pull import pull_listed
 from zsync.verbs.trash import list_trash, restore_trash
 
 EVIL = b"evil"

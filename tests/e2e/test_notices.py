@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 from botocore.session import Session
-from servers import _free_ports
 from target import same
 from trees import weather
 
 import zsync
+from zsync.devserver.ports import free_ports
 from zsync.errors import SourceError, TargetError
 
 SECRET = "whsec_" + base64.b64encode(b"a key of some 32 bytes, at least").decode()
@@ -222,7 +222,7 @@ def test_an_answer_that_comes_byte_by_byte_is_given_up(store):
 @pytest.mark.parametrize("where", ["closed", "http://no-such-host.invalid", "https://closed"])
 def test_who_cannot_be_reached_is_told_without_the_rest_of_the_url(store, where, caplog):
     caplog.set_level(logging.DEBUG)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     host = where.replace("closed", f"http://127.0.0.1:{port}" if where == "closed" else f"127.0.0.1:{port}")
     result = store.publish(notify=[{"url": host + SESAME, "secret": SECRET}])
     [message] = warnings_of(result)
@@ -287,7 +287,7 @@ def test_a_pull_is_told_and_so_is_one_that_fails(store, tmp_path):
 
 
 def test_the_command_tells_who_was_not_told(store, run_zsync, tmp_path):
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     config = tmp_path / "run.json"
     notify = [{"url": f"http://127.0.0.1:{port}{SESAME}", "secret": SECRET}]
     config.write_text(json.dumps({**store.config(), "notify": notify}))
@@ -454,7 +454,7 @@ def test_the_subscribers_of_a_topic_hear_of_a_publication(store, aws, moto_s3):
 
 @pytest.mark.parametrize("kind", ["missing queue", "missing topic", "closed"])
 def test_a_queue_that_is_not_there_is_told(store, aws, moto_s3, kind):
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     notification, says = {
         "missing queue": (
             {"url": f"{moto_s3.endpoint_url}/123456789012/sesame", "format": "sqs"},

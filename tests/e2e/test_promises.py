@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import zarr
 from proxy import Fault, on
-from servers import s3_client
-from target import CHUNKS, At, Site, collapse, looking, opened, same
+from servers import opened, s3_client
+from target import CHUNKS, At, Site, collapse, looking, same
 from trees import append, s3_bytes, s3_tree, weather, write_cog, write_store
 from zarr.storage import ObjectStore
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from target import CHUNKS, absent, opened
+from servers import opened
+from target import CHUNKS, absent
 from trees import quiet_zarr, read_tree, s3_bytes, weather, write_cog, write_store
 
 if TYPE_CHECKING:

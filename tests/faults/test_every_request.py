@@ -27,8 +27,8 @@ import pytest
 from mortal import Fate, Mortal
 from proxy import Fault, Proxy, on
 from scenarios import FORMATS, SCENARIOS, Kept, OnServer, View
-from servers import _tool
-from target import Site, object_store, same
+from servers import _tool, object_store
+from target import Site, same
 from trees import read_tree, weather
 
 import zsync

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 from layout_strategies import consolidate
+from trees import read_tree, write_tree
 
 from zsync.layout import describe, is_metadata
 from zsync.words import Kind
@@ -65,8 +69,19 @@ def dataset(n=6, seed=0):
     )
 
 
+@functools.cache
+def nested(zarr_format, consolidated):
+    """Return a store with nested groups, as xarray writes it: key to bytes."""
+    with tempfile.TemporaryDirectory() as root:
+        write_nested(root, zarr_format, consolidated)
+        return read_tree(Path(root))
+
+
 def write(root, zarr_format, *, consolidated=True):
-    """Write a store with nested groups."""
+    write_tree(root, nested(zarr_format, consolidated))
+
+
+def write_nested(root, zarr_format, consolidated):
     for group in (None, "north", "north/high"):
         chunks = {"t2m": {"chunks": (2, 3, 2)}, "time": {"chunks": (4,)}}
         dataset().to_zarr(root, group=group, mode="a", zarr_format=zarr_format, consolidated=False, encoding=chunks)

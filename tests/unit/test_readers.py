@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from world import Array, State, World, made_by_zsync, read
+from world import Array, State, World, layout_of, made_by_zsync, made_of, read
 
 from zsync.words import Stage
 
@@ -108,10 +108,7 @@ class Readers:
 
 def seen_of(source, prefixes, zarr_format):
     """What readers see of a source that is published whole."""
-    world = World()
-    for _ in world.steps(world.plan(source), source, list):
-        pass
-    return Readers(world, prefixes, zarr_format).look()
+    return Readers(World({**source, **made_of(layout_of(source), {})}), prefixes, zarr_format).look()
 
 
 def publish(world, source, shuffle=list, cut=None, **policy):
@@ -153,8 +150,8 @@ def test_p1_to_p3_readers_find_the_old_the_new_or_what_both_have(history, data):
             prefix: state for prefix, state in new.items() if prefix in stores
         }
     assert readers.both() == (new, new)
-    assert world.plan(source).is_empty
+    plan = world.plan(source)
+    assert plan.is_empty
     assert set(source) <= set(world.target)
-    assert all(
-        world.target[key] == body for key, body in source.items() if key not in made_by_zsync(world.plan(source))
-    )
+    made = made_by_zsync(plan)
+    assert all(world.target[key] == body for key, body in source.items() if key not in made)

@@ -6,6 +6,7 @@ the promises about readers are tried on the pure rooms alone, thousands of times
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -38,6 +39,8 @@ from zsync.words import Action, Kind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from zsync.layout import Layout
 
 Shape = tuple[int, ...]
 CHUNKS = {1: (2,), 2: (2, 2)}  # cells, by number of dimensions
@@ -161,7 +164,7 @@ def read(target: Mapping[str, bytes], prefix: str, zarr_format: int, *, consolid
     """Return what a reader sees, who may go by consolidated metadata or past it; None: there is no store."""
     base = f"{prefix}/" if prefix else ""
     documents = {
-        key[len(base) :]: json.loads(body)
+        key[len(base) :]: _parsed(body)
         for key, body in target.items()
         if key.startswith(base) and is_metadata(Kind.ZARR, key)
     }
@@ -183,6 +186,12 @@ def read(target: Mapping[str, bytes], prefix: str, zarr_format: int, *, consolid
     attributes = known.get(".zattrs", {}) if zarr_format == 2 else known["zarr.json"].get("attributes", {})
     arrays = {path: _cells(target, base + path, known[_join(path, name)]) for path, name in _arrays_of(known).items()}
     return Seen(arrays, attributes.get("title", ""))
+
+
+@functools.lru_cache(1000)
+def _parsed(body: bytes) -> Any:
+    """Return what a document says: readers look after every object, and find the same ones."""
+    return json.loads(body)
 
 
 def _arrays_of(documents: Mapping[str, Any]) -> dict[str, str]:
@@ -232,6 +241,24 @@ def digest(body: bytes) -> str:
     return blake3(body).hexdigest()
 
 
+def layout_of(source: Mapping[str, bytes]) -> Layout:
+    """Return the layout of a product, which is sound."""
+    keys = sorted(source)
+    documents = {key: source[key] for key in keys if is_metadata(Kind.ZARR, key)}
+    layout = describe(Kind.ZARR, "p", keys, documents)
+    assert not [finding for finding in layout.findings if finding.level == "error"], layout.findings
+    return layout
+
+
+def made_of(layout: Layout, extra: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the consolidated metadata that is made of a product, by key; `extra` stays in the target, by store."""
+    return {
+        _join(prefix, key): body
+        for prefix, store in layout.stores.items()
+        for key, body in consolidate(store, extra.get(prefix, {})).items()
+    }
+
+
 @dataclass
 class World:
     """A target, what is on record of it, and publishes to it."""
@@ -244,21 +271,14 @@ class World:
         self, source: Mapping[str, bytes], *, replaces: bool = True, keeps: bool = False, grace_s: int = 0
     ) -> Plan:
         """Return the plan of a product, as the protocol makes it."""
-        keys = sorted(source)
-        documents = {key: source[key] for key in keys if is_metadata(Kind.ZARR, key)}
-        layout = describe(Kind.ZARR, "p", keys, documents)
-        assert not [finding for finding in layout.findings if finding.level == "error"], layout.findings
+        layout = layout_of(source)
         gone_keys = sorted(set(self.target) - set(source))
         extra: dict[str, dict[str, Any]] = {}
         for row in place(layout, gone_keys).to_pylist() if keeps else []:
             if row["role"] == "metadata" and row["store"] in layout.stores:
                 inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]
                 extra.setdefault(row["store"], {})[inside] = json.loads(self.target[row["key"]])
-        generated = {
-            _join(prefix, key): body
-            for prefix, store in layout.stores.items()
-            for key, body in consolidate(store, extra.get(prefix, {})).items()
-        }
+        generated = made_of(layout, extra)
         bodies = {**source, **generated}
         keys, gone_keys = sorted(bodies), sorted(set(self.target) - set(bodies))
         survey = Survey(

@@ -13,8 +13,8 @@ import xarray as xr
 import zarr
 from kept import Case, archives, cases, scripts
 from outcomes import REPLACED, refusal
+from servers import object_store
 from table import PAGE, page
-from target import object_store
 from trees import read_tree, s3_tree, write_tree
 from values import told
 
@@ -101,7 +101,12 @@ def lab(s3, bucket, tmp_path):
     return lambda cases: Lab(s3, bucket, tmp_path, cases)
 
 
-@pytest.mark.parametrize("archive", archives())
+def is_large(archive):
+    """Return whether it takes more than ten seconds to publish it twice and to read all of it."""
+    return len(OF[archive]) > 20 or sum(len(case.before) + len(case.after) for case in OF[archive]) > 1500
+
+
+@pytest.mark.parametrize("archive", [pytest.param(a, marks=[pytest.mark.slow] * is_large(a)) for a in archives()])
 def test_sound_stores_are_published_and_pulled_and_read(lab, archive):
     problems = look(lab([c for c in OF[archive] if refusal(c.key) is None]))
     assert not problems, "\n".join(problems)
