@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import prepared
 import pytest
 import seeds
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
 from target import Site
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+collect_ignore = ["mutants"]  # what it needs comes with `make mutants` only
+
 # Every run tries the same examples, wherever it runs, and a slow machine is not a failure; `make torture` tries others.
 settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "torture", derandomize=False, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# Of a mutant it is enough to know that it was noticed (`make mutants`).
+settings.register_profile("unshrunk", settings.get_profile("fixed"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("torture" if seeds.SEED else "fixed")
 
 
