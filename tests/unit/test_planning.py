@@ -180,3 +180,66 @@ def test_of_what_was_left_out_what_is_on_record_stays_so():
 
 def columns_of(manifest):
     return zip(manifest["key"].to_pylist(), manifest["etag"].to_pylist(), strict=True)
+
+
+def waves(plan):
+    """Return what a plan does, wave by wave: stage, rank, action and keys."""
+    return [
+        (str(wave.stage), wave.rank, *{row["action"] for row in wave.table.to_pylist()}, wave.table["key"].to_pylist())
+        for wave in plan.waves()
+    ]
+
+
+def test_what_is_replaced_is_withdrawn_from_the_top_down_and_comes_back():
+    state = store()
+    state.arrays["g/u"] = Array((4,))
+    files = state.files()
+    changed = {**files, "g/u/.zarray": files["g/u/.zarray"].replace(b"|u1", b"|i1")}
+    del changed["g/u/1"]
+    plan = published(files).plan(changed)
+    assert waves(plan) == [
+        ("withdraw", 0, "retire", [".zmetadata"]),
+        ("withdraw", 1, "retire", [".zgroup"]),
+        ("withdraw", 2, "retire", ["g/.zgroup"]),
+        ("withdraw", 3, "retire", ["g/u/.zarray"]),
+        ("withdraw", 4, "retire", ["g/u/1"]),
+        ("array", 1, "send", ["g/u/.zarray"]),
+        ("group", -3, "send", ["g/.zgroup"]),
+        ("root", 1, "send", [".zgroup"]),
+        ("root", 2, "send", [".zmetadata"]),
+    ]
+    assert {row["reason"] for row in plan.shown_while(Stage.WITHDRAW)} == {Reason.WITHDRAWN}
+    assert {row["key"]: row["reason"] for row in plan.rows(Action.RETIRE).to_pylist()} == {"g/u/1": Reason.STALE}
+
+
+def test_documents_of_another_format_go_first_and_do_not_come_back():
+    world = published(store().files("a.zarr"))
+    [*begin, (_, _, _, attributes), (_, _, _, chunks)] = waves(world.plan(store(zarr_format=3).files("a.zarr")))
+    assert begin == [
+        ("withdraw", 0, "retire", ["a.zarr/.zmetadata"]),
+        ("withdraw", 1, "retire", ["a.zarr/.zgroup"]),
+        ("withdraw", 3, "retire", ["a.zarr/t/.zarray", "a.zarr/v/.zarray"]),
+        ("data", 0, "send", ["a.zarr/t/c/0", "a.zarr/t/c/1", *(f"a.zarr/v/c/{i}/{j}" for i in (0, 1) for j in (0, 1))]),
+        ("array", 1, "send", ["a.zarr/t/zarr.json", "a.zarr/v/zarr.json"]),
+        ("root", 2, "send", ["a.zarr/zarr.json"]),
+    ]
+    assert (attributes, len(chunks)) == (["a.zarr/.zattrs"], 6)
+
+
+def test_what_shrinks_and_what_goes_step_by_step():
+    before, after = store(6, more=["w"]), store(2, k=2)
+    before.arrays["g/u"] = Array((4,))
+    plan = published(before.files()).plan(after.files())
+    chunks = ["g/u/0", "g/u/1", "t/1", "t/2", *(f"v/{i}.{j}" for i in (1, 2) for j in (0, 1))]
+    chunks += [f"w/{i}.{j}" for i in (0, 1, 2) for j in (0, 1)]
+    assert waves(plan) == [
+        ("fence", 0, "send", ["t/.zarray", "v/.zarray"]),
+        ("fence", 1000, "send", [".zmetadata"]),
+        ("data", 10, "send", ["v/0.0", "v/0.1"]),
+        ("array", 1, "send", ["t/.zarray", "v/.zarray"]),
+        ("root", 2, "send", [".zmetadata"]),
+        ("retire", 10_003, "retire", ["g/.zgroup"]),
+        ("retire", 20_003, "retire", ["w/.zarray"]),
+        ("retire", 20_007, "retire", ["g/u/.zarray"]),
+        ("retire", 30_000, "retire", chunks),
+    ]
