@@ -4,6 +4,8 @@
 # make lint    the same without the tests
 # make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
 #              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
+# make mutants see whether unit tests notice small changes of the core: SEED=random or a number, COUNT=80 mutants, and
+#              ROOMS="planning layout"
 # make wild    make the corpus of foreign stores anew with the newest writers, and say what became different
 # make bench   measure
 # make clean   remove the environment and all caches
@@ -18,11 +20,13 @@ PYTEST_ARGS ?=
 SEED ?= random
 EXAMPLES ?=
 STEPS ?=
+COUNT ?= 80
+ROOMS ?= planning layout
 
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture lint wild bench clean
+.PHONY: demo test quick torture mutants lint wild bench clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
@@ -48,6 +52,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutants: $(STAMP)
+	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null \
+	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	@$(BIN)/python tests/mutants/run.py --seed $(SEED) --count $(COUNT) $(ROOMS)
 
 wild: $(STAMP)
 	@$(BIN)/python tests/wild/make.py

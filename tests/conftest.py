@@ -14,7 +14,7 @@ import certifi
 import prepared
 import pytest
 import seeds
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
 from target import Site
@@ -24,11 +24,15 @@ from zsync.devserver import DevServer
 if TYPE_CHECKING:
     import subprocess
 
+collect_ignore = ["mutants"]  # what it needs comes with `make mutants` only
+
 # Every run tries the same examples, wherever it runs, and a slow machine is not a failure; `make torture` tries others.
 settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "torture", derandomize=False, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# Of a mutant it is enough to know that it was noticed (`make mutants`).
+settings.register_profile("unshrunk", settings.get_profile("fixed"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("torture" if seeds.SEED else "fixed")
 
 

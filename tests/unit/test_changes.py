@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zsync.layout import describe, meaning_of, members_of, with_shapes
-from zsync.planning import ChangeClass, classify, fence_of, incompatible_findings, summed_up
+from zsync.planning import BoundaryChunk, ChangeClass, boundary, classify, fence_of, incompatible_findings, summed_up
 from zsync.tables import PLAN
 from zsync.words import Kind
 
@@ -166,6 +166,39 @@ def test_a_chunk_beyond_the_old_extent_is_not_inside_it():
     rows = plan_rows({"key": "t/1.0", "action": "send", "etag": "x"}, {"key": "t/2.0", "action": "send"})
     [change] = classify("p", rows, stores, {"": v2_documents(V2)})
     assert (change.kind, change.inside) == (ChangeClass.UPDATE, 1)
+
+
+def test_only_chunks_that_are_sent_across_the_edge_have_values_to_be_compared():
+    group = {".zgroup": {"zarr_format": 2}}
+    documents = {**v2_documents({**V2, "shape": [12, 8]}), "same/.zarray": V2, "other/.zarray": {**V2, "dtype": "<f8"}}
+    stores = layout_of({**group, **documents})
+    published = {**group, **v2_documents({**V2, "shape": [9, 8]}), "same/.zarray": V2, "other/.zarray": V2}
+    sent = {"action": "send", "etag": "x"}
+    rows = plan_rows(
+        {"key": "t/1.0", **sent}, {"key": "t/1.1", **sent, "etag": None}, {"key": "t/2.0", **sent},
+        {"key": "t/0.0", **sent}, {"key": "t/.zarray", "role": "metadata", **sent}, {"key": "t/9.9", **sent},
+        {"key": "t/notes", **sent}, {"key": "same/1.0", "array": "same", **sent},
+        {"key": "other/1.0", "array": "other", **sent},
+    )  # fmt: skip
+    changes = classify("p", rows, stores, {"": published})
+    assert {change.array: change.inside for change in changes} == {"t": 3, "same": 1, "other": 1}
+    assert boundary(rows, stores, changes) == [
+        BoundaryChunk("", "t", "t/1.0", (5, 4), (4, 4), is_new=False),
+        BoundaryChunk("", "t", "t/1.1", (5, 4), (4, 4), is_new=True),
+    ]
+    gone = plan_rows({"key": "t/1.0", "action": "retire", "etag": "x"})
+    assert boundary(gone, stores, classify("p", gone, stores, {"": published})) == []
+    told = classify("p", rows, stores, {"": published}, {"t/1.0", "t/1.1", "t/0.0"})
+    assert next((change.kind, change.inside) for change in told if change.array == "t") == (ChangeClass.APPEND, 0)
+
+
+def test_of_chunks_whose_place_is_not_known_all_may_be_inside():
+    unknown = {**V3, "chunk_key_encoding": {"name": "suffix", "configuration": {"suffix": ".bin"}}}
+    stores = layout_of({"zarr.json": {"zarr_format": 3, "node_type": "group"}, **v3_documents(unknown)})
+    rows = plan_rows({"key": "t/c/9/9.bin", "action": "send", "etag": "x"})
+    [change] = classify("p", rows, stores, {"": v3_documents({**unknown, "shape": [4, 8]})})
+    assert (change.kind, change.inside) == (ChangeClass.UPDATE, 1)
+    assert boundary(rows, stores, [change]) == []
 
 
 def test_an_incompatible_change_names_property_and_values_and_advises():

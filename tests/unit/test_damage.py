@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 from trees import quiet_zarr, read_tree, weather, write_cog, write_store
 
 from zsync.inventory.tiff import what_is_missing
-from zsync.layout import describe, is_metadata, lost_attributes, lost_nodes, misfit_findings
+from zsync.layout import describe, is_metadata, kept_findings, lost_attributes, lost_nodes, misfit_findings
 from zsync.planning import ArrayChange, ChangeClass, losses_of
 from zsync.planning.losses import losses_text
 from zsync.tables import MANIFEST, PLAN, table_of
@@ -139,6 +139,20 @@ def test_p11_a_store_that_was_published_by_its_parts():
     assert without("s/g/.zgroup") == ["s/g/.zgroup"]
     assert without(*(key for key in published if key.startswith("r/"))) == []
     assert without("s/.zattrs") == []
+
+
+def test_p11_what_lost_its_document_is_called_what_it_was():
+    published = files({
+        "s/.zgroup": ZGROUP, "s/t/.zarray": zarray(), "s/t/0": b"x", "s/g/.zgroup": ZGROUP, "s/g/u/.zgroup": ZGROUP,
+        "r/zarr.json": GROUP, "r/t/zarr.json": zarr_json(), "r/t/c/0": b"x",
+        "r/g/zarr.json": GROUP, "r/g/h/zarr.json": GROUP,
+    })  # fmt: skip
+    gone = ["s/t/.zarray", "s/g/.zgroup", "r/t/zarr.json", "r/g/zarr.json"]
+    found = lost_nodes("p", gone, sorted(published.keys() - set(gone)), frozenset(published))
+    assert [finding.message.partition(":")[0] for finding in found] == [
+        "the group r/g has lost its zarr.json", "the array r/t has lost its zarr.json",
+        "the group s/g has lost its .zgroup", "the array s/t has lost its .zarray",
+    ]  # fmt: skip
 
 
 def test_p11_what_is_there_for_the_first_time_is_not_what_was_left():
@@ -274,6 +288,23 @@ def test_p11_the_dimensions_of_netcdf():
     assert misfits(group(2, 3), group(2, 4)) == []
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_stays_beside_an_array_must_have_its_length(zarr_format):
+    store = look({f"s/{key}": body for key, body in group_of(zarr_format, {"a": 4, "x": 4}).items()}).stores["s"]
+
+    def told(kept, group="g"):
+        documents = {key.replace("g/", f"{group}/"): json.loads(body) for key, body in kept.items()}
+        return kept_findings("p", store, documents)
+
+    [found] = told(group_of(zarr_format, {"a": 2, "b": 2, "c": 4}))
+    assert (found.level, found.code, found.key) == ("error", "kept-array", "s/g/b")
+    assert "stays in the target with 2 along x, and the source has 4" in found.message
+    assert told(group_of(zarr_format, {"b": 4})) == []
+    assert told(group_of(zarr_format, {"b": 2}), group="other") == []
+    assert told(group_of(zarr_format, {"b": 2}, names=False)) == []
+    assert told(group_of(5 - zarr_format, {"b": 2})) == [], "readers of this store do not find it"
+
+
 # --- rasters ----------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +392,7 @@ def test_what_readers_lose():
         {"key": "s/v/zarr.json", "array": "v"}, {"key": "s/v/c/0", "array": "v", "role": "chunk"},
         {"key": "r/.zgroup", "store": "r"}, {"key": "r/a/.zarray", "store": "r"},
         {"key": "s/t/c/1", "array": "t", "role": "chunk", "reason": "vanished chunk"}, {"key": "x.tif", "role": "cog"},
+        {"key": "y.TIFF", "role": "cog"}, {"key": "y.tif.ovr", "role": "sidecar"},
         {"key": "kept/.zgroup", "action": "keep", "stage": "group", "reason": "retire: keep"},
         {"key": "waits/.zgroup", "action": "keep", "stage": "group", "reason": "grace"},
         {"key": "waited/.zgroup", "action": "keep", "stage": "group", "reason": "grace"},
@@ -376,5 +408,5 @@ def test_what_readers_lose():
     text = "\n".join(losses_text(losses, 8))
     assert "range: time 40..49 of 50 (s/t)" in text
     assert "with them: 2 arrays" in text
-    assert "rasters: 1, the first is x.tif" in text
+    assert "rasters: 2, the first is x.tif" in text
     assert losses_text([], 8) == []

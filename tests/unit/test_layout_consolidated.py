@@ -326,6 +326,12 @@ def test_a_subgroup_that_stays_is_told_of_new_members():
 # Sameness
 
 
+def unequal(length, *chunks):
+    """Return an array with chunks of unequal length."""
+    grid = {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [list(chunks)]}}
+    return zarr_json((length,), chunk_grid=grid)
+
+
 def without(document, key):
     return {k: v for k, v in document.items() if k != key}
 
@@ -359,6 +365,8 @@ def without(document, key):
         (ZGROUP, ZGROUP | {"consolidated_metadata": {}}),
         (zmetadata(**{"a/.zattrs": {}, ".zgroup": ZGROUP}), zmetadata(**{".zgroup": ZGROUP})),
         ({"a": math.nan}, {"a": math.nan}),
+        (unequal(10, 5, 5, 3), zarr_json((10,), (5,))),  # the third chunk holds no cell
+        (unequal(11, 5, 6, 3), unequal(11, 5, 6)),
     ],
 )
 def test_same(a, b):
@@ -389,6 +397,8 @@ def test_same(a, b):
         ({"a": [1, 2]}, {"a": [2, 1]}),
         ({"a": None}, {}),
         ({"consolidated_metadata": 1}, {}),
+        (unequal(11, 5, 5, 3), zarr_json((11,), (5,))),
+        (unequal(11, 5, 6, 3), unequal(11, 6, 5)),
     ],
 )
 def test_not_same(a, b):

@@ -380,6 +380,13 @@ V3 = {
 FLOAT = {"data_type": "float32", "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}
 
 
+TURNED = {"name": "transpose", "configuration": {"order": [1, 0]}}
+
+
+def regular(*chunks):
+    return {"name": "regular", "configuration": {"chunk_shape": list(chunks)}}
+
+
 def rectilinear(*axes):
     return {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": list(axes)}}
 
@@ -420,12 +427,53 @@ def rectilinear(*axes):
             {"filters": [{"id": "delta", "dtype": "int16", "astype": "i2"}]},
         ),
         (V2, {"shape": [0, 8], "chunks": [1, 8]}, {"chunks": [10, 8]}),  # there was no chunk
+        (V3 | {"chunk_grid": regular(1, 4)}, {"codecs": [TURNED, "bytes"]}, {"codecs": ["bytes"]}),
+        (V3, {"codecs": [TURNED, TURNED, "bytes"]}, {"codecs": ["bytes"]}),
     ],
 )
 def test_the_same_in_other_words(base, old, new):
     assert difference(base | old, base | new) is None
     if "shape" not in old:
         assert same_document(base | old, base | new)
+
+
+@pytest.mark.parametrize("grid", [regular(2, 4), regular(5, 4), rectilinear([1, 9], 4), rectilinear([2, 8], 4)])
+def test_turned_chunks_of_more_than_one_cell_along_two_axes_are_others(grid):
+    base = V3 | {"chunk_grid": grid}
+    assert difference(base | {"codecs": [TURNED, "bytes"]}, base | {"codecs": ["bytes"]})[0] == "codecs"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fill", "others", "another"),
+    [
+        ("bool", False, [0, 0.0], True),
+        ("int16", 3, [3.0, "3", "+3", "3.0", "3."], 4),
+        ("int64", 1, [True], 0),
+        ("int64", 2**53, [str(2**53)], 2**53 + 1),
+        ("uint8", "x", [], 0),
+        ("float16", "NaN", [math.nan, "0x7e00", "nan"], 0.0),
+        ("float32", "Infinity", [math.inf, "0x7f800000", 1e300, "1e99"], "-Infinity"),
+        ("float32", 0.1, ["0x3dcccccd", "0.1", 0.10000000149011612], 0.2),
+        ("float64", 0.0, [0, "0", "0x0", "AAAAAAAAAAA="], -0.0),
+        ("float64", "0x3ff0000000000000", [1, "1", "AAAAAAAA8D8="], 2),
+        ("float64", "-Infinity", ["-1e999", "0xfff0000000000000"], "NaN"),
+        ("complex64", [1.0, 0.0], [[1, 0], ["1", "0x0"]], [0.0, 1.0]),
+        ("complex128", [0.1, "NaN"], [[0.1, math.nan]], [0.2, "NaN"]),
+        ("string", "a", ["a\0"], "b"),
+        ("string", "1", [1], "2"),
+        ({"name": "numpy.datetime64", "configuration": {"unit": "s", "scale_factor": 1}}, "NaT", [-(2**63)], 0),
+        ({"name": "numpy.timedelta64", "configuration": {"unit": "s", "scale_factor": 1}}, 5, [5.0, "5"], "NaT"),
+        ({"name": "raw_bytes", "configuration": {"length_bytes": 2}}, "AQA=", [[1, 0], [1]], [0, 1]),
+        ({"name": "raw_bytes", "configuration": {"length_bytes": 2}}, "AAA=", [0, [], [0, 0]], [256]),
+        ("variable_length_bytes", "AQA=", [[1, 0]], "AQ=="),
+        ("something new", {"a": 1}, [], {"a": 2}),
+    ],
+)
+def test_a_fill_value_in_other_words(kind, fill, others, another):
+    base = V3 | {"data_type": kind}
+    for other in others:
+        assert difference(base | {"fill_value": fill}, base | {"fill_value": other}) is None, other
+    assert difference(base | {"fill_value": fill}, base | {"fill_value": another})[0] == "fill value"
 
 
 @pytest.mark.parametrize("base", [V2, V3 | {"data_type": "int16"}])

@@ -97,6 +97,7 @@ PLACES = [
     ("zarr", "x.zarr/.zmetadata"), ("site", "sub/index.html"), ("site", "index.html"), ("site", "e&f.tif"),
 ]  # fmt: skip
 OBJECTS = Objects(PLACES, [("zarr", "x.zarr")])
+FILES = Objects(PLACES)  # where there are no stores, most words are told by their end alone
 
 
 @pytest.mark.parametrize(
@@ -116,13 +117,17 @@ OBJECTS = Objects(PLACES, [("zarr", "x.zarr")])
         ("site", "intake.yml", "urlpath: '{{ CATALOG_DIR }}/../x.zarr/t2m/0.0'", ["x.zarr"]),
         ("site", "xarray.py", 'xr.open_zarr("s3://b/x.zarr", consolidated=True)', ["x.zarr"]),
         ("site", "sub/page.html", '<a href="../index.html">up</a>', ["index.html"]),
+        ("site", "sub/page.html", '<a href="index.html">', ["sub/index.html"]),
+        ("site", "sub/page.html", '<a href="/index.html">', ["index.html"]),
         ("site", "notes", "nothing of it is here: z.tif, 2023/c.tiff, bare words", []),
         ("cog", "2024/c.tif.txt", "c.tif.txt", []),
     ],
 )
 def test_what_a_text_names(product, key, text, expected):
-    found = OBJECTS.found((product, key), named_in(text.encode(), is_whole=True))
-    assert sorted(name for _, name in found) == expected
+    names = named_in(text.encode(), is_whole=True)
+    assert sorted(name for _, name in OBJECTS.found((product, key), names)) == expected
+    among_files = [name for name in expected if name != "x.zarr"]
+    assert sorted(name for _, name in FILES.found((product, key), names)) == among_files
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
@@ -164,6 +169,19 @@ def test_an_icechunk_repository_goes_from_chunks_to_refs():
         places = [(stage is Stage.ROOT, rank) for stage, rank in (rows[key] for key in order)]
         assert all(left < right for left, right in pairwise(places))
         assert rows["r/repo"] == rows["r/refs/branch.main/ref.json"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_repository"),
+    [
+        (["r/snapshots/A", "r/refs/x"], True), (["r/snapshots/A", "r/repo"], True),
+        (["r/snapshots/A", "r/refs"], False), (["r/snapshots", "r/refs/x"], False), (["r/snapshots/A"], False),
+        (["r/snapshots/A", "refs/x"], False),
+    ],
+)  # fmt: skip
+def test_a_repository_has_snapshots_and_what_names_them(keys, is_repository):
+    row = describe(Kind.FILES, "p", keys, {}).objects.to_pylist()[0]
+    assert (row["role"], row["stage"]) == (("index", "root") if is_repository else ("file", "data"))
 
 
 # --- Rasters beside stores --------------------------------------------------------------------------------------------
@@ -270,6 +288,16 @@ def test_where_nothing_may_be_taken_away_sidecars_go_first_all_the_same():
     assert withdrawals == []
     assert rows["a.tif.msk"]["rank"] < rows["a.tif"]["rank"]
     assert rows["a.tfw"]["action"] == Action.KEEP
+
+
+def test_what_belongs_to_a_raster_and_is_replaced_goes_before_rasters_that_are():
+    """Whoever may take nothing away keeps to the ranks."""
+    tree = dict.fromkeys(["a.tif", "a.tif.msk", "b.txt", "i.json"], b"1")
+    new = {"n.tif": b"1", "n.tif.msk": b"1", "n.json": b"1"}
+    rows = plan_product("p", survey(dict.fromkeys(tree, b"2") | new, tree, tree), keeps=False).to_pylist()
+    assert {row["key"]: row["rank"] for row in rows} == {
+        "n.tif.msk": -10, "n.tif": 0, "a.tif.msk": 7, "a.tif": 10, "b.txt": 10, "i.json": 10, "n.json": 10,
+    }  # fmt: skip
 
 
 def test_columns_of_other_types_are_edited_as_well():

@@ -23,7 +23,7 @@ from zsync.planning import (
     split_arrays,
     undecided,
 )
-from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of
+from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of, with_values
 from zsync.words import STAGES, Action, Kind, Reason, Stage
 
 KEYS = st.sampled_from(["a", "b", "dir/a", "dir/b", "dir/deep/c", "x y", "z.json"])
@@ -207,14 +207,41 @@ def test_arrays_that_a_selection_would_tear():
     assert split_arrays(objects, column([True, False, False, False], pa.bool_())) == []
 
 
-def test_what_large_objects_cost():
+@pytest.mark.parametrize(("size", "puts"), [(64 * 2**20, 1), (64 * 2**20 + 1, 2 + 2), (200 * 2**20, 4 + 2)])
+def test_what_large_objects_cost(size, puts):
     source = {"large": b"", "small": b""}
     made = survey(source, {})
     rows = made.source.to_pylist()
-    rows[0]["size"] = 200 * 2**20  # four parts, and two requests around them
+    rows[0]["size"] = size
     plan = plan_of(replace(made, source=table_of(rows, SOURCE)))
-    assert plan.cost().puts == 4 + 2 + 1 + 7
+    assert plan.cost().puts == puts + 1 + 7
     assert plan_of(survey(source, source, source)).cost().puts == 0
+
+
+@pytest.mark.parametrize(("retire", "copies"), [("trash", 1001), ("keep", 1001), ("delete", 0)])
+def test_what_is_taken_away_costs_copies_where_there_is_a_trash(retire, copies):
+    target = {f"{number:04}": b"x" for number in range(2000)}
+    source = {key: body for key, body in target.items() if key > "1000"}
+    cost = plan_of(survey(source, target, target), retire=retire).cost()
+    assert (cost.puts, cost.copies, cost.deletes, cost.lists, cost.gets) == (7, copies, 2, 3, 9)
+
+
+def test_what_no_reader_sees_is_nobody_s_loss():
+    target = {f"{number}": b"x" for number in range(4)}
+    table = plan_of(survey({"0": b"x"}, target, target)).table
+    named = with_values(table, "array", [None, "t", "t", "u"])
+
+    def refused(unseen):
+        return [finding.code for finding in guard_findings("p", named, lambda _: 1, unseen)]
+
+    assert refused(()) == ["max-delete"]
+    assert refused({("", "t")}) == []
+    assert refused({("", "u")}) == ["max-delete"]
+    assert refused({("s", "t")}) == ["max-delete"]
+    vanished = with_values(table, "reason", ["vanished chunk", "gone from the source", "vanished chunk", None])
+    found = guard_findings("p", vanished, lambda _: 9)
+    assert [(finding.level, finding.code) for finding in found] == [("warning", "vanished-chunks")]
+    assert found[0].message.startswith("2 chunks that were published")
 
 
 def test_how_a_plan_shows_itself(tmp_path):

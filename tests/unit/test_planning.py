@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from world import Array, State, World
 
-from zsync.planning import ChangeClass
+from zsync.layout import members_of
+from zsync.planning import ChangeClass, without_moving, without_waiting
+from zsync.tables import with_values
 from zsync.words import Action, Reason, Stage
 
 
@@ -48,6 +52,16 @@ def test_what_happens_to_an_array_is_told_in_trees_too(prefix, zarr_format, new,
     assert bool(plan.shown_while(Stage.FENCE)) == (kind in (ChangeClass.SHRINK, ChangeClass.RESIZE))
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_an_array_that_is_new_and_one_of_which_only_attributes_change(zarr_format):
+    files = store(zarr_format=zarr_format).files("a.zarr")
+    assert classes(World().plan(files)) == dict.fromkeys(["a.zarr/t", "a.zarr/v"], ChangeClass.NEW)
+    key = "a.zarr/v/.zattrs" if zarr_format == 2 else "a.zarr/v/zarr.json"
+    described = {**json.loads(files.get(key, b"{}")), "attributes": {"long_name": "v"}}
+    plan = published(files).plan({**files, key: json.dumps(described).encode()})
+    assert classes(plan) == {"a.zarr/t": ChangeClass.UNCHANGED, "a.zarr/v": ChangeClass.METADATA}
+
+
 def test_values_behind_an_edge_that_moves_tell_an_append_from_an_update():
     world = published(store(5).files())
     [append] = [change for change in world.plan(store(6).files()).changes if change.array == "v"]
@@ -59,12 +73,15 @@ def test_values_behind_an_edge_that_moves_tell_an_append_from_an_update():
 @pytest.mark.parametrize("prefix", ["", "tree/a.zarr"])
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_what_is_removed_beside_what_shrinks_is_fenced_with_it(prefix, zarr_format):
-    world = published(store(more=["w"], zarr_format=zarr_format).files(prefix))
-    plan = world.plan(store(2, zarr_format=zarr_format).files(prefix))
+    """And nothing else is: what grows meanwhile is shown as it was."""
+    before, after = store(more=["w"], zarr_format=zarr_format), store(2, zarr_format=zarr_format)
+    before.arrays["u"], after.arrays["u"] = Array((2,)), Array((4,))
+    plan = published(before.files(prefix)).plan(after.files(prefix))
     assert classes(plan)[f"{prefix}/w".lstrip("/")] == ChangeClass.REMOVED
-    consolidated = [row for row in plan.shown_while(Stage.FENCE) if row["rank"]]
-    assert len(consolidated) == 1
-    assert b'"w' not in consolidated[0]["content"]
+    [consolidated] = [row for row in plan.shown_while(Stage.FENCE) if row["rank"]]
+    shown = members_of(json.loads(consolidated["content"]))
+    shapes = {key.partition("/")[0]: document["shape"] for key, document in shown.items() if "shape" in document}
+    assert shapes == {"t": [2], "v": [2, 4], "u": [2]}
 
 
 def test_what_names_others_is_retired_before_what_is_named():
@@ -111,6 +128,7 @@ def test_a_grace_goes_on_from_run_to_run_also_of_what_was_never_on_record():
         world.now_s += passed_s
         plan = world.plan(store().files(), grace_s=3600)
         waits.append(sum(row["reason"] == Reason.GRACE for row in plan.table.to_pylist()))
+        assert plan.waits == bool(waits[-1])
         for _ in world.steps(plan, store().files(), list):
             pass
     assert waits == [5, 5, 0]
@@ -126,3 +144,102 @@ def test_a_plan_costs_what_it_asks_for():
     assert cost.puts == sent + 7
     per_put, per_get = 0.005 / 1000, 0.0004 / 1000
     assert cost.dollars == pytest.approx((cost.puts + cost.copies + cost.lists) * per_put + cost.gets * per_get)
+
+
+def test_what_tells_readers_untrue_things_waits_for_nothing():
+    world = published(store(more=["w"]).files())
+    waiting = world.plan(store().files(), grace_s=3600)
+    rows = {row["key"]: row for row in waiting.table.to_pylist()}
+    assert rows["w/.zarray"]["action"] == Action.KEEP
+    table = without_waiting(waiting.table, {"w/.zarray", "v/.zarray", "absent"})
+    changed = {row["key"]: row for row in table.to_pylist() if row != rows[row["key"]]}
+    gone = {"stage": Stage.RETIRE, "action": Action.RETIRE, "reason": Reason.GONE}
+    assert changed == {"w/.zarray": rows["w/.zarray"] | gone}
+    assert without_waiting(waiting.table, set()) == waiting.table
+
+
+def test_of_what_was_left_out_what_is_on_record_stays_so():
+    files = store().files("a.zarr")
+    world = published(files)
+    plan = world.plan(store(k=2).files("a.zarr") | {"new": b"x", "other": b"x"})
+    left = {("p", "a.zarr/v/0.0"), ("p", "a.zarr/v/.zarray"), ("p", "new"), ("q", "other")}
+    world.manifest = with_values(
+        world.manifest, "etag", ["else" if k.endswith(".zarray") else e for k, e in columns_of(world.manifest)]
+    )
+    table = without_moving(plan.lasting, left, {"p": world.manifest})
+    before, after = ({row["key"]: row for row in rows.to_pylist()} for rows in (plan.lasting, table))
+    assert before.keys() - after.keys() == {"a.zarr/v/.zarray", "new"}, "it is not on record as it is"
+    assert [key for key in after if after[key] != before[key]] == ["a.zarr/v/0.0"]
+    recorded = {row["key"]: row for row in world.manifest.to_pylist()}["a.zarr/v/0.0"]
+    kept = after["a.zarr/v/0.0"]
+    assert (kept["action"], kept["reason"], kept["role"], kept["rank"]) == (Action.KEEP, Reason.MOVING, "chunk", 0)
+    assert {name: kept[name] for name in ("digest", "etag", "stage")} == {
+        name: recorded[name] for name in ("digest", "etag", "stage")
+    }
+
+
+def columns_of(manifest):
+    return zip(manifest["key"].to_pylist(), manifest["etag"].to_pylist(), strict=True)
+
+
+def waves(plan):
+    """Return what a plan does, wave by wave: stage, rank, action and keys."""
+    return [
+        (str(wave.stage), wave.rank, *{row["action"] for row in wave.table.to_pylist()}, wave.table["key"].to_pylist())
+        for wave in plan.waves()
+    ]
+
+
+def test_what_is_replaced_is_withdrawn_from_the_top_down_and_comes_back():
+    state = store()
+    state.arrays["g/u"] = Array((4,))
+    files = state.files()
+    changed = {**files, "g/u/.zarray": files["g/u/.zarray"].replace(b"|u1", b"|i1")}
+    del changed["g/u/1"]
+    plan = published(files).plan(changed)
+    assert waves(plan) == [
+        ("withdraw", 0, "retire", [".zmetadata"]),
+        ("withdraw", 1, "retire", [".zgroup"]),
+        ("withdraw", 2, "retire", ["g/.zgroup"]),
+        ("withdraw", 3, "retire", ["g/u/.zarray"]),
+        ("withdraw", 4, "retire", ["g/u/1"]),
+        ("array", 1, "send", ["g/u/.zarray"]),
+        ("group", -3, "send", ["g/.zgroup"]),
+        ("root", 1, "send", [".zgroup"]),
+        ("root", 2, "send", [".zmetadata"]),
+    ]
+    assert {row["reason"] for row in plan.shown_while(Stage.WITHDRAW)} == {Reason.WITHDRAWN}
+    assert {row["key"]: row["reason"] for row in plan.rows(Action.RETIRE).to_pylist()} == {"g/u/1": Reason.STALE}
+
+
+def test_documents_of_another_format_go_first_and_do_not_come_back():
+    world = published(store().files("a.zarr"))
+    [*begin, (_, _, _, attributes), (_, _, _, chunks)] = waves(world.plan(store(zarr_format=3).files("a.zarr")))
+    assert begin == [
+        ("withdraw", 0, "retire", ["a.zarr/.zmetadata"]),
+        ("withdraw", 1, "retire", ["a.zarr/.zgroup"]),
+        ("withdraw", 3, "retire", ["a.zarr/t/.zarray", "a.zarr/v/.zarray"]),
+        ("data", 0, "send", ["a.zarr/t/c/0", "a.zarr/t/c/1", *(f"a.zarr/v/c/{i}/{j}" for i in (0, 1) for j in (0, 1))]),
+        ("array", 1, "send", ["a.zarr/t/zarr.json", "a.zarr/v/zarr.json"]),
+        ("root", 2, "send", ["a.zarr/zarr.json"]),
+    ]
+    assert (attributes, len(chunks)) == (["a.zarr/.zattrs"], 6)
+
+
+def test_what_shrinks_and_what_goes_step_by_step():
+    before, after = store(6, more=["w"]), store(2, k=2)
+    before.arrays["g/u"] = Array((4,))
+    plan = published(before.files()).plan(after.files())
+    chunks = ["g/u/0", "g/u/1", "t/1", "t/2", *(f"v/{i}.{j}" for i in (1, 2) for j in (0, 1))]
+    chunks += [f"w/{i}.{j}" for i in (0, 1, 2) for j in (0, 1)]
+    assert waves(plan) == [
+        ("fence", 0, "send", ["t/.zarray", "v/.zarray"]),
+        ("fence", 1000, "send", [".zmetadata"]),
+        ("data", 10, "send", ["v/0.0", "v/0.1"]),
+        ("array", 1, "send", ["t/.zarray", "v/.zarray"]),
+        ("root", 2, "send", [".zmetadata"]),
+        ("retire", 10_003, "retire", ["g/.zgroup"]),
+        ("retire", 20_003, "retire", ["w/.zarray"]),
+        ("retire", 20_007, "retire", ["g/u/.zarray"]),
+        ("retire", 30_000, "retire", chunks),
+    ]
