@@ -21,6 +21,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from zsync.layout import meaning_of, same_document
+from zsync.layout.datatypes import has_endianness, item_size, type_v2, type_v3
 
 WRITTEN = [json.loads(line) for line in Path(__file__).with_name("documents.jsonl").read_text().splitlines()]
 MOST_CELLS = 200_000
@@ -441,6 +442,47 @@ def test_the_same_in_other_words(base, old, new):
 def test_turned_chunks_of_more_than_one_cell_along_two_axes_are_others(grid):
     base = V3 | {"chunk_grid": grid}
     assert difference(base | {"codecs": [TURNED, "bytes"]}, base | {"codecs": ["bytes"]})[0] == "codecs"
+
+
+def of(name, **configuration):
+    return {"name": name, "configuration": configuration}
+
+
+@pytest.mark.parametrize(
+    ("v2", "v3", "endian", "size"),
+    [
+        ("|b1", "bool", None, 1), ("<i2", "int16", "little", 2), (">u8", of("uint64"), "big", 8),
+        ("|i1", "int8", None, 1), ("int16", "int16", "little", 2), (">c8", "complex64", "big", 8),
+        ("<M8[s]", of("numpy.datetime64", unit="s", scale_factor=1), "little", 8),
+        (">m8[10ns]", of("numpy.timedelta64", unit="ns", scale_factor=10), "big", 8),
+        ("<M8", "numpy.datetime64", "little", 8),
+        ("|S4", of("null_terminated_bytes", length_bytes=4), None, 4),
+        (">U2", of("fixed_length_utf32", length_bytes=8), "big", 8),
+        ("|V3", "r24", None, 3), ("|V3", of("raw_bytes", length_bytes=3), None, 3),
+        ("|O", "string", None, None), ("|O", "variable_length_utf8", None, None),
+        ([["a", "<i2"], ["b", "|S1"]],
+         of("structured", fields=[["a", "int16"], ["b", of("null_terminated_bytes", length_bytes=1)]]), None, None),
+        ([["a", "<f4"]], of("struct", fields=[{"name": "a", "data_type": "float32"}]), None, None),
+    ],
+)  # fmt: skip
+def test_a_type_is_the_same_in_both_formats(v2, v3, endian, size):
+    kind = type_v3(v3)
+    assert type_v2(v2, "vlen-utf8") == (kind, endian)
+    assert has_endianness(kind) == (endian is not None)
+    assert item_size(kind) == size
+
+
+def test_types_that_are_not_known_are_what_is_written():
+    assert type_v2("|O", "vlen-bytes")[0] == type_v3("bytes") == type_v3("binary") == "variable_length_bytes"
+    assert type_v2("|O", "json2") == (["object", "json2"], None)
+    assert type_v2("<q4") == ("<q4", None)
+    assert type_v2({"a": 1.0})[0] == type_v3({"a": 1}) == ["unknown", {"a": 1}]
+    assert type_v3({"name": "new", "configuration": [1]})[0] == "unknown"
+    assert type_v3(of("new", a=1)) == ["new", {"a": 1}]
+    assert type_v3(of("r16", a=1)) == ["r16", {"a": 1}]
+    assert type_v3(of("structured", fields=["odd"])) == ["structured", "odd"]
+    assert type_v2(["odd"])[0] == ["structured", "odd"]
+    assert (item_size("new"), item_size("new16"), has_endianness("new")) == (None, None, True)
 
 
 @pytest.mark.parametrize(
