@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zsync.layout import content_type, describe, is_metadata
+from zsync.layout import content_type, describe, is_metadata, store_roots
 from zsync.tables import OBJECTS
 from zsync.words import Kind, Role
 
@@ -80,6 +80,32 @@ def test_files(key, media):
     is_index = key.endswith((".html", ".parquet", "zarr.json", ".zattrs"))
     assert (row["role"], row["stage"], row["store"]) == (("index", "root") if is_index else ("file", "data")) + (None,)
     assert content_type(Kind.FILES, Role.FILE, key) == media
+
+
+def test_stores_among_files_are_told():
+    keys = ["a.zarr/t/.zarray", "a.zarr/.zgroup", "a.zarr/t/0", "b/zarr.json", "b/c/zarr.json", "d.tif"]
+    told = describe(Kind.COG, "p", keys, {}).findings
+    assert {(found.level, found.code, found.key) for found in told} == {
+        ("error", "zarr-as-cog", "a.zarr/.zgroup"), ("error", "zarr-as-cog", "b/c/zarr.json"),
+    }  # fmt: skip
+    assert [found.message.partition(" is ")[0] for found in told] == ["a.zarr", "b"]
+    [alone] = describe(Kind.COG, "p", [".zgroup", "t/.zarray"], {}).findings
+    assert (alone.key, alone.message.partition(" is ")[0]) == (".zgroup", "the product")
+    [found] = describe(Kind.FILES, "p", keys, {}).findings
+    assert (found.level, found.code, found.key) == ("warning", "zarr-as-files", "a.zarr/.zgroup")
+    assert found.message.endswith("(the first of 2)")
+
+
+@pytest.mark.parametrize(
+    ("keys", "roots"),
+    [
+        (["a/.zgroup", "a/t/.zarray"], {"a"}), ([".zgroup", "t/.zarray", "x"], {""}), (["x.txt", "d/0"], set()),
+        (["m/s.zarr/t/0"], {"m/s.zarr"}), (["o.zarr/m/s.zarr/t/0", "o.zarr/m/s.zarr/.zgroup"], {"o.zarr/m/s.zarr"}),
+        (["s.zarr"], set()),
+    ],
+)  # fmt: skip
+def test_roots_of_stores_are_told_by_documents_or_by_their_names(keys, roots):
+    assert store_roots(keys) == roots
 
 
 @pytest.mark.parametrize("kind", [Kind.COG, Kind.FILES])
