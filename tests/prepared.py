@@ -32,8 +32,10 @@ COMMAND = [sys.executable, "-m", "zsync"]
 SAMPLE = 10
 # What Python and libraries read when they begin: whose command has others of these begins afresh.
 _READ_AT_THE_BEGINNING = ("PYTHON", "LC_", "LANG", "TZ", "DASK_", "OPENBLAS_", "FORCE_COLOR", "TERMINAL_WIDTH")
-_ALSO = ("zarr", "rasterio", "s3fs", "watchfiles", "prometheus_client", "rich.progress", "concurrent.futures.thread")
-_ALSO += ("platformdirs", "encodings.utf_8_sig", "pydantic.type_adapter")
+_ALSO = (
+    "zarr", "rasterio", "s3fs", "watchfiles", "prometheus_client", "rich.progress", "concurrent.futures.thread",
+    "platformdirs", "encodings.utf_8_sig", "pydantic.type_adapter", "dask.threaded", "psutil",
+)  # fmt: skip
 _NUMBER = struct.Struct("!q")
 
 
@@ -220,6 +222,8 @@ def _tell_who_has_ended(running: dict[int, socket.socket]) -> None:
 
 def _become(wanted: dict[str, Any], streams: list[int]) -> NoReturn:
     """Be the command, in a child of the server."""
+    import zsync.storage.opening
+
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
     for fd in streams:
@@ -234,6 +238,7 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> NoReturn:
             stream.reconfigure(line_buffering=number == 2 or stream.isatty(), write_through=old.write_through)
         setattr(sys, name, stream)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    zsync.storage.opening._is_without_obstore = False  # the server has not begun to use it: no thread is missing
     sys.path[0] = wanted["cwd"]
     sys.argv = ["", *wanted["args"]]
     try:

@@ -6,7 +6,7 @@ import json
 import os
 from contextlib import contextmanager
 
-from trees import read_tree, s3_bytes
+from trees import md5, read_tree, s3_bytes, s3_tree
 
 import zsync
 
@@ -99,6 +99,11 @@ class Team:
 
     def remote(self):
         return s3_bytes(self.s3, self.bucket, f"{self.prefix}/Data/")
+
+    def holds(self, tree):
+        """Whether the target holds just these files, as its ETags tell: they are MD5s."""
+        found = s3_tree(self.s3, self.bucket, f"{self.prefix}/Data/")
+        return found == {key: (len(content), md5(content)) for key, content in tree.items()}
 
     def trash(self):
         """Return everything in the target's trash, by key: a list of contents."""

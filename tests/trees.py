@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import shutil
 import tempfile
@@ -35,6 +36,11 @@ def write_tree(root: Path, tree: Tree) -> Path:
 def read_tree(root: Path) -> dict[str, bytes]:
     """Return every file below a directory: key to bytes."""
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def md5(content: bytes) -> str:
+    """Return what a server's ETag is for an object that was put whole."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def s3_tree(server: S3Server, bucket: str, prefix: str = "") -> dict[str, tuple[int, str]]:

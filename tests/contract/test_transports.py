@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pickle
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from zsync.errors import (
     TargetError,
 )
 from zsync.storage import Headers, ObjectStore, connect, spec_for
+from zsync.storage.opening import open_s3fs
 
 S3 = ["obstore", "s3fs"]
 ALL = [*S3, "file", "memory"]
@@ -424,3 +427,18 @@ def test_an_etag_that_is_not_of_what_was_sent_is_no_receipt(name, s3, bucket, tm
         proxy.faults.append(on(Fault.answer(200, "", ETag=f'"{"1" * 32}"'), method="PUT", times=2))
         assert there.put("a", b"two").etag == hashlib.md5(b"two").hexdigest()
         assert there.store.get(there.base + "a").data == b"two"
+
+
+def test_workers_that_begin_together_share_one_client_of_s3fs(s3, bucket):
+    """Was: each made its own, which took minutes where five sites retired objects at the same time."""
+    keys = {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key}
+    spec = spec_for(Location.parse(f"s3://{bucket}/x"), Storage(endpoint_url=s3.endpoint_url, region=s3.region, **keys))
+    together = threading.Barrier(8)
+
+    def opened(_):
+        together.wait(10)
+        return open_s3fs(spec)
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(opened, range(8))
+    assert all(other is first for other in others)

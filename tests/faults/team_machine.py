@@ -13,10 +13,12 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 from clock import clock_off
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from trees import md5
 
 from zsync.errors import ConflictError, PreconditionError, SourceChangedError, ZsyncError
 
@@ -212,7 +214,6 @@ class TeamMachine(RuleBasedStateMachine):
         self.team, self.look, self.fate, self.counts = team, look, fate, counts
         self.ledger, self.versions, self.numbers = set(), set(), itertools.count(1)
         self.folders = {}
-        self.trash = {}  # contents by key, of the target's trash: they never change
 
     @initialize()
     def somebody_begins(self):
@@ -312,14 +313,7 @@ class TeamMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self):
         self.counts["steps"] += 1
-        held = {content for folder in self.folders.values() for content in self.held(folder.member)}
-        if missing := self.ledger - held:
-            missing -= self.look(self.team, self.trash)
-        assert not missing
-
-    def held(self, member):
-        """Return everything on a member's machine: the folder with its conflict copies, and the trash."""
-        return [path.read_bytes() for path in member.home.rglob("*") if path.is_file()]
+        assert not lost(self.ledger, self.team, self.look)
 
     def teardown(self):
         if not self.folders:
@@ -333,26 +327,27 @@ class TeamMachine(RuleBasedStateMachine):
             raise AssertionError("the team does not come to rest")
         first, *others = [folder.member.read() for folder in self.folders.values()]
         assert all(other == first for other in others)
-        assert self.team.remote() == first
+        assert self.team.holds(first)
         shutil.rmtree(self.team.root)
 
 
-def in_the_bucket(client):
-    """Return what looks up everything in the target and in its trash; objects of the trash are read once."""
+def lost(ledger, team, look):
+    """Return the contents that are neither on a member's machine nor in the target, be it in a trash."""
+    missing = ledger - {Path(above, name).read_bytes() for above, _, names in os.walk(team.root) for name in names}
+    there = look(team) if missing else set()
+    return {content for content in missing if md5(content) not in there}
 
-    def look(team, trash):
-        found = set()
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=team.bucket, Prefix=f"{team.prefix}/"):
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                is_trash = "/.zsync/Data/trash/" in key
-                if key in trash:
-                    found.add(trash[key])
-                elif is_trash or "/.zsync/" not in key:
-                    body = client.get_object(Bucket=team.bucket, Key=key)["Body"].read()
-                    found.add(body)
-                    if is_trash:
-                        trash[key] = body
-        return found
+
+def in_the_bucket(client):
+    """Return what looks up everything in the target and in its trash, by its MD5: that is the server's ETag."""
+
+    def look(team):
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=team.bucket, Prefix=f"{team.prefix}/")
+        return {
+            entry["ETag"].strip('"')
+            for page in pages
+            for entry in page.get("Contents", [])
+            if "/.zsync/Data/trash/" in entry["Key"] or "/.zsync/" not in entry["Key"]
+        }
 
     return look

@@ -21,6 +21,7 @@ from trees import weather
 from zsync.config import Location, Storage
 from zsync.errors import PermissionDeniedError, TargetError, ThrottledError, TransientError
 from zsync.storage import Headers, abort_uploads, connect, pace_of, spec_for, unfinished_uploads
+from zsync.storage.retrying import RetryPolicy
 
 S3 = ["obstore", "fsspec"]
 PART = 5 * 2**20
@@ -52,6 +53,13 @@ def store(spec):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr("zsync.storage.opening.READ_TIMEOUT_S", 1.0)
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Have all be tried as often as ever, with short waits in between."""
+    often = RetryPolicy().attempts, RetryPolicy().network_attempts
+    monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (*often, 0.01, 0.1))
 
 
 def tries(proxy, method):
@@ -88,9 +96,9 @@ def trouble(code):
 
 
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown"])
-def test_an_error_in_an_answer_that_began_well_is_no_success(proxy, store, code, monkeypatch):
+def test_an_error_in_an_answer_that_began_well_is_no_success(hasty, proxy, store, code, monkeypatch):
     """S3 sends the status of a copy, and of the end of an upload, before it knows how that ends."""
-    monkeypatch.setattr("zsync.storage.retrying.THROTTLE_S", 2.0)  # else who is asked to slow down goes on for minutes
+    monkeypatch.setattr("zsync.storage.retrying.THROTTLE_S", 1.0)  # else who is asked to slow down goes on for minutes
     store.put("a", b"x", PLAIN)
     proxy.faults.append(on(trouble(code), method="PUT", key="b", times=2))
     store.copy("a", "b")
@@ -250,7 +258,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("death", DEATHS)
-def test_an_upload_that_dies_leaves_nothing(s3, bucket, proxy, store, death):
+def test_an_upload_that_dies_leaves_nothing(hasty, s3, bucket, proxy, store, death):
     proxy.faults.append(DEATHS[death]())
     with pytest.raises(TargetError):
         store.put_parts("large", blocks(), PLAIN, PART)

@@ -1,7 +1,10 @@
-"""A reader that never rests, and 200 publishes: every read is a state that was published, or what two of them share.
+"""A reader that hardly rests, and 200 publishes: every read is a state that was published, or what two of them share.
 
 The reader is a process of its own. It opens stores as anybody would, reads them whole, and writes down what it found
-and which publications were done before and begun after. The verdict comes at the end, when all states are known.
+and which publications were done before and begun after. The verdict comes at the end, when all states are known. It
+reads the store that is being published, several times while that goes on and once when it is done, and now and then
+another; while the next source is written, and nothing changes, it rests. One read in so many goes by URL, through s3fs
+and dask, all others through obstore.
 
 What one open leads to is sure to be whole only until readers are shown something else: who opened before a shrink and
 asks for a chunk after it finds fill values where cells were. So a read with wrong values counts against the publisher
@@ -14,16 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import seeds
 import xarray as xr
+import zarr
 from proxy import Proxy
-from target import CHUNKS, Site, looking, same
+from target import BY_URL, CHUNKS, Site, looking, opened, same
 from trees import weather, write_store
 
 import zsync
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
     from random import Random
 
 PUBLISHES = 200
+ANOTHER = 7  # one read in so many is of a store that is not being published
+REST_S = 0.02  # between two reads: the publisher gets on
 SHARDED = "sharded.zarr"
 STORES = {
     "two.zarr": {"zarr_format": 2},
@@ -81,18 +88,56 @@ class Read:
         return self.spans and (not self.error or self.store == SHARDED)
 
 
-def read_until(stop, done, begun, arrived, answered, answers, base, options):
-    """Read the stores in turn until told to stop; runs in a process of its own."""
+class Server(NamedTuple):
+    """What the reader has to know of the server."""
+
+    endpoint_url: str
+    region: str
+    access_key: str
+    secret_key: str
+
+
+def opener(server, bucket, prefix):
+    """Return what opens a store, by URL or through obstore."""
+    options = {
+        "key": server.access_key,
+        "secret": server.secret_key,
+        "endpoint_url": server.endpoint_url,
+        "use_listings_cache": False,
+    }
+
+    def open_store(store, *, by_url):
+        if by_url:
+            return xr.open_zarr(f"s3://{bucket}/{prefix}/{store}", storage_options=options)
+        place = zarr.storage.ObjectStore(opened(server, bucket, f"{prefix}/{store}"), read_only=True)
+        return xr.open_zarr(place, chunks=None)
+
+    return open_store
+
+
+def whose_turn(reads, begun):
+    """Return which store is read after so many reads: each once, then the one that is being published, or another."""
+    return reads if reads < len(STORES) else (begun + (reads % ANOTHER == 0)) % len(STORES)
+
+
+def read_until(stop, publishes, done, begun, arrived, answered, answers, target):
+    """Read what is published until told to stop; runs in a process of its own."""
+    open_store = opener(*target)
     reads = []
     while not stop.is_set():
-        number = len(reads) % len(STORES)
+        if len(reads) >= len(STORES):
+            time.sleep(REST_S)
+            if reads[-1].done == begun.value:
+                publishes.wait()
+        number = whose_turn(len(reads), begun.value)
+        by_url = len(reads) < len(STORES) or len(reads) % BY_URL == 0
         store = [*STORES][number]
         done_before, answered_before = done.value, answered[number]
         state, is_right, error = None, False, ""
         try:
-            with xr.open_zarr(f"{base}/{store}", storage_options=options) as opened:
-                state = State.of(opened)
-                found = opened.load()
+            with open_store(store, by_url=by_url) as there:
+                state = State.of(there)
+                found = there.load()
             is_right = found.drop_attrs(deep=False).identical(state.dataset().drop_attrs(deep=False))
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
@@ -180,12 +225,7 @@ def test_no_read_is_ever_wrong(s3, bucket, tmp_path, tally, seed):
     arrived, answered = processes.Array("q", len(STORES)), processes.Array("q", len(STORES))
     done, begun = processes.Value("q", 0), processes.Value("q", 0)
     answers, send = processes.Pipe(duplex=False)
-    options = {
-        "key": s3.access_key,
-        "secret": s3.secret_key,
-        "endpoint_url": s3.endpoint_url,
-        "use_listings_cache": False,
-    }
+    publishes = processes.Event()
 
     def count(exchange, counter):
         for number, name in enumerate(STORES):
@@ -203,8 +243,8 @@ def test_no_read_is_ever_wrong(s3, bucket, tmp_path, tally, seed):
         proxy.faults.append(lambda exchange: count(exchange, arrived))
         # The publisher is not told of a write before it is counted: what the write leads to comes later.
         proxy.watchers.append(lambda exchange: count(exchange, answered))
-        base = f"s3://{bucket}/{site.prefix}"
-        shared = (stop, done, begun, arrived, answered, send, base, options)
+        server = Server(s3.endpoint_url, s3.region, s3.access_key, s3.secret_key)
+        shared = (stop, publishes, done, begun, arrived, answered, send, (server, bucket, site.prefix))
         reader = processes.Process(target=read_until, args=shared, daemon=True)
         reader.start()
         try:
@@ -216,10 +256,13 @@ def test_no_read_is_ever_wrong(s3, bucket, tmp_path, tally, seed):
                     states.append(changed(states[-1], rng) if name == its_turn else states[-1])
                 write_store(site.root / its_turn, history[its_turn][-1].dataset(), chunks=CHUNKS, **STORES[its_turn])
                 begun.value = number
+                publishes.set()
                 assert site.publish(max_delete="100%").status == "published"
                 done.value = number
+                publishes.clear()
         finally:
             stop.set()
+            publishes.set()
         assert answers.poll(60)
         reads: list[Read] = answers.recv()
         reader.join(30)

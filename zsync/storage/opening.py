@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -86,8 +87,9 @@ def _begin_anew() -> None:
     obstore's threads are one set a process, begun with its first use and gone in a child, where whoever waits for them
     waits forever. A fork cannot be undone, so that there the other transport moves the bytes.
     """
-    global _is_without_obstore  # noqa: PLW0603 - it is the process's
+    global _is_without_obstore, _opening  # noqa: PLW0603 - they are the process's
     _is_without_obstore = "obstore" in sys.modules
+    _opening = threading.Lock()
     for opened in (_connect, _pace, _open_s3fs):
         opened.cache_clear()
     _known.set(None)
@@ -222,7 +224,12 @@ def calls_to(spec: StoreSpec) -> S3Calls:
 
 def open_s3fs(spec: StoreSpec) -> Any:
     """Return the file system of s3fs for a spec, without retries of its own; the same spec gives the same one."""
-    return _open_s3fs(spec, circumstances(spec))
+    now = circumstances(spec)
+    with _opening:
+        return _open_s3fs(spec, now)
+
+
+_opening = threading.Lock()  # else workers that begin together would each make a client, which takes half a second
 
 
 @functools.lru_cache(maxsize=64)
