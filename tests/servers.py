@@ -73,15 +73,15 @@ def _lasting_client(endpoint_url: str, region: str, access_key: str, secret_key:
 
 
 def object_store(server: S3Server, bucket: str, **more: Any) -> Any:
-    """Open a bucket with obstore, directly."""
+    """Open a bucket with obstore, directly; nothing is left for it to take from the environment."""
     from obstore.store import S3Store
 
+    keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key, "expires_at": None}
     return S3Store(
         bucket,
-        endpoint=server.endpoint_url,
+        aws_endpoint_url_s3=server.endpoint_url,
         region=server.region,
-        access_key_id=server.access_key,
-        secret_access_key=server.secret_key,
+        credential_provider=lambda: keys,
         virtual_hosted_style_request=False,
         client_options={"allow_http": True},
         **more,
