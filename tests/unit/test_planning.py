@@ -243,3 +243,23 @@ def test_what_shrinks_and_what_goes_step_by_step():
         ("retire", 20_007, "retire", ["g/u/.zarray"]),
         ("retire", 30_000, "retire", chunks),
     ]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_store_that_is_on_no_record_is_retired_from_its_root_on(zarr_format):
+    """Cut off before the record, it is seen all the same; and by then the source does not tell what its keys are."""
+    world, made = World(), store(more=["w"], zarr_format=zarr_format)
+    files = made.files("tree/a.zarr") | made.files("tree/b.zarr")
+    for stage in world.steps(world.plan(files), files, list):
+        if stage == Stage.ROOT and files.keys() <= world.target.keys():
+            break
+    assert not len(world.manifest)
+    plan = world.plan(made.files("tree/a.zarr"))
+    waves = [wave.table["key"].to_pylist() for wave in plan.waves() if wave.stage == Stage.RETIRE]
+    gone = [{key.removeprefix("tree/b.zarr/") for key in wave if key.startswith("tree/b.zarr/")} for wave in waves]
+    chunks = {key.removeprefix("tree/b.zarr/") for key in files if key.startswith("tree/b.zarr/")}
+    chunks = {key for key in chunks if not key.rpartition("/")[2].startswith((".z", "zarr.json"))}
+    assert {"v", "w"} <= {key.partition("/")[0] for key in chunks}
+    assert gone[0] == {".zmetadata"} if zarr_format == 2 else {"zarr.json"}
+    assert gone[-1] == chunks
+    assert all(not wave & chunks for wave in gone[:-1])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zsync.layout.documents import ZATTRS
 from zsync.layout.files import describe_files
-from zsync.layout.nodes import Node, join
+from zsync.layout.nodes import Node, join, lineage
+from zsync.layout.recognise import documents_of_zarr
 from zsync.layout.zarr import judge
 from zsync.words import Kind
 
@@ -23,7 +25,8 @@ def place(layout: Layout, keys: Sequence[str]) -> pa.Table:
     Parameters
     ----------
     layout
-        The product's layout: only nodes of the source are known. Metadata of others counts as that of a group.
+        The product's layout: only nodes of the source are known. Metadata of others counts as that of a group, and makes
+        stores of them where no store of the source is: what names others has to go before what is named.
     keys
         Keys relative to the product's root.
 
@@ -34,7 +37,17 @@ def place(layout: Layout, keys: Sequence[str]) -> pa.Table:
     """
     if layout.kind is not Kind.ZARR:
         return describe_files(keys, layout.kind)
-    return judge(keys, {node.directory: node for node in _nodes(layout.stores)})
+    known = {node.directory: node for node in _nodes(layout.stores)}
+    return judge(keys, {**_others(keys, known), **known})
+
+
+def _others(keys: Sequence[str], known: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the nodes outside the source's stores, as groups: nobody knows here what their documents say."""
+    parts = (key.rpartition("/") for key in documents_of_zarr(keys))
+    directories = {directory for directory, _, name in parts if name != ZATTRS}
+    outside = [directory for directory in directories if not any(above in known for above in lineage(directory))]
+    stores = {directory: next(above for above in lineage(directory) if above in directories) for directory in outside}
+    return {directory: Node(directory, store, "group", 2, None) for directory, store in stores.items()}
 
 
 def _nodes(stores: Mapping[str, Store]) -> Iterator[Node]:
