@@ -28,7 +28,8 @@ import seeds
 import xarray as xr
 import zarr
 from proxy import Proxy
-from target import BY_URL, CHUNKS, Site, looking, opened, same
+from servers import opened
+from target import CHUNKS, Site, looking, same
 from trees import weather, write_store
 
 import zsync
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from random import Random
 
 PUBLISHES = 200
+BY_URL = 10  # one read in so many goes by URL
 ANOTHER = 7  # one read in so many is of a store that is not being published
 REST_S = 0.02  # between two reads: the publisher gets on
 SHARDED = "sharded.zarr"

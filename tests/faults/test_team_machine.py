@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from seeds import examples, steps
-from servers import s3_client
-from target import object_store
+from servers import object_store, s3_client
 from team import Team
 from team_machine import Folder, TeamMachine, in_the_bucket, lost
 from trees import s3_bytes
