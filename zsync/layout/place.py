@@ -25,8 +25,8 @@ def place(layout: Layout, keys: Sequence[str]) -> pa.Table:
     Parameters
     ----------
     layout
-        The product's layout: only nodes of the source are known. Metadata of others counts as that of a group, and makes
-        stores of them where no store of the source is: what names others has to go before what is named.
+        The product's layout: only nodes of the source are known. Metadata of others counts as that of a group, and
+        makes stores of them where no store of the source is: what names others has to go before what is named.
     keys
         Keys relative to the product's root.
 
