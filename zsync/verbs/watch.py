@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -127,6 +128,9 @@ def run_watch(
             status, SitePasses(name, alone, halt, source, pull_listed, synced), _pace(alone.watch), board, halt
         )
 
+    # Before there are threads: of those that begin with different modules, which import each other, one may be refused.
+    for name in ("zsync.steps.run", "zsync.steps.carry", "zsync.storage.file_transport"):
+        importlib.import_module(name)
     log_to(understood.watch)
     for note in understood.notes:
         log.warning("note: %s", note)
