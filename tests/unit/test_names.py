@@ -176,7 +176,8 @@ def test_an_icechunk_repository_goes_from_chunks_to_refs():
     [
         (["r/snapshots/A", "r/refs/x"], True), (["r/snapshots/A", "r/repo"], True),
         (["r/snapshots/A", "r/refs"], False), (["r/snapshots", "r/refs/x"], False), (["r/snapshots/A"], False),
-        (["r/snapshots/A", "refs/x"], False),
+        (["r/snapshots/A", "refs/x"], False), (["r/snapshots/A", "r/data/x", "r/tags/x"], False),
+        (["r/refs/x", "r/chunks/A", "r/tags/x"], False),
     ],
 )  # fmt: skip
 def test_a_repository_has_snapshots_and_what_names_them(keys, is_repository):
@@ -324,6 +325,14 @@ def test_indexes_are_retired_in_the_reverse_of_the_order_on_record():
     )
     gone = [key for wave in plan.waves() for key in wave.table["key"].to_pylist()]
     assert gone == list(reversed(names))
+
+
+def test_what_belongs_to_a_raster_is_retired_after_it():
+    target = dict.fromkeys(["a.tif", "a.tif.msk", "b.txt", "c.json"], b"x")
+    product = (PlannedProduct("p", "s3://b/p", "/src", "cog", "trash", None),)
+    plan = Plan(plan_product("p", survey({}, target, target), keeps=False), product)
+    indexed, files, sidecars = (sorted(wave.table["key"].to_pylist()) for wave in plan.waves())
+    assert (indexed, files, sidecars) == (["c.json"], ["a.tif", "b.txt"], ["a.tif.msk"])
 
 
 def test_the_order_of_an_index_that_stays_is_as_it_was_put_down():
