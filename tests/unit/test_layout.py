@@ -388,6 +388,7 @@ V2_KEYS = {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "
         (zarr_json((2,), (2,), **V2_KEYS), "error"),
         (zarr_json((4,), (4,), **V2_KEYS), "error"),
         (zarr_json((4,), (2,)), "error"),
+        (zarr_json((4,), (2,), chunk_key_encoding={"name": "new"}), None),  # nobody knows which chunks it has
         (GROUP, "error"),
     ],
 )

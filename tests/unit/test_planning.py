@@ -104,6 +104,13 @@ def test_a_chunk_left_of_a_publish_that_no_root_followed_never_comes_to_light():
     assert (stale["action"], stale["reason"], stale["stage"]) == (Action.RETIRE, Reason.STALE, Stage.WITHDRAW)
 
 
+def test_a_chunk_that_vanished_is_seen_until_all_is_there_whatever_comes_with_it():
+    world = published(store().files("a.zarr"))
+    source = {key: body for key, body in store(6, more=["w"]).files("a.zarr").items() if key != "a.zarr/v/0.0"}
+    [gone] = world.plan(source).rows(Action.RETIRE).to_pylist()
+    assert (gone["key"], gone["reason"], gone["stage"]) == ("a.zarr/v/0.0", Reason.VANISHED, Stage.RETIRE)
+
+
 def test_what_is_kept_is_kept_for_that_reason_and_what_vanished_is_told():
     """An array that the source has is whole there: a chunk that it lacks is not kept."""
     world = published(store(more=["w"]).files())
