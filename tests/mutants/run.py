@@ -14,6 +14,7 @@ import os
 import random
 import re
 import secrets
+import shlex
 import shutil
 import sys
 import tempfile
@@ -39,7 +40,8 @@ TESTS = (
         "layout_stores",
     )),
 )  # fmt: skip
-COMMAND = f"{sys.executable} -m pytest -x -q -p no:cacheprovider --hypothesis-profile=unshrunk {' '.join(TESTS)}"
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=unshrunk")
+COMMAND = shlex.join([sys.executable, "-m", "pytest", *OPTIONS, *TESTS])
 # Plugins that libraries bring take longer to begin than most mutants live.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 os.environ["PYTEST_PLUGINS"] = "pytest_timeout,_hypothesis_pytestplugin"

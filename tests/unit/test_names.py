@@ -119,6 +119,7 @@ FILES = Objects(PLACES)  # where there are no stores, most words are told by the
         ("site", "sub/page.html", '<a href="../index.html">up</a>', ["index.html"]),
         ("site", "sub/page.html", '<a href="index.html">', ["sub/index.html"]),
         ("site", "sub/page.html", '<a href="/index.html">', ["index.html"]),
+        ("site", "sub/more/page.html", '<a href="../index.html">', ["sub/index.html"]),
         ("site", "notes", "nothing of it is here: z.tif, 2023/c.tiff, bare words", []),
         ("cog", "2024/c.tif.txt", "c.tif.txt", []),
     ],
