@@ -611,6 +611,15 @@ def test_chunks_along_an_axis(axis, edges):
     assert edges_of(rectilinear(axis, 4)) == (None if edges is None else (edges, 4))
 
 
+@pytest.mark.parametrize(
+    ("lengths", "edges"),
+    [([5, 4], (5, 4)), ([], ()), ([0], (0,)), ([5, -1], None), ([5, "4"], None), ([True], None), (5, None)],
+)
+def test_chunks_of_one_shape(lengths, edges):
+    assert edges_of({"name": "regular", "configuration": {"chunk_shape": lengths}}) == edges
+    assert edges_of({"name": "other", "configuration": {"chunk_shape": lengths}}) is None
+
+
 def test_what_differs_is_told_in_the_words_of_the_document():
     assert difference(V2, V2 | {"compressor": {"id": "zlib"}}) == ("compressor", None, {"id": "zlib"})
     assert difference(V2, V2 | {"dtype": ">i2"}) == ("data type", "<i2", ">i2")
