@@ -60,6 +60,11 @@ def test_what_a_variable_needs(zarr_format):
     assert found.with_needed(["lat"]) == {"lat", "x"}
     assert found.with_needed(["z"]) == {"z"}
     assert found.with_needed(["other"]) == {"other", "z"}
+    # What others name as coordinates are those of all that lie along the same dimensions.
+    beside = dimensions(store(zarr_format, **OCEAN, salt=(("y", "x"), {}), line=(("y",), {}), point=((), {})))
+    assert beside.with_needed(["salt"]) == {"salt", "lon", "lon_corners", "lat", "x"}
+    assert beside.with_needed(["line"]) == {"line"}
+    assert beside.with_needed(["point"]) == {"point"}
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
