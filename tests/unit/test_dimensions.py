@@ -89,9 +89,13 @@ def test_names_of_other_writers():
             "none/.zarray": zarray((4,), (2,)),
             "few/.zarray": zarray((4, 4), (2, 2)),
             "few/.zattrs": {"_ARRAY_DIMENSIONS": ["t"]},
+            "half/.zarray": zarray((4, 4), (2, 2)),
+            "half/.zattrs": {"_ARRAY_DIMENSIONS": ["t", 3]},
+            "odd/.zarray": zarray((4,), (2,)),
+            "odd/.zattrs": {"_ARRAY_DIMENSIONS": [None]},
         }
     )
-    assert found.names == {"0": ("y", "x"), "s/1": ("y", "x"), "n": ("t", "x")}
+    assert found.names == {"half": ("t", None), "0": ("y", "x"), "s/1": ("y", "x"), "n": ("t", "x")}
 
 
 def test_images_name_only_the_levels_that_are_there():

@@ -283,6 +283,15 @@ def test_a_sidecar_of_a_raster_that_stays_follows_the_policy():
         assert rows["a.tif.msk"]["reason"] != Reason.STALE_SIDECAR
 
 
+def test_a_mosaic_is_withdrawn_whatever_belongs_to_it():
+    """It comes at the very end: overviews could not go after it."""
+    source, target = {"m.vrt": b"2", "m.vrt.ovr": b"n"}, {"m.vrt": b"1", "m.vrt.ovr": b"m"}
+    table, [withdrawal] = exchange(plan_product("p", survey(source, target, target), keeps=False))
+    assert (withdrawal.key, withdrawal.stage) == ("m.vrt", Stage.DATA)
+    rows = {row["key"]: (row["stage"], row["rank"]) for row in table.to_pylist()}
+    assert rows == {"m.vrt": (Stage.ROOT, 10), "m.vrt.ovr": (Stage.DATA, 7)}
+
+
 def test_where_nothing_may_be_taken_away_sidecars_go_first_all_the_same():
     source, target = {"a.tif": b"2", "a.tif.msk": b"n"}, {"a.tif": b"1", "a.tif.msk": b"m", "a.tfw": b"w"}
     table, withdrawals = exchange(plan_product("p", survey(source, target, target), keeps=True), withdraws=False)

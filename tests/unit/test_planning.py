@@ -10,7 +10,7 @@ from world import Array, State, World
 from zsync.layout import members_of
 from zsync.planning import ChangeClass, without_moving, without_waiting
 from zsync.tables import with_values
-from zsync.words import Action, Reason, Stage
+from zsync.words import Action, Reason, Role, Stage
 
 
 def store(t=4, x=4, *, k=1, more=(), title="", zarr_format=2):
@@ -239,6 +239,9 @@ def test_what_shrinks_and_what_goes_step_by_step():
     plan = published(before.files()).plan(after.files())
     chunks = ["g/u/0", "g/u/1", "t/1", "t/2", *(f"v/{i}.{j}" for i in (1, 2) for j in (0, 1))]
     chunks += [f"w/{i}.{j}" for i in (0, 1, 2) for j in (0, 1)]
+    assert {(row["role"], row["reason"], row["store"]) for row in plan.shown_while(Stage.FENCE)} == {
+        (Role.METADATA, Reason.FENCE, "")
+    }
     assert waves(plan) == [
         ("fence", 0, "send", ["t/.zarray", "v/.zarray"]),
         ("fence", 1000, "send", [".zmetadata"]),
