@@ -60,6 +60,11 @@ def test_what_a_variable_needs(zarr_format):
     assert found.with_needed(["lat"]) == {"lat", "x"}
     assert found.with_needed(["z"]) == {"z"}
     assert found.with_needed(["other"]) == {"other", "z"}
+    # What others name as coordinates are those of all that lie along the same dimensions.
+    beside = dimensions(store(zarr_format, **OCEAN, salt=(("y", "x"), {}), line=(("y",), {}), point=((), {})))
+    assert beside.with_needed(["salt"]) == {"salt", "lon", "lon_corners", "lat", "x"}
+    assert beside.with_needed(["line"]) == {"line"}
+    assert beside.with_needed(["point"]) == {"point"}
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -84,9 +89,13 @@ def test_names_of_other_writers():
             "none/.zarray": zarray((4,), (2,)),
             "few/.zarray": zarray((4, 4), (2, 2)),
             "few/.zattrs": {"_ARRAY_DIMENSIONS": ["t"]},
+            "half/.zarray": zarray((4, 4), (2, 2)),
+            "half/.zattrs": {"_ARRAY_DIMENSIONS": ["t", 3]},
+            "odd/.zarray": zarray((4,), (2,)),
+            "odd/.zattrs": {"_ARRAY_DIMENSIONS": [None]},
         }
     )
-    assert found.names == {"0": ("y", "x"), "s/1": ("y", "x"), "n": ("t", "x")}
+    assert found.names == {"half": ("t", None), "0": ("y", "x"), "s/1": ("y", "x"), "n": ("t", "x")}
 
 
 def test_images_name_only_the_levels_that_are_there():

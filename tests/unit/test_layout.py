@@ -334,6 +334,13 @@ def test_bad_metadata(key, content, what):
     assert what in finding.message
 
 
+@pytest.mark.parametrize(("levels", "is_fine"), [(498, True), (499, False)])
+def test_metadata_may_be_five_hundred_levels_deep(levels, is_fine):
+    nested = b'{"a":' * levels + b"[1]" + b"}" * levels
+    found = look({".zgroup": ZGROUP, ".zattrs": b'{"b":' + nested + b"}"}).findings
+    assert [finding.code for finding in found] == ([] if is_fine else ["bad-metadata"])
+
+
 def test_chunks_of_an_array_with_bad_metadata_are_still_chunks():
     layout = look({"zarr.json": GROUP, "a/zarr.json": b"{", "a/c/0": b"x"})
     assert place(rows(layout)["a/c/0"]) == ("", "a", "chunk", "data", 0, None)
@@ -388,6 +395,7 @@ V2_KEYS = {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "
         (zarr_json((2,), (2,), **V2_KEYS), "error"),
         (zarr_json((4,), (4,), **V2_KEYS), "error"),
         (zarr_json((4,), (2,)), "error"),
+        (zarr_json((4,), (2,), chunk_key_encoding={"name": "new"}), None),  # nobody knows which chunks it has
         (GROUP, "error"),
     ],
 )

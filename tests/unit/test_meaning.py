@@ -21,6 +21,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from zsync.layout import meaning_of, same_document
+from zsync.layout.canonical import edges_of
 from zsync.layout.datatypes import has_endianness, item_size, type_v2, type_v3
 
 WRITTEN = [json.loads(line) for line in Path(__file__).with_name("documents.jsonl").read_text().splitlines()]
@@ -596,6 +597,27 @@ def test_nothing_is_missing_that_is_no_number_anyway():
 def test_grids_of_unequal_chunks_are_compared_where_both_have_cells(old, new, same):
     documents = [V3 | {"shape": [length, 8], "chunk_grid": rectilinear(axis, 4)} for length, axis in (old, new)]
     assert (difference(*documents) is None) == same
+
+
+@pytest.mark.parametrize(
+    ("axis", "edges"),
+    [
+        ([5, 3], (5, 3)), ([[5, 2], 3], (5, 5, 3)), (7, 7), ([[1, 10**6]], (1,) * 10**6), ([[1, 10**6], 1], None),
+        ([], None), ([0], None), (0, None), ([[5]], None), ([[5, 2, 1]], None), ([[5, 0]], None), (["5"], None),
+        ([5, None], None), ("5", None), (True, None), ([[5, True]], None),
+    ],
+)  # fmt: skip
+def test_chunks_along_an_axis(axis, edges):
+    assert edges_of(rectilinear(axis, 4)) == (None if edges is None else (edges, 4))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "edges"),
+    [([5, 4], (5, 4)), ([], ()), ([0], (0,)), ([5, -1], None), ([5, "4"], None), ([True], None), (5, None)],
+)
+def test_chunks_of_one_shape(lengths, edges):
+    assert edges_of({"name": "regular", "configuration": {"chunk_shape": lengths}}) == edges
+    assert edges_of({"name": "other", "configuration": {"chunk_shape": lengths}}) is None
 
 
 def test_what_differs_is_told_in_the_words_of_the_document():

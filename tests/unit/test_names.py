@@ -119,6 +119,7 @@ FILES = Objects(PLACES)  # where there are no stores, most words are told by the
         ("site", "sub/page.html", '<a href="../index.html">up</a>', ["index.html"]),
         ("site", "sub/page.html", '<a href="index.html">', ["sub/index.html"]),
         ("site", "sub/page.html", '<a href="/index.html">', ["index.html"]),
+        ("site", "sub/more/page.html", '<a href="../index.html">', ["sub/index.html"]),
         ("site", "notes", "nothing of it is here: z.tif, 2023/c.tiff, bare words", []),
         ("cog", "2024/c.tif.txt", "c.tif.txt", []),
     ],
@@ -176,7 +177,8 @@ def test_an_icechunk_repository_goes_from_chunks_to_refs():
     [
         (["r/snapshots/A", "r/refs/x"], True), (["r/snapshots/A", "r/repo"], True),
         (["r/snapshots/A", "r/refs"], False), (["r/snapshots", "r/refs/x"], False), (["r/snapshots/A"], False),
-        (["r/snapshots/A", "refs/x"], False),
+        (["r/snapshots/A", "refs/x"], False), (["r/snapshots/A", "r/data/x", "r/tags/x"], False),
+        (["r/refs/x", "r/chunks/A", "r/tags/x"], False),
     ],
 )  # fmt: skip
 def test_a_repository_has_snapshots_and_what_names_them(keys, is_repository):
@@ -281,6 +283,15 @@ def test_a_sidecar_of_a_raster_that_stays_follows_the_policy():
         assert rows["a.tif.msk"]["reason"] != Reason.STALE_SIDECAR
 
 
+def test_a_mosaic_is_withdrawn_whatever_belongs_to_it():
+    """It comes at the very end: overviews could not go after it."""
+    source, target = {"m.vrt": b"2", "m.vrt.ovr": b"n"}, {"m.vrt": b"1", "m.vrt.ovr": b"m"}
+    table, [withdrawal] = exchange(plan_product("p", survey(source, target, target), keeps=False))
+    assert (withdrawal.key, withdrawal.stage) == ("m.vrt", Stage.DATA)
+    rows = {row["key"]: (row["stage"], row["rank"]) for row in table.to_pylist()}
+    assert rows == {"m.vrt": (Stage.ROOT, 10), "m.vrt.ovr": (Stage.DATA, 7)}
+
+
 def test_where_nothing_may_be_taken_away_sidecars_go_first_all_the_same():
     source, target = {"a.tif": b"2", "a.tif.msk": b"n"}, {"a.tif": b"1", "a.tif.msk": b"m", "a.tfw": b"w"}
     table, withdrawals = exchange(plan_product("p", survey(source, target, target), keeps=True), withdraws=False)
@@ -324,6 +335,14 @@ def test_indexes_are_retired_in_the_reverse_of_the_order_on_record():
     )
     gone = [key for wave in plan.waves() for key in wave.table["key"].to_pylist()]
     assert gone == list(reversed(names))
+
+
+def test_what_belongs_to_a_raster_is_retired_after_it():
+    target = dict.fromkeys(["a.tif", "a.tif.msk", "b.txt", "c.json"], b"x")
+    product = (PlannedProduct("p", "s3://b/p", "/src", "cog", "trash", None),)
+    plan = Plan(plan_product("p", survey({}, target, target), keeps=False), product)
+    indexed, files, sidecars = (sorted(wave.table["key"].to_pylist()) for wave in plan.waves())
+    assert (indexed, files, sidecars) == (["c.json"], ["a.tif", "b.txt"], ["a.tif.msk"])
 
 
 def test_the_order_of_an_index_that_stays_is_as_it_was_put_down():

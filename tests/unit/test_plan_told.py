@@ -164,6 +164,16 @@ def test_a_plan_as_tables():
     assert [type(part) for part in same.shown()] == [Table, Line, Findings]
 
 
+def test_what_a_plan_was_asked_changes_nothing_of_it():
+    asked, fresh = replace(PLANS), replace(PLANS)
+    assert (asked.count("send", "p"), len(asked.passing)) == (4, 4)
+    assert asked == fresh
+    assert "_shares" not in repr(asked)
+    assert "_halves" not in repr(asked)
+    nothing = replace(asked, table=asked.table.slice(0, 0))
+    assert (nothing.count("send", "p"), len(nothing.passing)) == (0, 0)
+
+
 def test_what_readers_find_of_files_after_a_part():
     source = dict.fromkeys(("a.tif", "b.txt", "c.txt", "d.txt", "n1", "n2"), b"2")
     plan = of_rasters(source, {key: b"1" for key in source if not key.startswith("n")})

@@ -10,7 +10,7 @@ from world import Array, State, World
 from zsync.layout import members_of
 from zsync.planning import ChangeClass, without_moving, without_waiting
 from zsync.tables import with_values
-from zsync.words import Action, Reason, Stage
+from zsync.words import Action, Reason, Role, Stage
 
 
 def store(t=4, x=4, *, k=1, more=(), title="", zarr_format=2):
@@ -102,6 +102,13 @@ def test_a_chunk_left_of_a_publish_that_no_root_followed_never_comes_to_light():
     source = {key: body for key, body in files.items() if key != "a.zarr/v/1.0"}
     [stale] = [row for row in world.plan(source).table.to_pylist() if row["key"] == "a.zarr/v/1.0"]
     assert (stale["action"], stale["reason"], stale["stage"]) == (Action.RETIRE, Reason.STALE, Stage.WITHDRAW)
+
+
+def test_a_chunk_that_vanished_is_seen_until_all_is_there_whatever_comes_with_it():
+    world = published(store().files("a.zarr"))
+    source = {key: body for key, body in store(6, more=["w"]).files("a.zarr").items() if key != "a.zarr/v/0.0"}
+    [gone] = world.plan(source).rows(Action.RETIRE).to_pylist()
+    assert (gone["key"], gone["reason"], gone["stage"]) == ("a.zarr/v/0.0", Reason.VANISHED, Stage.RETIRE)
 
 
 def test_what_is_kept_is_kept_for_that_reason_and_what_vanished_is_told():
@@ -232,6 +239,9 @@ def test_what_shrinks_and_what_goes_step_by_step():
     plan = published(before.files()).plan(after.files())
     chunks = ["g/u/0", "g/u/1", "t/1", "t/2", *(f"v/{i}.{j}" for i in (1, 2) for j in (0, 1))]
     chunks += [f"w/{i}.{j}" for i in (0, 1, 2) for j in (0, 1)]
+    assert {(row["role"], row["reason"], row["store"]) for row in plan.shown_while(Stage.FENCE)} == {
+        (Role.METADATA, Reason.FENCE, "")
+    }
     assert waves(plan) == [
         ("fence", 0, "send", ["t/.zarray", "v/.zarray"]),
         ("fence", 1000, "send", [".zmetadata"]),

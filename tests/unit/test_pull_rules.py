@@ -31,6 +31,16 @@ def test_what_is_not_refused_lies_below_the_directory_and_can_be_written(keys):
     assert not directories & set(fine)
 
 
+def test_a_file_where_a_directory_is_needed_is_refused_and_the_advice_is_to_leave_it_alone_out():
+    [found] = local_findings("p", ["a.b", "a.b/c/d", "a.bc", "e/f"])
+    assert (found.level, found.code, found.key) == ("error", "unfit-key", "a.b")
+    assert found.message.endswith("exclude it alone: 're:^a\\.b$'")
+    refused = local_findings("p", ["../x", "a//b", "c\0", "d", "d/e", "f/", "/g"])
+    assert [found.key for found in refused] == ["../x", "/g", "a//b", "c\\x00", "f/", "d"]
+    assert all(found.message.endswith("; exclude it") for found in refused[:-1])
+    assert local_findings("p", ["a/b", "a/c", "ab"]) == []
+
+
 def survey(source, here, pulled, stores):
     """Content is a letter and a size; `pulled` holds what was pulled, with the content that it had then."""
     keys = sorted(source)
