@@ -157,8 +157,8 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: tests of services wait for them, half of the time."""
-    return (os.cpu_count() or 1) + 1
+    """Two a processor: tests of services and of commands wait for them, half of the time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
