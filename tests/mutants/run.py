@@ -30,8 +30,8 @@ from operators import OPERATORS
 
 ROOT = Path(__file__).parents[2]
 WANTED = 85  # per cent
-# What tries the core on its own; those that notice most at the least expense come first. All take less than half a
-# minute: `test_readers` takes as long as half of them, and notices next to nothing that these do not.
+# What tries the core on its own; those that notice most at the least expense come first. All are to take less than half
+# a minute, so `test_readers` is not among them: it takes as long as half of these.
 TESTS = (
     "zsync/planning", "zsync/layout",
     *(f"tests/unit/test_{name}.py" for name in (
