@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Under `nohup` every process that a test starts would ignore what the tests of signals send.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# And in the background of a shell Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Servers written in Go spend a fifth of their time collecting garbage; a test run has memory to spare.
 os.environ.setdefault("GOGC", "off")
