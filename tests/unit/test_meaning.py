@@ -22,7 +22,7 @@ from zarr.storage import MemoryStore
 
 from zsync.layout import meaning_of, same_document
 from zsync.layout.canonical import edges_of
-from zsync.layout.datatypes import has_endianness, item_size, type_v2, type_v3
+from zsync.layout.datatypes import has_endianness, item_size, type_v2, type_v3, value_of
 
 WRITTEN = [json.loads(line) for line in Path(__file__).with_name("documents.jsonl").read_text().splitlines()]
 MOST_CELLS = 200_000
@@ -660,3 +660,8 @@ def test_no_document_however_odd_is_beyond_it(odd, field):
     for base in (V2, V3):
         difference(base, base | {field: odd}, {"units": odd, "_FillValue": odd}, {"calendar": odd, "scale_factor": odd})
         assert same_document(base | {field: odd}, copy.deepcopy(base | {field: odd}))
+
+
+def test_a_number_beyond_its_type_is_infinite_and_a_complex_one_has_one_form():
+    assert [value_of("float32", sign * 10**400) for sign in (1, -1)] == ["Infinity", "-Infinity"]
+    assert value_of("complex64", 1) == value_of("complex64", [1, 0]) == value_of("complex64", [1.0, 0.0])

@@ -197,7 +197,7 @@ def _whole(value: Any) -> Any:
 def _complex(part: str, value: Any) -> Any:
     if isinstance(value, list) and len(value) == 2:
         return [_real(part, value[0]), _real(part, value[1])]
-    return [_real(part, value), 0.0] if isinstance(value, int | float) else value
+    return [_real(part, value), _real(part, 0)] if isinstance(value, int | float) else value
 
 
 def _real(name: str, value: Any) -> Any:
@@ -211,7 +211,7 @@ def _real(name: str, value: Any) -> Any:
         exact = float(value)
         return number(struct.unpack(code, struct.pack(code, exact))[0] if code else exact)
     except OverflowError:
-        return number(math.copysign(math.inf, value))
+        return number(math.inf if value > 0 else -math.inf)
 
 
 def _number_in(text: str, code: str | None) -> Any:
