@@ -76,6 +76,9 @@ class Copies:
         self.first = Two(s3, bucket, root, "first")
         begin(self.first.ann, self.first.bob)
         self.objects, self.store = s3_bytes(s3, bucket, "first/"), object_store(s3, bucket)
+        # What was deleted leaves empty directories on this server, and whoever lists by levels looks into them.
+        trash = [key.split("/", 4)[-1] for key in self.objects if key.startswith(".zsync/Data/trash/")]
+        self.deleted = sorted({f"Data/{key}" for key in trash} - self.objects.keys())
 
     def copy(self, number):
         first, team = self.first, self.first.team
@@ -88,6 +91,9 @@ class Copies:
             write_base(state, replace(read_base(state, old), url=new))
         for key, body in self.objects.items():
             self.store.put(f"{two.team.prefix}/{key}", body.replace(old.encode(), new.encode()))
+        for key in self.deleted:
+            self.store.put(f"{two.team.prefix}/{key}", b"")
+        self.store.delete([f"{two.team.prefix}/{key}" for key in self.deleted])
         return two
 
 
