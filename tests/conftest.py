@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _one_authority: Path) -> Path:
     """Take away everything in the environment that zsync and its libraries read; return the directory of caches."""
+    logging.getLogger("zsync").setLevel(logging.NOTSET)  # a command that ran in this process leaves its own
     home = next(_homes)
     home.mkdir()
     for name in list(os.environ):
