@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
     from zsync.config import RunConfig
     from zsync.planning import Plan
-    from zsync.pulling.pulled import PullResult
-    from zsync.steps.result import PublishResult
-    from zsync.team.synced import SyncResult
+    from zsync.report.result import Result
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result", bound="PublishResult | PullResult | SyncResult")
+Came = TypeVar("Came", bound="Result")
 
 
-def and_tell(config: RunConfig, work: Callable[[], Result], *, site: str | None = None) -> Result:
+def and_tell(config: RunConfig, work: Callable[[], Came], *, site: str | None = None) -> Came:
     """Do some work, and tell what came of it: that something was published or pulled, or that it failed.
 
     Nothing is told of a dry run, nor where there was nothing to do. What nobody could be told is among the findings of
@@ -54,7 +52,7 @@ def and_tell(config: RunConfig, work: Callable[[], Result], *, site: str | None 
     return replace(result, findings=(*result.findings, *tell(config, _success(result, site))))
 
 
-def _success(result: PublishResult | PullResult | SyncResult, site: str | None) -> Event:
+def _success(result: Result, site: str | None) -> Event:
     plan = getattr(result, "plan", None)  # a synchronization has as many as it made publications
     products = tuple(_with_changes(product.to_dict(), plan) for product in result.products)
     return Event(

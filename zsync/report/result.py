@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from zsync.errors import ExitStatus
 from zsync.report.showing import Showing
@@ -44,7 +44,7 @@ class Result(Showing):
     seconds: float
 
     @property
-    def event(self) -> str | None:
+    def event(self) -> Literal["published", "pulled", "synced"] | None:
         """What is told of it to those who asked; None if nothing was done."""
         raise NotImplementedError
 
