@@ -108,8 +108,12 @@ class Plan(Showing):
 
     def shown_while(self, *stages: Stage, product: str | None = None) -> list[dict[str, Any]]:
         """Return what only passes in some stages, row by row: of the fence, or of what is withdrawn."""
-        rows: list[dict[str, Any]] = self.passing.to_pylist()
-        return [row for row in rows if row["stage"] in stages and product in (None, row["product"])]
+        rows = self.passing
+        rows = rows.filter(pc.is_in(rows["stage"], column([str(stage) for stage in stages], pa.string())))
+        if product is not None:
+            rows = rows.filter(pc.equal(rows["product"], scalar(product)))
+        found: list[dict[str, Any]] = rows.to_pylist()
+        return found
 
     @property
     def is_empty(self) -> bool:

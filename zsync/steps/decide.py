@@ -42,7 +42,7 @@ from zsync.words import Action
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from zsync.planning import ArrayChange, Loss
+    from zsync.planning import ArrayChange, FenceWrite, Loss, Withdrawal
     from zsync.steps.changes import Changes
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
@@ -55,7 +55,8 @@ class _Share:
 
     product: PlannedProduct
     table: pa.Table
-    passing: tuple[pa.Table, pa.Table]
+    fence: Sequence[FenceWrite]
+    withdrawn: Sequence[Withdrawal]
     findings: list[Finding]
     changes: Sequence[ArrayChange]
     losses: Sequence[Loss]
@@ -71,8 +72,10 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
     shares = [_decide(item, terms, grace) for item in items]
     # An index may name what lies in another product: the order is one for all.
     table = in_order_of_names(pa.concat_tables(share.table for share in shares), items)
+    fence = fence_table(write for share in shares for write in share.fence)
+    withdrawn = withdrawal_table(item for share in shares for item in share.withdrawn)
     made = Plan(
-        table=pa.concat_tables([table, *(rows for share in shares for rows in share.passing)]),
+        table=pa.concat_tables([table, fence, withdrawn]),
         products=tuple(share.product for share in shares),
         findings=tuple(finding for share in shares for finding in share.findings),
         changes=tuple(change for share in shares for change in share.changes),
@@ -97,7 +100,8 @@ def _decide(item: Surveyed, terms: Terms, grace: Grace) -> _Share:
     return _Share(
         _planned_product(item, terms),
         table,
-        (fence_table(unless_withdrawn(changed.fence, withdrawn)), withdrawal_table(withdrawn)),
+        unless_withdrawn(changed.fence, withdrawn),
+        withdrawn,
         [*left, *_findings(item, table, changed, terms)],
         changed.arrays,
         losses_of(item.name, table, item.layout.stores, changed.arrays, item.survey.manifest),
