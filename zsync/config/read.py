@@ -56,15 +56,12 @@ class Written:
         Tells, by a field's name, the file that says it; None where it was said on top of the configuration.
     notes, nothing_to_do
         What it says that is not needed, and why there is nothing to publish, if so.
-    is_changed
-        Something was said on top of it.
     """
 
     doc: dict[str, Any]
     place_of: Callable[[str], str | None]
     notes: tuple[str, ...]
     nothing_to_do: str | None
-    is_changed: bool
 
 
 def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> Written:
@@ -79,7 +76,7 @@ def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str]
     def place_of(key: str) -> str | None:
         return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
 
-    return Written(_merged(reading.doc, said), place_of, reading.notes, reading.nothing_to_do, bool(said))
+    return Written(_merged(reading.doc, said), place_of, reading.notes, reading.nothing_to_do)
 
 
 def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,8 +85,6 @@ def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
     problems = []
     # Whole sections go first, so that single options are not lost under them.
     for name, value in sorted(overrides.items(), key=lambda item: item[0] not in _SECTIONS):
-        if value is None:
-            continue
         if name in _SECTION_OF:
             section = said.setdefault(_SECTION_OF[name], {})
             if isinstance(section, dict):

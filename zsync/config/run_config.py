@@ -100,10 +100,8 @@ class RunConfig(Sections):
         ConfigError
             All that is wrong with the configuration, in one line.
         """
-        written = read(value, {**overrides, "target": target}, environ)
-        if isinstance(value, cls) and not written.is_changed:
-            return value
-        return cls._of(written)
+        said = {name: told for name, told in {**overrides, "target": target}.items() if told is not None}
+        return value if isinstance(value, cls) and not said else cls._of(read(value, said, environ))
 
     @classmethod
     def _of(cls, written: Written) -> Self:
