@@ -6,7 +6,7 @@ import functools
 import inspect
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
@@ -17,12 +17,7 @@ from zsync.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-
-class Jsonable(Protocol):
-    """What can say itself as JSON."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
+    from zsync.report.result import Jsonable
 
 
 @dataclass(frozen=True, slots=True)
