@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import obstore
 import prepared
 import pytest
-from mortal import Fate, Mortal
 from proxy import Fault, Proxy, on
 from scenarios import FORMATS, SCENARIOS, Kept, OnServer, View
 from servers import _tool, object_store
@@ -32,18 +31,6 @@ from target import Site, same
 from trees import read_tree, weather
 
 import zsync
-
-
-@pytest.fixture
-def fate(monkeypatch):
-    """The fate of all stores that are opened from now on."""
-    from zsync.storage import opening
-
-    fate, opened = Fate(), opening._open_obstore
-    monkeypatch.setattr("zsync.storage.opening._open_obstore", lambda place: Mortal(opened(place), fate))
-    opening._connect.cache_clear()
-    yield fate
-    opening._connect.cache_clear()
 
 
 @dataclass(frozen=True)
