@@ -53,6 +53,11 @@ class Found:
         return origin.store, origin.base, {key for key, is_taken in zip(keys, mask, strict=True) if is_taken}
 
 
+def sources_of(found: Sequence[Found]) -> list[tuple[StoreSpec, str, Collection[str]]]:
+    """Return where what was found comes from, as far as that is far away."""
+    return [source for item in found if (source := item.source) is not None]
+
+
 def look(
     wanted: Wanted,
     patterns: tuple[Sequence[str], Sequence[str]],

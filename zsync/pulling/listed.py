@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zsync.notices.telling import and_tell
 from zsync.pulling.bring import bring, terms_of_pull
-from zsync.pulling.found import look
+from zsync.pulling.found import look, sources_of
 from zsync.pulling.wanted import wanted_of
 from zsync.storage.archived import all_named
 
@@ -35,8 +36,8 @@ def pull_listed(config: RunConfig, progress: Progress) -> PullResult:
             look(item, (product.include, product.exclude), None, publishes=True, as_listed=True)
             for item, product in zip(wanted, config.resolve(), strict=True)
         ]
-        terms = terms_of_pull(config.publish).changed(retires="ours", keeps=frozenset({""}))
-        with all_named([source for item in found if (source := item.source) is not None]):
+        terms = replace(terms_of_pull(config.publish), retires="ours", keeps=frozenset({""}))
+        with all_named(sources_of(found)):
             return bring(found, terms, progress, started)
 
     return and_tell(config, work)

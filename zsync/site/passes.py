@@ -84,7 +84,7 @@ class SitePasses:
         self._targets = [place_at(self._config, product.location) for product in self._products]
         given = Terms.of(self._config.publish, self._config.storage, self._config.team.member)
         # A store that is unfit, or moves, stops no other.
-        self._terms = given.changed(by_unit=True)
+        self._terms = replace(given, by_unit=True)
         self._progress = Stoppable(stop)
         self._first_source, self._bring = first_source, bring
         self._synced = set() if synced is None else synced
@@ -132,7 +132,7 @@ class SitePasses:
     def _publish(self, *, compare: bool) -> Looked:
         """Publish what is at rest; a store that begins to move meanwhile is left for the next time."""
         compare = compare or bool(self._uncompared and self._uncompared & self._in_states("ready"))
-        terms = self._terms.changed(trusts_manifest=not compare)
+        terms = replace(self._terms, trusts_manifest=not compare)
         self._unread, tries = {}, _TRIES
         while tries:
             at = _now()

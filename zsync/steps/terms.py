@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from zsync.config.publishing import most_deleted
 from zsync.storage import HeaderRules
@@ -126,10 +126,6 @@ class Terms:
             scheduler=publish.scheduler,
             member=member,
         )
-
-    def changed(self, **terms: Any) -> Terms:
-        """Return the terms with some of them otherwise."""
-        return replace(self, **terms)
 
     def most_retired(self, total: int) -> int:
         """Return how many of so many objects of a product may be retired."""

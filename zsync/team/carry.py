@@ -134,7 +134,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     stock = Stock(
         product, folder.local, state, lease, head, listing, origin, origin.seen, within=places, without=folder.without,
     )  # fmt: skip
-    terms = _terms(task.config).changed(keeps=places)
+    terms = replace(_terms(task.config), keeps=places)
     ran = run([stock], terms, task.progress, way=_Bringing(task, listing))
     if ran.carried is None:
         return Moved(dict(there), findings=ran.plan.findings)
@@ -317,7 +317,7 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
         origin, found, within=places, without=folder.without,
     )  # fmt: skip
     # What is overruled there is kept, and nothing of it is taken away unasked.
-    terms = _terms(task.config).changed(keeps=keeps, exchanges=not keeps)
+    terms = replace(_terms(task.config), keeps=keeps, exchanges=not keeps)
     ran = run([stock], terms, task.progress, way=_Moving(task))
     if ran.carried is None:
         return Moved({}, findings=ran.plan.findings)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zsync.notices.telling import and_tell
 from zsync.pulling.bring import bring, terms_of_pull
-from zsync.pulling.found import look, part_of
+from zsync.pulling.found import look, part_of, sources_of
 from zsync.pulling.wanted import configuration_of, wanted_of
 from zsync.report.progress import progress_for
 from zsync.storage.archived import all_named
@@ -123,12 +124,11 @@ def pull(  # noqa: PLR0913 - a user names what applies
         found = [look(item, patterns, at, publishes=not dry_run) for item in wanted]
         terms = terms_of_pull(config.publish)
         if not force_overwrite:
-            terms = terms.changed(retires="ours", leaves_existing=True)
-        sources = [source for item in found if (source := item.source) is not None]
-        with all_named(sources), ExitStack() as parts:
+            terms = replace(terms, retires="ours", leaves_existing=True)
+        with all_named(sources_of(found)), ExitStack() as parts:
             if select or variables:
                 found = [part_of(item, parts, select or {}, variables, is_dry=dry_run) for item in found]
-                terms = terms.changed(consolidate="auto")  # what comes is a store of its own
+                terms = replace(terms, consolidate="auto")  # what comes is a store of its own
             return bring(found, terms, progress_for(progress), started, is_dry=dry_run)
 
     return work() if dry_run else and_tell(config, work)

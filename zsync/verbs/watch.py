@@ -129,7 +129,7 @@ def run_watch(
         )
 
     # Before there are threads: of those that begin with different modules, which import each other, one may be refused.
-    for name in ("zsync.steps.run", "zsync.steps.carry", "zsync.storage.file_transport"):
+    for name in ("zsync.steps.run", "zsync.steps.carry"):
         importlib.import_module(name)
     log_to(understood.watch)
     for note in understood.notes:
