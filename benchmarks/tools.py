@@ -89,8 +89,8 @@ def table(tools: list[Tool], objects: int) -> list[str]:
         lines.append(f"| {work} | {' | '.join(cells)} | {medians[0] / medians[1]:.2f} |")
     first = next(iter(tools[0].runs))
     cpu = [statistics.median(run.cpu for run in tool.runs[first]) / objects * 1000 for tool in tools]
-    cells = " | ".join(f"{value:.2f} ms" for value in cpu)
-    lines.append(f"| client CPU an object, {first} | {cells} | {cpu[0] / cpu[1]:.2f} |")
+    costs = " | ".join(f"{value:.2f} ms" for value in cpu)
+    lines.append(f"| client CPU an object, {first} | {costs} | {cpu[0] / cpu[1]:.2f} |")
     return lines
 
 
@@ -135,19 +135,30 @@ def place(options: argparse.Namespace) -> Iterator[Place]:
 
 def arguments(doc: str) -> argparse.Namespace:
     """Return what the command line says."""
+    return options_of(doc).parse_args()
+
+
+def options_of(doc: str | None) -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    assert doc is not None
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=16_384, help="bytes an object")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rclone", action="store_true", help="run rclone sync --checksum too")
     parser.add_argument("--out", type=Path, help="write the runs as JSON")
-    return parser.parse_args()
+    return parser
+
+
+def title(options: argparse.Namespace) -> str:
+    """Return what was measured, and on what."""
+    objects = f"{options.objects:,} objects of {options.size:,} bytes, {options.rounds} rounds, median (min-max)"
+    return f"{objects}\nPython {platform.python_version()}, {os.cpu_count()} cores"
 
 
 def show(tools: list[Tool], options: argparse.Namespace) -> None:
     """Print the figures."""
-    print(f"{options.objects:,} objects of {options.size:,} bytes, {options.rounds} rounds, median (min-max)")
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end\n")
+    print(f"{title(options)}, load {os.getloadavg()[0]:.1f} at the end\n")
     print("\n".join(table(tools, options.objects)))
     if options.out:
         runs = {tool.name: {work: [vars(run) for run in done] for work, done in tool.runs.items()} for tool in tools}

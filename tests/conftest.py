@@ -48,9 +48,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # And in the background of a shell Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Servers written in Go spend a fifth of their time collecting garbage; a test run has memory to spare.
+# Servers written in Go spend a fifth of their time collecting garbage; a test run has memory to spare. And on several
+# processors a third of it in looking for work to share: there is a server for each worker already.
 os.environ.setdefault("GOGC", "off")
 os.environ.setdefault("GOMEMLIMIT", "1GiB")
+os.environ.setdefault("GOMAXPROCS", "1")
 
 prepared.share_loaders()
 

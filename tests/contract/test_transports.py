@@ -135,6 +135,17 @@ def test_one_level(any_place):
     assert any_place.store.list_level(any_place.base + "absent/")[1] == []
 
 
+def test_few_come_with_one_answer_or_it_is_not_known_that_they_are_few(any_place):
+    for key in ("a/b", "a/c/d", "ab/e", "f"):
+        any_place.put(key)
+    for prefix, expected in {"": ["a/b", "a/c/d", "ab/e", "f"], "a/": ["a/b", "a/c/d"], "absent/": []}.items():
+        few = any_place.store.list_few(any_place.base + prefix)
+        if any_place.store.capabilities.transport == "fsspec":
+            assert few is None
+        else:
+            assert sorted(few.keys) == [any_place.base + key for key in expected]
+
+
 @pytest.mark.parametrize("key", ODD)
 def test_odd_keys(any_place, key):
     any_place.put(key, b"odd")
@@ -233,10 +244,12 @@ def test_a_listing_of_many_is_complete(s3_place):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(s3_place.put, wanted))
     assert sorted(s3_place.keys()) == wanted
+    assert s3_place.store.list_few(s3_place.base) is None
 
 
-@pytest.mark.parametrize("name", S3)
-@pytest.mark.parametrize("ask", ["list", "list_level", "get"])
+@pytest.mark.parametrize(
+    ("name", "ask"), [("obstore", "list_few"), *((name, ask) for name in S3 for ask in ("list", "list_level", "get"))]
+)
 def test_a_bucket_that_is_absent(name, ask, s3, tmp_path):
     absent = place(name, s3, "no-such-bucket-here", tmp_path)
     expected = NoBucketError if (name, ask) != ("s3fs", "get") else TargetError  # a HEAD does not say what is absent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from zsync.inventory.remote import MARKER_BYTES, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.storage import is_absent
+from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -105,14 +105,11 @@ def found(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
     base
         The prefix of the keys, empty or ending in ``/``.
     """
-    if not keys:
-        return []
 
     def is_there(key: str) -> bool:
         return not is_absent(store, under(base, key))
 
-    with ThreadPoolExecutor(max_workers=min(16, len(keys)), thread_name_prefix="zsync-asking") as pool:
-        return [key for key, there in zip(keys, pool.map(is_there, keys), strict=True) if there]
+    return [key for key, there in zip(keys, side_by_side(is_there, keys), strict=True) if there]
 
 
 def _lacking(listing: Listing, named: Iterable[str]) -> list[str]:

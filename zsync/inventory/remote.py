@@ -133,8 +133,8 @@ def list_target(
 ) -> Listing:
     """Return every object below a prefix, but for those of other products there.
 
-    The order of a listing is never relied on, and no key is assumed: prefixes come from the service, level by level,
-    until there are enough of them to list side by side.
+    The order of a listing is never relied on, and no key is assumed. What does not come with one answer is listed in
+    many places at once: prefixes come from the service, level by level, until there are enough of them.
 
     Parameters
     ----------
@@ -157,8 +157,12 @@ def list_target(
         The service tells what cannot be.
     """
     base = f"{prefix}/" if prefix else ""
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
-        pages = list(_pages(store, base, pool))
+    few = store.list_few(base)
+    if few is not None:
+        pages = [few]
+    else:
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
+            pages = list(_pages(store, base, pool))
     found: dict[str, tuple[int, str | None]] = {}
     elsewhere = {}
     for page in pages:

@@ -30,8 +30,9 @@ from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
 from zsync.publication.prune import prune
-from zsync.publication.record import Head, Publication, PublishedProduct, commit, read_head, read_parts
+from zsync.publication.record import Head, Publication, PublishedProduct, move_head, read_head, read_parts, write_record
 from zsync.publication.state import StateKeys, new_publication_id
+from zsync.publication.trials import Trials
 
 __all__ = [
     "Head",
@@ -42,13 +43,15 @@ __all__ = [
     "Publication",
     "PublishedProduct",
     "StateKeys",
+    "Trials",
     "break_lease",
-    "commit",
     "ignored_conditions",
+    "move_head",
     "new_publication_id",
     "prune",
     "read_head",
     "read_lease",
     "read_parts",
     "refuse_if_held",
+    "write_record",
 ]

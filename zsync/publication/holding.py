@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from zsync.errors import ConflictError, NetworkError, PreconditionError, TargetError, TransientError
@@ -16,9 +15,10 @@ from zsync.publication.clock import Deadline
 from zsync.publication.conditional import ignored_conditions
 from zsync.publication.lease import FORMAT, LeaseState, at_work, etag_now, now, read_lease, write_lease
 from zsync.publication.process import this_process
+from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from types import TracebackType
 
     from zsync.publication.state import StateKeys
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TTL_S = 60.0  # seconds that a lease holds without being renewed
-_AT_ONCE = 16  # leases that are renewed, or looked at, side by side
 
 
 class Lease:
@@ -195,17 +194,22 @@ class Leases:
     def __enter__(self) -> Self:
         at_work.add(self._publication)
         try:
-            for store, keys, state in self._products:
-                lease = Lease(store, keys, self._publication, self._version, self._ttl_s)
-                lease.take(state)
-                self._held.append(lease)
-                if len(self._held) == 1:  # the first is to hold while the others are taken
-                    self._renewer.start()
+            # The first alone: of two who want the same one gets all of them, and the other gives way at once.
+            for product in self._products[:1]:
+                self._take(product)
+                self._renewer.start()  # it is to hold while the others are taken
+            side_by_side(self._take, self._products[1:])
         except BaseException:
             self._release(is_done=False)
             raise
         self._all_taken.set()
         return self
+
+    def _take(self, product: tuple[ObjectStore, StateKeys, LeaseState]) -> None:
+        store, keys, state = product
+        lease = Lease(store, keys, self._publication, self._version, self._ttl_s)
+        lease.take(state)
+        self._held.append(lease)
 
     def leave_unfinished(self, prefixes: Iterable[str]) -> None:
         """Say in the leases of some products that the target holds what is not on record."""
@@ -221,7 +225,7 @@ class Leases:
 
     def prove(self) -> None:
         """Look at every lease in the target, and raise `ConflictError` if any is not ours any more."""
-        self._side_by_side(Lease.prove)
+        side_by_side(Lease.prove, list(self._held))
 
     @property
     def are_fenced(self) -> bool:
@@ -248,28 +252,22 @@ class Leases:
         self._all_taken.set()
         if self._renewer.ident is not None:
             self._renewer.join()
-        for lease in self._backwards():
+        held, self._held = self._held, []
+
+        def release(lease: Lease) -> None:
             is_left = lease.was_unfinished and not (is_done and lease.keys.prefix in self._finishes)
             lease.release(is_unfinished=failed or is_left)
+
+        # The first comes last: who takes it finds the others free.
+        side_by_side(release, held[1:])
+        side_by_side(release, held[:1])
         at_work.discard(self._publication)
-
-    def _backwards(self) -> Iterator[Lease]:
-        while self._held:
-            yield self._held.pop()
-
-    def _side_by_side(self, work: Callable[[Lease], None]) -> None:
-        held = list(self._held)
-        if len(held) == 1:
-            work(held[0])
-        elif held:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(held)), thread_name_prefix="zsync-lease") as pool:
-                list(pool.map(work, held))
 
     def _renew(self) -> None:
         self._all_taken.wait(self._ttl_s / 3)
         self._try_conditions()
         while not self._done.wait(self._ttl_s / 3):
-            self._side_by_side(Lease.renew)
+            side_by_side(Lease.renew, list(self._held))
 
     def _try_conditions(self) -> None:
         """Try, on a lease of each store of which it is not known, whether the service honours conditions."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ObjectNotFoundError, TargetError, TooLargeError, UnfitKeyError
 from zsync.keys import SUSPECT, shown, unfit
 from zsync.storage import Headers
+from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from zsync.publication.state import StateKeys
     from zsync.storage import ObjectStore
+    from zsync.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ _HEADERS = Headers(content_type="application/vnd.apache.parquet")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ROW_BYTES = 4096  # unpacked: two keys of a kilobyte, and what is known of the object
 _MOST_MEBIBYTES = 2**40  # of a product
+_PARTS_AT_ONCE = 8
 _ANEW = "have it published anew"
 
 
@@ -102,8 +104,10 @@ def _large(names: Any) -> Any:
     ).cast(pa.string())
 
 
-def write(store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[Part], cache: Path) -> tuple[Part, ...]:
-    """Write the parts of a manifest that are not there yet, and return all of them.
+def write(
+    store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[Part], cache: Path, tasks: TaskGroup
+) -> tuple[Part, ...]:
+    """Have the parts of a manifest written that are not there yet, and return all of them.
 
     Parameters
     ----------
@@ -113,6 +117,8 @@ def write(store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[
         Parts of the publication before, which are there already.
     cache
         Directory in which parts are kept for the next reading.
+    tasks
+        What writes them while their caller goes on.
     """
     import io
 
@@ -128,12 +134,14 @@ def write(store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[
         data = buffer.getvalue()
         part = Part(blake3(data).hexdigest(), len(rows), pc.sum(rows["size"]).as_py() or 0)
         if part.digest not in there:
-            store.put(keys.manifest(part.digest), data, _HEADERS)
-            _remember(cache, part.digest, data)
+            tasks.start(put, part.digest, data)
         return part
 
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="zsync-manifest") as pool:
-        return tuple(pool.map(one, split(table)))
+    def put(digest: str, data: bytes) -> None:
+        store.put(keys.manifest(digest), data, _HEADERS)
+        _remember(cache, digest, data)
+
+    return tuple(one(rows) for rows in split(table))
 
 
 def read(store: ObjectStore, keys: StateKeys, parts: Sequence[Part], cache: Path) -> pa.Table:
@@ -148,8 +156,7 @@ def read(store: ObjectStore, keys: StateKeys, parts: Sequence[Part], cache: Path
 
     from zsync.tables import MANIFEST, table_of
 
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="zsync-manifest") as pool:
-        tables = list(pool.map(lambda part: _read_part(store, keys, part, cache), parts))
+    tables = side_by_side(lambda part: _read_part(store, keys, part, cache), parts, _PARTS_AT_ONCE)
     return pa.concat_tables(tables) if tables else table_of([], MANIFEST)
 
 

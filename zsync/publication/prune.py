@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from zsync.publication.holding import Leases
 from zsync.publication.lease import read_lease, refuse_if_held
 from zsync.publication.record import MOST_BYTES, read_head
 from zsync.publication.state import new_publication_id
+from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -128,8 +128,7 @@ def _records(store: ObjectStore, keys: StateKeys, publications: Sequence[str]) -
         except (ObjectNotFoundError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return None
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-prune") as pool:
-        found = dict(zip(publications, pool.map(read, publications), strict=True))
+    found = dict(zip(publications, side_by_side(read, publications), strict=True))
     return {publication: record for publication, record in found.items() if record is not None}
 
 

@@ -208,10 +208,16 @@ def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tup
         raise TargetError("the record of a publication cannot be read", store.url(keys.publication(at))) from error
 
 
-def commit(
+def write_record(store: ObjectStore, keys: StateKeys, publication: Publication, product: PublishedProduct) -> None:
+    """Write the record of a publication beside one of its products; nobody asks for it before a head names it."""
+    record = publication.to_dict(product)
+    store.put(keys.publication(publication.id), json.dumps(record, indent=1).encode(), STATE_HEADERS)
+
+
+def move_head(
     store: ObjectStore, keys: StateKeys, head: Head, publication: Publication, product: PublishedProduct
 ) -> Head:
-    """Write the publication's record beside a product, then move the product's head to it.
+    """Move a product's head to a publication of which everything else is written: with that it is committed.
 
     Parameters
     ----------
@@ -223,8 +229,6 @@ def commit(
     ConflictError
         The head moved.
     """
-    record = publication.to_dict(product)
-    store.put(keys.publication(publication.id), json.dumps(record, indent=1).encode(), STATE_HEADERS)
     document = {
         "format": FORMAT,
         "publication": publication.id,

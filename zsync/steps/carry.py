@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,16 @@ import pyarrow as pa
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
 from zsync.planning import manifest_of, without_moving
-from zsync.publication import Leases, Publication, PublishedProduct, commit, manifest, new_publication_id
+from zsync.publication import (
+    Leases,
+    Publication,
+    PublishedProduct,
+    Trials,
+    manifest,
+    move_head,
+    new_publication_id,
+    write_record,
+)
 from zsync.steps.arrived import Arrivals
 from zsync.steps.directories import prune
 from zsync.steps.gate import Gate
@@ -22,6 +30,7 @@ from zsync.steps.settle import left_for_the_next
 from zsync.steps.sweep import sweep
 from zsync.steps.told import not_retired, shortcomings, what_readers_see
 from zsync.storage import connect
+from zsync.tasks import AT_ONCE, TaskGroup, side_by_side
 from zsync.transfer import Destination, carry_out, executor_for, retire
 from zsync.version import __version__
 from zsync.words import Action, Finding, Role
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
+    from zsync.storage import Habits
     from zsync.transfer import Failure, Receipt
 
 log = logging.getLogger(__name__)
@@ -98,6 +108,8 @@ def carry(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
         finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
     )  # fmt: skip
+    trials = Trials(cache_directory() / "services")
+    untried = [item for item in items if not trials.recall(item.stock.spec, _habits(item))]
     with leases:
         swept = sweep(items, plan, took_over=leases.took_over)
         gate, arrivals = Gate(leases, items, terms), Arrivals(items, plan)
@@ -130,8 +142,14 @@ def carry(
             raise
         finally:
             _remember(items, receipts)
+    for item in untried:
+        trials.keep(item.stock.spec, _habits(item))
     findings = (*swept, *later, *shortcomings(plan, leases.ignored), *not_retired(stay))
     return Carried(publication, findings, plan, tuple(stay))
+
+
+def _habits(item: Surveyed) -> Habits:
+    return connect(item.stock.spec).capabilities.habits
 
 
 def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
@@ -182,24 +200,32 @@ def _commit(
     member: str | None,
     prove: Callable[[], None],
 ) -> None:
-    """Write the manifests, then the publication's record, then move the heads: built from receipts, not intentions.
+    """Write the manifests and the publication's records, then move the heads: built from receipts, not intentions.
 
-    Manifests are named by their content and are nobody's before a head names them: the leases are looked at meanwhile.
+    Manifests and records are nobody's before a head names them: they are written side by side, and the leases are
+    looked at meanwhile.
     """
     answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
-    with ThreadPoolExecutor(1, thread_name_prefix="zsync-prove") as pool:
-        proved = pool.submit(prove)
-        shares = tuple(_share(item, plan, _write_manifest(item, plan, answers)) for item in items)
-        proved.result()
-    record = Publication.now(publication_id, shares, __version__, member)
-    for item, share in zip(items, shares, strict=True):
-        commit(connect(item.stock.spec), item.stock.state, item.stock.head, record, share)
+    with TaskGroup(AT_ONCE, "commit") as tasks:
+        tasks.start(prove)
+        shares = tuple(_share(item, plan, _write_manifest(item, plan, answers, tasks)) for item in items)
+        record = Publication.now(publication_id, shares, __version__, member)
+        for item, share in zip(items, shares, strict=True):
+            tasks.start(write_record, connect(item.stock.spec), item.stock.state, record, share)
+
+    def move(which: tuple[Surveyed, PublishedProduct]) -> None:
+        stock = which[0].stock
+        move_head(connect(stock.spec), stock.state, stock.head, record, which[1])
+
+    side_by_side(move, list(zip(items, shares, strict=True)))
 
 
-def _write_manifest(item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt]) -> tuple[Part, ...]:
+def _write_manifest(
+    item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt], tasks: TaskGroup
+) -> tuple[Part, ...]:
     table = manifest_of(plan, item.name, answers)
     cache = cache_directory() / "manifests"
-    return manifest.write(connect(item.stock.spec), item.stock.state, table, item.parts, cache)
+    return manifest.write(connect(item.stock.spec), item.stock.state, table, item.parts, cache, tasks)
 
 
 def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProduct:

@@ -7,7 +7,6 @@ change is what tells an append, or a shrink, from an update.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from zsync.layout import is_metadata, join, lost_attributes, members_of, misfit_
 from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
 from zsync.storage import connect
 from zsync.tables import column, scalar
+from zsync.tasks import side_by_side
 from zsync.words import Action, Kind, Role
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
             return False  # somebody else is at work here
         return same_cells(array, document, old, new, chunk.lengths, chunk.cells)
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-cells") as pool:
-        return {chunk.key for chunk, same in zip(edge, pool.map(is_same, edge), strict=True) if same}
+    return {chunk.key for chunk, same in zip(edge, side_by_side(is_same, edge), strict=True) if same}
 
 
 def _changed_stores(table: pa.Table) -> list[str]:
@@ -189,5 +188,4 @@ def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
             return key, None
         return key, document if isinstance(document, dict) else None
 
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-changes") as pool:
-        return {key: document for key, document in pool.map(one, keys) if document is not None}
+    return {key: document for key, document in side_by_side(one, list(keys)) if document is not None}

@@ -41,7 +41,7 @@ class Gate:
         is_exchange = wave.takes_away and wave.stage == Stage.DATA
         if wave.stage in self.reached and not is_exchange:
             return
-        if not self.reached or wave.stage in _SHOWN or wave.takes_away or not self._leases.are_fenced:
+        if wave.stage in _SHOWN or wave.takes_away or not self._leases.are_fenced:
             self._leases.prove()
         self.refuse_if_changed(wave.stage in _AFTER_DATA)
         self.reached.append(wave.stage)

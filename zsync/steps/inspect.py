@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from zsync.layout import (
 from zsync.planning import split_arrays
 from zsync.steps.fitness import fit_part, leniency, tolerated
 from zsync.tables import column, scalar
+from zsync.tasks import side_by_side
 from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
@@ -194,10 +194,8 @@ def read_documents(
                 raise
             return item[0], None
 
-    if origin.is_local:
-        return {key: body for key, body in map(read, wanted) if body is not None}
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-documents") as pool:
-        return {key: body for key, body in pool.map(read, wanted) if body is not None}
+    bodies = map(read, wanted) if origin.is_local else side_by_side(read, wanted)
+    return {key: body for key, body in bodies if body is not None}
 
 
 def _refuse(findings: tuple[Finding, ...]) -> None:

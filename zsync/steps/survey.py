@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from zsync.steps.selecting import with_selections_judged
 from zsync.steps.surveyed import Surveyed
 from zsync.storage import connect
 from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of, with_values
+from zsync.tasks import side_by_side
 from zsync.transfer import HeaderPolicy
 from zsync.words import Finding, Role
 
@@ -233,8 +233,7 @@ def _kept_documents(
         return {}
     store = connect(spec)
     base = f"{product.location.path}/" if product.location.path else ""
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="zsync-kept") as pool:
-        bodies = list(pool.map(lambda row: store.get(under(base, row["key"])).data, documents))
+    bodies = side_by_side(lambda row: store.get(under(base, row["key"])).data, documents)
     extra: dict[str, dict[str, Any]] = {}
     for row, body in zip(documents, bodies, strict=True):
         inside = row["key"].removeprefix(f"{row['store']}/") if row["store"] else row["key"]

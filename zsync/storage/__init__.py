@@ -21,7 +21,18 @@ Why it is so
 - obstore's threads do not survive a fork, so fsspec moves the bytes in a forked child.
 """
 
-from zsync.storage.base import PARTS_MAX, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored, is_absent
+from zsync.storage.base import (
+    PARTS_MAX,
+    Capabilities,
+    Fetched,
+    Habits,
+    Headers,
+    ObjectStore,
+    Over,
+    Page,
+    Stored,
+    is_absent,
+)
 from zsync.storage.header_rules import HeaderRules
 from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
@@ -33,6 +44,7 @@ __all__ = [
     "PARTS_MAX",
     "Capabilities",
     "Fetched",
+    "Habits",
     "HeaderRules",
     "Headers",
     "ObjectStore",

@@ -166,6 +166,12 @@ class ObjectStore(Protocol):
         An absent prefix yields nothing; an absent bucket raises `NoBucketError`.
         """
 
+    def list_few(self, prefix: str) -> Page | None:
+        """Return everything below `prefix` if it comes with one answer; None if it does not, or that is not known.
+
+        An absent prefix is an empty page; an absent bucket raises `NoBucketError`.
+        """
+
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the objects directly below `prefix`, and the prefixes below it (each ending in ``/``)."""
 

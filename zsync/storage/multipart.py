@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from zsync.errors import ObjectNotFoundError, PreconditionError
 from zsync.storage.base import Stored, bare_etag, keep_replaced
 from zsync.storage.conditional import condition_of, on_condition
+from zsync.tasks import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,15 +71,9 @@ def _send(calls: S3Calls, key: Key, upload: dict[str, str], parts: Iterable[byte
         answer = calls.again("upload_part", key, **upload, PartNumber=number, Body=part)
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
-    sent: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(PARTS_IN_FLIGHT, thread_name_prefix="zsync-parts") as pool:
-        flying: deque[Any] = deque()
-        for number, part in enumerate(parts, 1):
-            if len(flying) == PARTS_IN_FLIGHT:
-                sent.append(flying.popleft().result())
-            flying.append(pool.submit(one, number, part))
-        sent += [one.result() for one in flying]
-    return sent
+    with TaskGroup(PARTS_IN_FLIGHT, "parts") as tasks:
+        sent = [tasks.start(one, number, part) for number, part in enumerate(parts, 1)]
+    return [answer.result() for answer in sent]
 
 
 def _end(
