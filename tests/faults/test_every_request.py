@@ -288,7 +288,7 @@ def test_p1_to_p4_and_p9_dying_at_a_request(s3, bucket, tmp_path, impatient, fat
             finished.add(left)
             stage.check_readers(state)
             stage.finish(fate, place, state)
-    assert killed > 8
+    assert killed > 5  # of one shard: eleven requests
     assert len(finished) > killed / 4
     tally("kills in process", killed)
 

@@ -154,7 +154,7 @@ def test_p7_a_publisher_that_was_paused_changes_nothing_of_its_successor(
             same_as_before += len(changed)
             paused += 1
             told += isinstance(outcome[0], ConflictError)
-    assert paused > 10
+    assert paused > 8
     assert told > paused // 2  # before the claim, and after the commit, it may end well
     tally("pauses of a publisher while another published", paused)
     tally("publishes over what a paused publisher left", second.publishes)

@@ -28,8 +28,10 @@ DAMAGES = 150
 
 def damaged(data, rng):
     """Return bytes with something wrong with them: bits, blocks, holes, what is missing, what is too much."""
+    if not data:  # it was cut to nothing before
+        return rng.randbytes(50)
     kind = rng.choice(["bit", "bits", "noise", "cut", "hole", "zeros", "twice", "random", "end"])
-    at = rng.randrange(max(len(data), 1))
+    at = rng.randrange(len(data))
     if kind in ("bit", "bits"):
         found = bytearray(data)
         for _ in range(1 if kind == "bit" else rng.randrange(2, 50)):

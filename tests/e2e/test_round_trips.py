@@ -1,0 +1,145 @@
+"""How many requests a publish makes, and which of them wait for no other: far away that is what takes the time.
+
+Requests that are said to come together are held until all of them have come: if one waited for another, none would end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from fnmatch import fnmatchcase
+
+import pytest
+from proxy import Fault
+from target import same
+from trees import weather
+
+from zsync.storage import opening
+
+PATIENCE_S = 15
+
+
+class Together:
+    """Holds requests until as many have come as belong together.
+
+    Parameters
+    ----------
+    wanted
+        Method and pattern of the key, or of the query where there is no key.
+    """
+
+    def __init__(self, *wanted):
+        self.wanted, self.come, self.all = list(wanted), Counter(), threading.Event()
+        self.began = 0.0
+
+    def __call__(self, exchange):
+        place = exchange.key or "&".join(exchange.query)
+        for number, (method, pattern) in enumerate(self.wanted):
+            if exchange.method == method and fnmatchcase(place, pattern) and not self.come[number]:
+                self.come[number] = 1
+                self.began = self.began or time.monotonic()
+                if self.come.total() == len(self.wanted) and time.monotonic() < self.began + PATIENCE_S:
+                    self.all.set()
+                return Fault.hold(self.all, PATIENCE_S)
+        return None
+
+
+@pytest.fixture
+def published(site):
+    """A store that was published twice: what the service does with conditions is known by then."""
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    site.store("a.zarr", weather(6, 8, k=2))
+    site.publish()
+    site.proxy.requests.clear()
+    return site
+
+
+def change_one_chunk(root):
+    chunk = next(iter(sorted(root.glob("t2m/[0-9]*"))))
+    body = bytearray(chunk.read_bytes())
+    body[-1] ^= 1
+    chunk.write_bytes(body)
+
+
+def test_nothing_changed_takes_three_requests_of_which_two_come_together(published):
+    together = Together(("GET", "*/head.json"), ("GET", "*list-type*"))
+    published.proxy.faults.append(together)
+    assert published.publish().status == "unchanged"
+    assert together.all.is_set()
+    assert len(published.proxy.requests) == 3
+    assert published.proxy.requests[0].key.endswith("/lease.json")
+
+
+def test_one_object_takes_ten_requests_and_seven_turns(published):
+    turns = [
+        Together(("GET", "*/head.json"), ("GET", "*list-type*")),
+        Together(("HEAD", "*/lease.json"), ("PUT", "*/manifests/*"), ("PUT", "*/publications/*")),
+    ]
+    published.proxy.faults += turns
+    change_one_chunk(published.root / "a.zarr")
+    assert published.publish().status == "published"
+    assert all(together.all.is_set() for together in turns)
+    assert len(published.proxy.requests) == 10
+    order = [f"{exchange.method} {exchange.key.rpartition('/')[2]}" for exchange in published.proxy.requests]
+    assert [order[0], *order[3:5], *order[8:]] == [
+        "GET lease.json",
+        "PUT lease.json",
+        "PUT 0.0",
+        "PUT head.json",
+        "PUT lease.json",
+    ]
+
+
+def test_three_products_take_no_more_turns_than_two(site):
+    for name in ("a.zarr", "b.zarr", "c.zarr"):
+        site.store(name, weather(6, 8))
+    site.publish()
+    for name in ("a.zarr", "b.zarr", "c.zarr"):
+        change_one_chunk(site.root / name)
+    each = ("a.zarr", "b.zarr", "c.zarr")
+    turns = [
+        Together(*(("GET", f"*/{name}/lease.json") for name in each)),
+        Together(*(("PUT", f"*/{name}/lease.json") for name in each[1:])),
+        Together(*(("PUT", f"*/{name}/publications/*") for name in each)),
+        Together(*(("PUT", f"*/{name}/head.json") for name in each)),
+    ]
+    site.proxy.faults += turns
+    assert site.publish().status == "published"
+    assert all(together.all.is_set() for together in turns)
+
+
+def test_what_a_service_does_with_conditions_is_tried_once_on_a_machine(published):
+    def leases_written():
+        opening._connect.cache_clear()  # as in another process
+        change_one_chunk(published.root / "a.zarr")
+        published.proxy.requests.clear()
+        assert published.publish().status == "published"
+        return sum(e.method == "PUT" and e.key.endswith("/lease.json") for e in published.proxy.requests)
+
+    assert leases_written() == 2
+
+    from zsync.inventory import cache_directory
+
+    [known] = (cache_directory() / "services").iterdir()
+    known.unlink()
+    assert leases_written() == 4
+    assert leases_written() == 2
+    assert same(published.read("a.zarr")[["x"]], weather(6, 8)[["x"]])
+
+
+def test_a_listing_of_many_objects_is_asked_in_many_places_and_one_of_few_in_one(published):
+    for number in range(1001):
+        path = published.root / "files" / f"d{number % 9}" / f"{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    published.products["files"] = {"path": "files", "kind": "files"}
+    published.publish()
+    published.proxy.requests.clear()
+    assert published.publish().status == "unchanged"
+    listed = Counter(
+        exchange.query["prefix"].split("/")[1] for exchange in published.proxy.requests if "list-type" in exchange.query
+    )
+    assert listed["a.zarr"] == 1
+    assert listed["files"] > 9
