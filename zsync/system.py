@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 
 _ADVICE = {
@@ -33,6 +34,12 @@ _ADVICE = {
     errno.ENOTSUP: "the file system cannot do this: choose another place",
     errno.ETIMEDOUT: "the mount does not answer: see to it",
 }
+
+
+def open_files_most() -> int:
+    """Return how many files this process may have open at once."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**16 if soft == resource.RLIM_INFINITY else soft
 
 
 def why(error: OSError) -> str:

@@ -13,8 +13,9 @@ from fnmatch import fnmatchcase
 import pytest
 from proxy import Fault
 from target import same
-from trees import weather
+from trees import read_tree, weather
 
+import zsync
 from zsync.storage import opening
 
 PATIENCE_S = 15
@@ -108,6 +109,16 @@ def test_three_products_take_no_more_turns_than_two(site):
     site.proxy.faults += turns
     assert site.publish().status == "published"
     assert all(together.all.is_set() for together in turns)
+
+
+def test_a_pull_asks_for_each_object_once(published, tmp_path):
+    """Metadata, which has to be understood first, as well."""
+    storage = published.config()["storage"]
+    zsync.pull(f"s3://{published.bucket}/run/a.zarr", tmp_path / "pulled", progress=False, **storage)
+    asked = Counter(exchange.key for exchange in published.proxy.requests if exchange.key.startswith("run/a.zarr/"))
+    files = read_tree(published.root / "a.zarr")
+    assert asked == Counter(f"run/a.zarr/{key}" for key in files)
+    assert read_tree(tmp_path / "pulled" / "a.zarr") == files
 
 
 def test_what_a_service_does_with_conditions_is_tried_once_on_a_machine(published):

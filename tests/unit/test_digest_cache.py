@@ -16,9 +16,9 @@ from team import Team
 from trees import read_tree, s3_bytes, weather, write_tree
 
 import zsync
-from zsync.inventory import DigestCache, cache, digest, scan, sealed, walk
+from zsync.inventory import DigestCache, Scan, cache, digest, scan, sealed, walk
 from zsync.planning.merge import Content
-from zsync.steps.memo import Memo
+from zsync.steps.memo import Memo, is_outdated
 from zsync.steps.terms import Terms
 from zsync.tables import SOURCE, column
 from zsync.team.base import Base, read_base, write_base
@@ -163,6 +163,18 @@ def test_a_damaged_memo_remembers_nothing():
         assert memo.recall() in (None, result)
     file.write_bytes(b"[" * 100_000)
     assert memo.recall() is None
+
+
+def test_a_memo_that_is_older_than_a_file_of_the_source_is_outdated():
+    def scanned(*changed_ns):
+        return Scan([str(n) for n in changed_ns], [(1, ns, ns - 5, 0) for ns in changed_ns], ())
+
+    assert is_outdated([], [scanned()]), "there is none"
+    Memo(Terms(), []).keep({"publication": "p"}, time.time_ns())
+    kept_ns = cache_file("memos").stat().st_mtime_ns
+    assert not is_outdated([], [])
+    assert not is_outdated([], [scanned(kept_ns - 10, kept_ns), scanned(5)])
+    assert is_outdated([], [scanned(kept_ns), scanned(5, kept_ns + 1)])
 
 
 def test_a_damaged_base_is_no_base(tmp_path, caplog):

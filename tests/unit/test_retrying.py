@@ -411,16 +411,54 @@ def test_nobody_is_passed_over():
     assert order == ["waited", "again"]
 
 
-def test_one_who_gives_up_waiting_holds_nobody_up(monkeypatch):
-    pace = Pace(1)
-    with pace.slot():
-        monkeypatch.setattr(pace._turn, "wait_for", lambda _ready: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt), pace.slot():
-            pass
-        monkeypatch.undo()
+@pytest.mark.parametrize("was_let_in", [False, True])
+def test_one_who_gives_up_waiting_holds_nobody_up(monkeypatch, was_let_in):
+    pace, first = Pace(1), contextlib.ExitStack()
+    first.enter_context(pace.slot())
+
+    def interrupted(_turn):
+        if was_let_in:  # at the same moment
+            first.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Event, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), pace.slot():
+        pass
+    monkeypatch.undo()
+    first.close()
     with pace.slot():
         assert pace._in_flight == 1
     assert pace._in_flight == 0
+
+
+def test_who_leaves_wakes_one_and_not_all_who_wait():
+    pace, inside = Pace(1), threading.Semaphore(0)
+    go, woken = threading.Semaphore(0), []
+
+    def work(number):
+        with pace.slot():
+            woken.append(number)
+            inside.release()
+            go.acquire()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    threads[0].start()
+    inside.acquire()
+    for thread in threads[1:]:
+        thread.start()
+    while len(pace._queue) < 19:
+        time.sleep(0.001)
+    for turn in list(pace._queue)[1:]:
+        assert not turn.is_set()
+    for count in range(1, 20):
+        assert len(woken) == count
+        go.release()
+        inside.acquire()
+        assert sum(turn.is_set() for turn in pace._queue) == 0
+    go.release()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(woken) == list(range(20))
 
 
 def test_one_pace_a_bucket():

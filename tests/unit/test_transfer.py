@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 import threading
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from zsync.config import Location, Storage
 from zsync.publication.manifest import PART_OBJECTS, split
 from zsync.storage import HeaderRules, Headers, spec_for
 from zsync.tables import MANIFEST
-from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads
+from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads, executor_for
 from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, cut
 from zsync.transfer.work import ByteBudget
 from zsync.words import Kind
@@ -63,6 +64,13 @@ def test_after_a_failure_no_batch_begins(executor):
     assert len(began) == count
 
 
+@pytest.mark.parametrize(("most", "expected"), [(1024, 256), (192, 64), (2, 1), (resource.RLIM_INFINITY, 256)], ids=str)
+def test_as_many_transfers_as_pay_and_the_system_bears(monkeypatch, most, expected):
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (most, resource.RLIM_INFINITY))
+    assert executor_for("threads", "auto").workers == expected
+    assert executor_for("threads", 7).workers == 7
+
+
 @given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), workers=st.integers(1, 40))
 def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, workers):
     items = sends(sizes)
@@ -70,7 +78,7 @@ def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, worker
     assert [item for batch in batches for item in batch.items] == items
     assert all(1 <= len(batch.items) <= BATCH_OBJECTS for batch in batches)
     assert all(len(batch.items) == 1 or sum(item.size for item in batch.items) <= BATCH_BYTES for batch in batches)
-    assert len(batches) >= min(len(items), 4 * workers) or len(items) < 8 * workers
+    assert len(batches) >= min(len(items), 2 * workers) or len(items) < 4 * workers
 
 
 def test_the_budget_holds_and_lets_one_in_that_is_larger():

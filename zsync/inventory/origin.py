@@ -64,6 +64,9 @@ class Origin(Protocol):
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects, as it was seen."""
 
+    def document(self, key: str, signature: Signature) -> bytes:
+        """Return all of a small object, as it was seen; it may be read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileReader:
@@ -115,6 +118,10 @@ class Directory:
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""
         return FileReader(f"{self.root}/{key}", key, signature)
+
+    def document(self, key: str, signature: Signature) -> bytes:
+        """Return all of a file."""
+        return b"".join(self.reader(key, signature).blocks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,17 @@ class ObjectReader:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownReader:
+    """Reads what was read already, and was sound."""
+
+    body: bytes = field(repr=False)
+
+    def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
+        """Yield its bytes."""
+        return (self.body[start : start + block] for start in range(0, len(self.body), block))
+
+
+@dataclass(frozen=True, slots=True)
 class Objects:
     """A source in a bucket, as a listing or a manifest tells of it.
 
@@ -210,6 +228,8 @@ class Objects:
         ETag and version of each object, by key relative to the prefix.
     digests
         Digests that are on record, by key.
+    documents
+        What was read as a document, by key: nobody asks for it again over the network.
     """
 
     store: StoreSpec
@@ -218,6 +238,7 @@ class Objects:
     seen: Scan
     tags: Mapping[str, tuple[str | None, str | None]] = field(repr=False)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    documents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -235,8 +256,15 @@ class Objects:
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects."""
+        if (body := self.documents.get(key)) is not None:
+            return KnownReader(body)
         etag, version = self.tags[key]
         return ObjectReader(self.store, under(self.base, key), signature.size, etag, version, self.digests.get(key))
+
+    def document(self, key: str, signature: Signature) -> bytes:
+        """Return all of an object."""
+        body = self.documents[key] = b"".join(self.reader(key, signature).blocks())
+        return body
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from zsync.steps.stock import Stock
     from zsync.steps.terms import Terms
 
+_DOCUMENTS_AT_ONCE = 64  # of a bucket; a store may have thousands
+
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
@@ -188,13 +190,13 @@ def read_documents(
 
     def read(item: tuple[str, tuple[int, int, int, int]]) -> tuple[str, bytes | None]:
         try:
-            return item[0], b"".join(origin.reader(item[0], Signature(*item[1])).blocks())
+            return item[0], origin.document(item[0], Signature(*item[1]))
         except SourceError:
             if not is_spare(item[0]):
                 raise
             return item[0], None
 
-    bodies = map(read, wanted) if origin.is_local else side_by_side(read, wanted)
+    bodies = map(read, wanted) if origin.is_local else side_by_side(read, wanted, _DOCUMENTS_AT_ONCE)
     return {key: body for key, body in bodies if body is not None}
 
 

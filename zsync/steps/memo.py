@@ -22,6 +22,8 @@ from zsync.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zsync.config import ResolvedProduct
+    from zsync.inventory import Scan
     from zsync.steps.stock import Stock
     from zsync.steps.terms import Terms
 
@@ -30,9 +32,7 @@ class Memo:
     """Remembers the result of one set of products and targets."""
 
     def __init__(self, terms: Terms, stock: Sequence[Stock]) -> None:
-        places = json.dumps([[item.product.root, item.product.location.url] for item in stock])
-        name = hashlib.blake2b(places.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self._path = cache_directory() / "memos" / f"{name}.json"
+        self._path = _path([item.product for item in stock])
         self._terms = terms
         self._stock = stock
 
@@ -58,10 +58,7 @@ class Memo:
         taken_ns
             When taking stock began, in nanoseconds since the epoch.
         """
-        newest = max(
-            (max(mtime, ctime) for item in self._stock for _, mtime, ctime, _ in item.scan.signatures), default=0
-        )
-        if newest > taken_ns - RACY_NS:
+        if _newest_ns([item.scan for item in self._stock]) > taken_ns - RACY_NS:
             return
         with contextlib.suppress(OSError):  # only a cache
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +82,28 @@ class Memo:
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()
+
+
+def is_outdated(products: Sequence[ResolvedProduct], scans: Sequence[Scan]) -> bool:
+    """Return whether a memo of some products, if there is one, is surely not of what their sources hold now.
+
+    It is a hint: a plan will have to be made.
+    """
+    try:
+        return _path(products).stat().st_mtime_ns < _newest_ns(scans)
+    except OSError:
+        return True
+
+
+def _path(products: Sequence[ResolvedProduct]) -> Path:
+    places = json.dumps([[product.root, product.location.url] for product in products])
+    name = hashlib.blake2b(places.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return cache_directory() / "memos" / f"{name}.json"
+
+
+def _newest_ns(scans: Sequence[Scan]) -> int:
+    """Return when the newest of the files was changed, in nanoseconds since the epoch."""
+    return max((max(mtime, ctime) for found in scans for _, mtime, ctime, _ in found.signatures), default=0)
 
 
 def _checksum(result: Any) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from zsync.steps.memo import Memo
+from zsync.steps.memo import Memo, is_outdated
 from zsync.steps.result import known, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zsync.config import ResolvedProduct
+    from zsync.inventory import Scan
     from zsync.report.progress import Progress
     from zsync.steps.result import PublishResult
     from zsync.steps.run import Ran
@@ -56,6 +58,19 @@ def publish_stock(
     status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
     stay = Counter(failure.product for failure in carried.stay)
     return result_of(status, carried.publication, carried.plan, started, (*carried.findings, *left_out), stay)
+
+
+def get_ready(products: Sequence[ResolvedProduct], scans: Sequence[Scan]) -> None:
+    """Load what a publish needs that will have something to do: that takes longer than targets do to answer.
+
+    Parameters
+    ----------
+    scans
+        What the sources hold.
+    """
+    if is_outdated(products, scans):
+        import zsync.steps.carry
+        import zsync.steps.run  # noqa: F401 - loaded only
 
 
 def _may_be_remembered(ran: Ran, stock: Sequence[Stock]) -> bool:

@@ -15,7 +15,7 @@ from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_ta
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
@@ -93,7 +93,13 @@ class Stock:
 
 
 def take_stock(
-    products: Sequence[ResolvedProduct], places: Sequence[Place], terms: Terms, progress: Progress, *, publishes: bool
+    products: Sequence[ResolvedProduct],
+    places: Sequence[Place],
+    terms: Terms,
+    progress: Progress,
+    *,
+    publishes: bool,
+    meanwhile: Callable[[list[Scan]], object] = lambda _scans: None,
 ) -> list[Stock]:
     """Scan the sources here while the targets are asked over the network.
 
@@ -103,6 +109,8 @@ def take_stock(
         Where each product is published.
     publishes
         A publish is to follow: then it matters who holds the leases.
+    meanwhile
+        Called once the sources are known, while the targets still may have to answer.
 
     Raises
     ------
@@ -117,16 +125,18 @@ def take_stock(
         if not os.path.isdir(product.root):  # before anything is asked over the network
             scan(product.root, product.name)
     progress.begin("survey", len(products), 0)
-    found = []
+    found, origins, scans = [], [], []
     try:
         with ThreadPoolExecutor(
             max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
         ) as pool:
             answers = [pool.submit(_ask, place, terms, publishes=publishes) for place in places]
-            for product, answer in zip(products, answers, strict=True):
+            for product in products:
                 selection = Selection(product.include, product.exclude)
-                origin = Directory(product.root, product.name, terms.follow_symlinks, selection)
-                scanned = origin.look()
+                origins.append(Directory(product.root, product.name, terms.follow_symlinks, selection))
+                scans.append(origins[-1].look())
+            meanwhile(scans)
+            for product, answer, origin, scanned in zip(products, answers, origins, scans, strict=True):
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
                 progress.advance(1, 0)
     finally:

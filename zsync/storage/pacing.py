@@ -43,8 +43,8 @@ class Pace:
         self._in_flight = 0
         self._most = 0  # requests that were ever in flight or waiting
         self._decreases = 0
-        self._queue: deque[object] = deque()
-        self._turn = threading.Condition()
+        self._queue: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
 
     @property
     def limit(self) -> int | None:
@@ -106,36 +106,47 @@ class Pace:
             How often the window had been halved when the request began. If it was halved since then, the request tells
             nothing of the window as it is now, and does not count.
         """
-        with self._turn:
+        with self._lock:
             if began is None or began == self._decreases:
                 self._decreases += 1
                 self._window = max(1.0, min(self._window, self._in_flight or self._window) / 2)
 
     def _enter(self) -> int:
-        with self._turn:
-            if self._queue or self._in_flight >= int(self._window):
-                self._wait()
-            self._in_flight += 1
-            self._most = max(self._most, self._in_flight)
-            return self._decreases
-
-    def _wait(self) -> None:
-        # A queue, for whoever goes from one request to the next would come before those who wait, time and again.
-        ticket = object()
-        self._queue.append(ticket)
-        self._most = max(self._most, self._in_flight + len(self._queue))
+        with self._lock:
+            if not self._queue and self._in_flight < int(self._window):
+                self._in_flight += 1
+                self._most = max(self._most, self._in_flight)
+                return self._decreases
+            # A queue, for whoever goes from one request to the next would come before those who wait, time and again.
+            turn = threading.Event()
+            self._queue.append(turn)
+            self._most = max(self._most, self._in_flight + len(self._queue))
         try:
-            self._turn.wait_for(lambda: self._queue[0] is ticket and self._in_flight < int(self._window))
-        finally:
-            self._queue.remove(ticket)
-            self._turn.notify_all()  # the next may come in too
+            turn.wait()
+        except BaseException:
+            self._give_up(turn)
+            raise
+        return self._decreases
+
+    def _give_up(self, turn: threading.Event) -> None:
+        with self._lock:
+            if turn.is_set():
+                self._in_flight -= 1
+            else:
+                self._queue.remove(turn)
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """Let in who may; each is woken alone, for hundreds may wait."""
+        while self._queue and self._in_flight < int(self._window):
+            self._in_flight += 1
+            self._queue.popleft().set()
 
     def _leave(self, *, succeeded: bool = False) -> None:
-        with self._turn:
+        with self._lock:
             self._in_flight -= 1
             if succeeded and self._window < self._ceiling:
                 self._window += 1 / self._window
                 if self._window >= min(self._most, self._ceiling):  # a wider window would let in no more than come
                     self._window = float(self._ceiling)
-            if self._queue:
-                self._turn.notify_all()
+            self._let_in()

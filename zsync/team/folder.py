@@ -156,7 +156,15 @@ class Chosen:
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""
-        return Directory(self.folder.root, self.folder.product.name).reader(key, signature)
+        return self._directory.reader(key, signature)
+
+    def document(self, key: str, signature: Signature) -> bytes:
+        """Return all of a file."""
+        return self._directory.document(key, signature)
+
+    @property
+    def _directory(self) -> Directory:
+        return Directory(self.folder.root, self.folder.product.name)
 
 
 def scan_folder(folder: Folder, within: frozenset[str] | None = None) -> Scan:

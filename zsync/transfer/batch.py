@@ -137,7 +137,7 @@ def cut(
     claim
         What their worker asks for whether it still may.
     """
-    limit = max(1, min(BATCH_OBJECTS, count // (workers * 4)))
+    limit = max(1, min(BATCH_OBJECTS, count // (workers * 2)))
     batch: list[Send | Retire] = []
     size = 0
     for item in items:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ConfigError, ZsyncError
+from zsync.system import open_files_most
 
 if TYPE_CHECKING:
     from zsync.transfer.batch import Batch, Outcome
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 Work = Callable[["Batch"], "Outcome"]
 Done = Callable[["Outcome"], None]
 
-DEFAULT_WORKERS = 32  # requests in flight; a request waits for the network far longer than it computes
+# Requests in flight: far away a request waits a hundred times as long as it computes, and near by so many cost no more
+# than a few do.
+DEFAULT_WORKERS = 256
+_FILES_EACH = 3  # a connection, a file, its directory
 
 
 class Executor(Protocol):
@@ -71,7 +75,8 @@ class Threads:
         # Handed over, not registered: what is registered is called for every graph of the process, and another thread
         # may be publishing something else.
         callbacks = [(None, None, None, after, None)]
-        with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="zsync-send") as pool:
+        workers = min(self.workers, len(batches))
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-send") as pool:
             try:
                 dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
             except BaseException:
@@ -87,5 +92,6 @@ def executor_for(scheduler: str, workers: int | str) -> Executor:
     if scheduler == "serial":
         return Serial()
     if scheduler == "threads":
-        return Threads(DEFAULT_WORKERS if workers == "auto" else int(workers))
+        most = max(1, open_files_most() // _FILES_EACH)
+        return Threads(min(DEFAULT_WORKERS, most) if workers == "auto" else int(workers))
     raise ConfigError("this scheduler is not available", f"scheduler: {scheduler}", "use threads or serial")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
@@ -10,7 +11,7 @@ from zsync.errors import ConfigError
 from zsync.notices.telling import and_tell
 from zsync.publication.places import place_at
 from zsync.report.progress import progress_for
-from zsync.steps.publishing import publish_stock
+from zsync.steps.publishing import get_ready, publish_stock
 from zsync.steps.result import PublishResult
 from zsync.steps.settle import wait_until_settled
 from zsync.steps.stock import take_stock
@@ -95,7 +96,8 @@ def _publish(config: RunConfig, watcher: Progress, started: float, *, is_dry: bo
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()
     places = [place_at(config, product.location) for product in products]
-    stock = take_stock(products, places, terms, watcher, publishes=not is_dry)
+    ready = partial(get_ready, products)
+    stock = take_stock(products, places, terms, watcher, publishes=not is_dry, meanwhile=ready)
     return publish_stock(stock, terms, watcher, started, taken_ns=taken_ns, is_dry=is_dry)
 
 
