@@ -18,7 +18,7 @@ from zsync.publication.manifest import PART_OBJECTS, split
 from zsync.storage import HeaderRules, Headers, spec_for
 from zsync.tables import MANIFEST
 from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads, executor_for
-from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, cut
+from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, Batches, Cut, cut
 from zsync.transfer.work import ByteBudget
 from zsync.words import Kind
 
@@ -73,12 +73,29 @@ def test_as_many_transfers_as_pay_and_the_system_bears(monkeypatch, most, expect
 
 @given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), workers=st.integers(1, 40))
 def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, workers):
-    items = sends(sizes)
-    batches = list(cut(SPEC, items, workers, len(items)))
-    assert [item for batch in batches for item in batch.items] == items
-    assert all(1 <= len(batch.items) <= BATCH_OBJECTS for batch in batches)
-    assert all(len(batch.items) == 1 or sum(item.size for item in batch.items) <= BATCH_BYTES for batch in batches)
-    assert len(batches) >= min(len(items), 2 * workers) or len(items) < 4 * workers
+    cuts = list(cut("p", sizes, workers, len(sizes)))
+    assert {found.product for found in cuts} <= {"p"}
+    assert [number for found in cuts for number in range(found.start, found.stop)] == list(range(len(sizes)))
+    assert all(1 <= found.stop - found.start <= BATCH_OBJECTS for found in cuts)
+    assert all(found.stop - found.start == 1 or sum(sizes[found.start : found.stop]) <= BATCH_BYTES for found in cuts)
+    assert len(cuts) >= min(len(sizes), 2 * workers) or len(sizes) < 4 * workers
+
+
+def test_a_batch_is_made_when_it_is_asked_for():
+    made = []
+
+    def make(cut):
+        made.append(cut.start)
+        return Batch(SPEC, tuple(sends([1] * (cut.stop - cut.start))))
+
+    batches = Batches([Cut("p", 0, 2), Cut("p", 2, 3), Cut("p", 3, 7)], make)
+    assert len(batches) == 3
+    assert made == []
+    assert len(batches[1].items) == 1
+    assert [len(batch.items) for batch in batches[1:]] == [1, 4]
+    assert made == [2, 2, 3]
+    with pytest.raises(IndexError):
+        batches[3]
 
 
 def test_the_budget_holds_and_lets_one_in_that_is_larger():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
@@ -119,32 +120,67 @@ class Outcome:
     left: tuple[tuple[str, str], ...] = ()  # product and key of files that moved
 
 
-def cut(
-    store: StoreSpec, items: Iterable[Send | Retire], workers: int, count: int, claim: Claim | None = None
-) -> Iterator[Batch]:
-    """Cut objects into batches, small enough that every worker has several.
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a batch lies among the objects of a product: from `start` to before `stop`."""
+
+    product: str
+    start: int
+    stop: int
+
+
+class Batches(Sequence[Batch]):
+    """Batches that are each made when they are asked for: of a million objects only those under way are in memory.
 
     Parameters
     ----------
-    store
-        The bucket of all of them.
-    items
-        The objects.
+    cuts
+        Where they lie.
+    make
+        Makes one.
+    """
+
+    def __init__(self, cuts: Sequence[Cut], make: Callable[[Cut], Batch]) -> None:
+        self._cuts, self._make = cuts, make
+
+    def __len__(self) -> int:
+        return len(self._cuts)
+
+    @overload
+    def __getitem__(self, which: int) -> Batch: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> Batches: ...
+
+    def __getitem__(self, which: int | slice) -> Batch | Batches:
+        if isinstance(which, slice):
+            return Batches(self._cuts[which], self._make)
+        return self._make(self._cuts[which])
+
+
+def cut(product: str, sizes: Sequence[int], workers: int, count: int) -> Iterator[Cut]:
+    """Cut the objects of a product into batches, small enough that every worker has several.
+
+    Parameters
+    ----------
+    sizes
+        Of the objects, in bytes.
     workers
         Batches that run side by side.
     count
-        Number of objects.
-    claim
-        What their worker asks for whether it still may.
+        Number of objects, of all products that are sent together.
+
+    Examples
+    --------
+    >>> [(cut.start, cut.stop) for cut in cut("p", [1] * 5, workers=1, count=5)]
+    [(0, 2), (2, 4), (4, 5)]
     """
     limit = max(1, min(BATCH_OBJECTS, count // (workers * 2)))
-    batch: list[Send | Retire] = []
-    size = 0
-    for item in items:
-        if batch and (len(batch) >= limit or size + item.size > BATCH_BYTES):
-            yield Batch(store, tuple(batch), claim)  # type: ignore[arg-type]
-            batch, size = [], 0
-        batch.append(item)
-        size += item.size
-    if batch:
-        yield Batch(store, tuple(batch), claim)  # type: ignore[arg-type]
+    start = total = 0
+    for number, size in enumerate(sizes):
+        if number > start and (number - start >= limit or total + size > BATCH_BYTES):
+            yield Cut(product, start, number)
+            start, total = number, 0
+        total += size
+    if start < len(sizes):
+        yield Cut(product, start, len(sizes))

@@ -8,25 +8,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.errors import ConflictError, NotSupportedError, PermissionDeniedError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
 from zsync.planning import Wave
 from zsync.storage import Over, pace_of
-from zsync.tables import column
-from zsync.transfer.batch import Failure, Outcome, Receipt, Retire, Send, cut
+from zsync.tables import column, scalar
+from zsync.transfer.batch import Batch, Batches, Failure, Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
 from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zsync.planning import Plan
     from zsync.report.progress import Progress
     from zsync.storage import Pace
-    from zsync.transfer.batch import Batch
+    from zsync.transfer.batch import Cut
     from zsync.transfer.destination import Destination
     from zsync.transfer.executor import Executor
 
@@ -196,7 +197,7 @@ def _split(wave: Wave, held_back: set[tuple[str, str | None]]) -> tuple[Wave, li
 
 
 def _size(waves: list[Wave]) -> int:
-    return sum(sum(wave.table["size"].to_pylist()) for wave in waves)
+    return sum(pc.sum(wave.table["size"]).as_py() or 0 for wave in waves)
 
 
 def _carry_out_wave(
@@ -249,18 +250,26 @@ def _refuse_sidecars_that_stay(wave: Wave, failures: list[Failure]) -> None:
         )  # fmt: skip
 
 
-def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping) -> list[Batch]:
-    return [
-        batch
-        for name, rows in _by_product(wave)
-        for batch in cut(
-            destinations[name].store,
-            (_item(row, destinations[name], keeping) for row in rows),
-            executor.workers,
-            len(wave.table),
-            destinations[name].claim,
-        )
+def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping) -> Batches:
+    rows = {name: _of_product(wave, name) for name in pc.unique(wave.table["product"]).to_pylist()}
+    cuts = [
+        part for name, table in rows.items() for part in cut(name, _sizes(table), executor.workers, len(wave.table))
     ]
+
+    def make(part: Cut) -> Batch:
+        to = destinations[part.product]
+        some = rows[part.product].slice(part.start, part.stop - part.start).to_pylist()
+        return Batch(to.store, tuple(_item(row, to, keeping) for row in some), to.claim)  # type: ignore[arg-type]
+
+    return Batches(cuts, make)
+
+
+def _of_product(wave: Wave, name: str) -> pa.Table:
+    return wave.table.filter(pc.equal(wave.table["product"], scalar(name)))
+
+
+def _sizes(table: pa.Table) -> list[int]:
+    return [size or 0 for size in table["size"].to_pylist()]
 
 
 def _tell(wave: Wave) -> None:
@@ -269,13 +278,6 @@ def _tell(wave: Wave) -> None:
         for row in wave.table.select(["product", "key", "action", "reason", "size"]).to_pylist():
             log.debug("%s: %s %s/%s, %s (%d bytes)", wave.stage, row["action"], row["product"], row["key"],
                       row["reason"], row["size"] or 0)  # fmt: skip
-
-
-def _by_product(wave: Wave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in wave.table.to_pylist():
-        rows.setdefault(row["product"], []).append(row)
-    yield from rows.items()
 
 
 def _item(row: dict[str, Any], to: Destination, keeping: Keeping) -> Send | Retire:
