@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -386,8 +387,7 @@ def test_ctrl_c_while_a_command_runs_ends_it_and_goes_on(store, tmp_path):
     pids = tmp_path / "pids"
 
     def interrupt():
-        while not pids.exists() or not pids.read_text().strip():
-            time.sleep(0.01)
+        wait_for(pids)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
@@ -398,6 +398,34 @@ def test_ctrl_c_while_a_command_runs_ends_it_and_goes_on(store, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert is_published(store)
+
+
+def test_ctrl_c_while_a_command_is_being_started_ends_it_too(store, tmp_path, monkeypatch):
+    """Its process is there, and nobody has noted yet that it is."""
+    pids, go_on = tmp_path / "pids", threading.Event()
+    start = subprocess.Popen
+
+    def slowly(command, **options):
+        process = start(command, **options)
+        if command[0] == "sh":
+            wait_for(pids)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert go_on.wait(20)
+        return process
+
+    monkeypatch.setattr("zsync.notices.command.subprocess.Popen", slowly)
+    with pytest.raises(KeyboardInterrupt):
+        store.publish(notify=[{"command": ["sh", "-c", f"echo $$ > {pids}; exec sleep 300"], "timeout": "1m"}])
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while is_running(int(pids.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for(pids):
+    while not pids.exists() or not pids.read_text().strip():
+        time.sleep(0.01)
 
 
 # --- queues and topics ------------------------------------------------------------------------------------------------

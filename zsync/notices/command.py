@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from zsync.errors import TargetError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from zsync.notices.message import Message
@@ -34,11 +35,19 @@ _running: set[int] = set()  # process groups
 os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
 
 
-def run(command: Sequence[str], message: Message, timeout_s: float, inherit: Sequence[str] = ()) -> None:
+def run(
+    command: Sequence[str],
+    message: Message,
+    timeout_s: float,
+    is_given_up: threading.Event,
+    inherit: Sequence[str] = (),
+) -> None:
     """Run a command, without a shell.
 
     Parameters
     ----------
+    is_given_up
+        Set by whoever will kill all commands: one that begins just then is not among those that are seen to run.
     inherit
         Globs over names of variables of the environment that hold credentials, and that it gets nevertheless.
 
@@ -70,6 +79,8 @@ def run(command: Sequence[str], message: Message, timeout_s: float, inherit: Seq
             why = getattr(error, "strerror", None) or type(error).__name__
             raise TargetError(f"it could not be started ({why})", name) from None
         _running.add(process.pid)
+        if is_given_up.is_set():
+            _kill(process.pid)
         try:
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -29,8 +29,11 @@ _LATE_S = 1.0  # by how much a sender may overrun its timeout before it is given
 class _Delivery:
     """One notification under way, in a thread of its own that nobody has to wait for."""
 
-    def __init__(self, number: int, to: Notification, storage: Storage, message: Message) -> None:
+    def __init__(
+        self, number: int, to: Notification, storage: Storage, message: Message, is_given_up: threading.Event
+    ) -> None:
         self.number = number
+        self._is_given_up = is_given_up
         self._to, self._storage, self._message = to, storage, message
         self._timeout_s = float(seconds(to.timeout))
         self._problem: str | None = f"no answer within {self._timeout_s:g} s"
@@ -45,7 +48,7 @@ class _Delivery:
 
     def _run(self) -> None:
         try:
-            _send(self._to, self._storage, self._message, self._timeout_s)
+            _send(self._to, self._storage, self._message, self._timeout_s, self._is_given_up)
             self._problem = None
         except TargetError as error:
             self._problem = str(error)
@@ -74,27 +77,28 @@ def send_all(storage: Storage, wanted: Mapping[int, Notification], event: Event)
     by = {name: process[name] for name in ("user", "host", "pid", "zsync")}
     data = body(event, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), by)
     targets = tuple(str(product["url"]) for product in event.products)
-    deliveries = [
-        _Delivery(
-            number, to, storage, Message(event.kind, f"msg_{secrets.token_hex(12)}", event.publication, targets, data)
-        )
-        for number, to in wanted.items()
-    ]
+    is_given_up = threading.Event()
+
+    def message() -> Message:
+        return Message(event.kind, f"msg_{secrets.token_hex(12)}", event.publication, targets, data)
+
     try:
+        deliveries = [_Delivery(number, to, storage, message(), is_given_up) for number, to in wanted.items()]
         problems = {delivery.number: delivery.result() for delivery in deliveries}
     except BaseException:  # Ctrl-C
         from zsync.notices.command import kill_all
 
+        is_given_up.set()
         kill_all()
         raise
     return [_finding(number, event.kind, problem) for number, problem in problems.items() if problem is not None]
 
 
-def _send(to: Notification, storage: Storage, message: Message, timeout_s: float) -> None:
+def _send(to: Notification, storage: Storage, message: Message, timeout_s: float, is_given_up: threading.Event) -> None:
     if to.command is not None:
         from zsync.notices.command import run
 
-        run(to.command, message, timeout_s, to.inherit)
+        run(to.command, message, timeout_s, is_given_up, to.inherit)
         return
     url = "" if to.url is None else to.url.get_secret_value()
     if to.format == "sqs":
