@@ -64,7 +64,7 @@ def test_after_a_failure_no_batch_begins(executor):
     assert len(began) == count
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1024, 256), (192, 64), (2, 1), (resource.RLIM_INFINITY, 256)], ids=str)
+@pytest.mark.parametrize(("most", "expected"), [(1024, 64), (96, 32), (2, 1), (resource.RLIM_INFINITY, 64)], ids=str)
 def test_as_many_transfers_as_pay_and_the_system_bears(monkeypatch, most, expected):
     monkeypatch.setattr("resource.getrlimit", lambda _which: (most, resource.RLIM_INFINITY))
     assert executor_for("threads", "auto").workers == expected
