@@ -145,7 +145,7 @@ ARE_ABOUT_KEYS = re.compile(r"arg-type|assignment|return-value|list-item|misc|op
 # What is ignored for other reasons, and has nothing to do with keys.
 KNOWN = {
     ("inventory/snapshot.py", "assignment"), ("storage/obstore_transport.py", "arg-type"),
-    ("storage/opening.py", "arg-type"), ("transfer/batch.py", "arg-type"), ("cli/team.py", "arg-type"),
+    ("storage/opening.py", "arg-type"), ("cli/team.py", "arg-type"),
     ("demo/check.py", "misc"),
 }  # fmt: skip
 

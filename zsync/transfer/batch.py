@@ -79,7 +79,7 @@ class Batch:
     """
 
     store: StoreSpec
-    items: tuple[Send, ...] | tuple[Retire, ...]
+    items: tuple[Send | Retire, ...]
     claim: Claim | None = None
 
 

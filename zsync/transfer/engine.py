@@ -259,7 +259,7 @@ def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Exec
     def make(part: Cut) -> Batch:
         to = destinations[part.product]
         some = rows[part.product].slice(part.start, part.stop - part.start).to_pylist()
-        return Batch(to.store, tuple(_item(row, to, keeping) for row in some), to.claim)  # type: ignore[arg-type]
+        return Batch(to.store, tuple(_item(row, to, keeping) for row in some), to.claim)
 
     return Batches(cuts, make)
 

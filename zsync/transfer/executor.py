@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Work = Callable[["Batch"], "Outcome"]
 Done = Callable[["Outcome"], None]
 
-# Requests in flight: far away a request waits a hundred times as long as it computes. Near by more than these cost time:
-# 256 a tenth more CPU for a publish, a quarter for a pull.
+# Requests in flight: far away a request waits a hundred times as long as it computes.
+# Near by more of them cost: with 256 a publish takes a tenth more CPU, a pull a quarter.
 DEFAULT_WORKERS = 64
 _FILES_EACH = 3  # a connection, a file, its directory
 
