@@ -237,14 +237,17 @@ def test_versions_are_told(s3, versioned_bucket, tmp_path):
         assert versioned.store.get(versioned.base + "a").version == second.version
 
 
-def test_a_listing_of_many_is_complete(s3_place):
+def test_a_listing_of_many_is_complete(s3, bucket, tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     wanted = [f"a/{number:04d}" for number in range(1100)]
+    written = place("obstore", s3, bucket, tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(s3_place.put, wanted))
-    assert sorted(s3_place.keys()) == wanted
-    assert s3_place.store.list_few(s3_place.base) is None
+        list(pool.map(written.put, wanted))
+    for name in S3:
+        listed = Place(place(name, s3, bucket, tmp_path).store, written.base)
+        assert sorted(listed.keys()) == wanted
+        assert listed.store.list_few(listed.base) is None
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def replace(s3: DevServer, published: tuple[Path, str]) -> Iterator[Replace]:
 
 
 @pytest.mark.slow
-def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_story(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, of a third of the months: the notebook tells of as many as `zsync demo` does."""
+    monkeypatch.setattr("zsync.demo.story._MONTHS", 8)
     assert run(tmp_path / "demo", keep=True) == 0
     said = capsys.readouterr().out
     assert "every value right" in said

@@ -203,6 +203,7 @@ def _classify_array(
     place = (prefix, path)
     ours, theirs = _alike(store.documents, published, path)
     new = meaning_of(ours, path)
+    # Where no metadata of a store changes, what readers are shown of it is what the source has.
     old = meaning_of(theirs, path) if published is not None else new
     shape = None if new is None else new.shape
     if published is not None and old is None:
@@ -247,6 +248,7 @@ def _told(change: ArrayChange, old: Meaning, new: Meaning, difference: tuple[str
 def _kind(old: Meaning, new: Meaning, inside: int, *, metadata: int) -> ChangeClass:
     shorter = any(now < before for before, now in zip(old.shape, new.shape, strict=True))
     longer = any(now > before for before, now in zip(old.shape, new.shape, strict=True))
+    # A shrink rewrites chunks of the old extent as well; that it needs a fence is what counts.
     if shorter:
         return ChangeClass.RESIZE if longer else ChangeClass.SHRINK
     if inside:
@@ -326,6 +328,7 @@ def boundary(table: pa.Table, stores: Mapping[str, Store], changes: Iterable[Arr
             continue
         lengths = grid.lengths(index)
         cells = tuple(min(end - at, n) for at, n, end in zip(grid.first_cell(index), lengths, common, strict=True))
+        # A chunk that lies inside altogether is an update, whatever it holds; one that lies outside is none.
         if all(count > 0 for count in cells) and cells != lengths:
             found.append(BoundaryChunk(*place, row["key"], lengths, cells, is_new=row["etag"] is None))
     return found

@@ -107,6 +107,7 @@ def undecided(survey: Survey) -> pa.Table:
         where only the digest is needed.
     """
     related = _relate(survey)
+    # What is not there is sent, and another size proves that it differs: neither needs to be hashed for that.
     undecidable = pc.and_(related["in_target"], pc.invert(related["other_size"]))
     digest_unknown = pc.is_null(survey.source["digest"])
     wants_digest = pc.and_(related["pristine"], digest_unknown)
@@ -157,7 +158,9 @@ def _relate(survey: Survey) -> pa.Table:
     size = survey.target["size"].take(in_target)
     recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers", "order"]).take(in_manifest)
     there = pc.is_valid(in_target)
+    # Nobody wrote over what we sent: then the digest on record speaks for what the target holds.
     pristine = pc.and_(_equal(etag, recorded["etag"]), _equal(size, recorded["size"]))
+    # The ETag of an encrypted object looks like an MD5 and is none: the service has to be one whose ETags are.
     comparable = (
         pc.fill_null(pc.match_substring_regex(etag, _COMPARABLE), _FALSE) if survey.etag_is_md5 else _never(there)
     )
@@ -189,6 +192,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
     misplaced = pc.and_(same, pc.is_in(source["key"], value_set=column(list(survey.misplaced), pa.string())))
     generated = pc.is_in(source["key"], value_set=column(list(survey.generated), pa.string()))
     unknown = pc.and_(pc.invert(related["comparable"]), pc.invert(pc.or_(related["pristine"], related["other_size"])))
+    # The first that holds. Headers and class come before `same`: of these objects only the bytes are.
     reason = pc.case_when(
         pc.make_struct(
             pc.invert(related["in_target"]),
@@ -214,6 +218,8 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
         ),
     )
     unchanged = pc.equal(reason, scalar(str(Reason.SAME)))
+    # An update in place is not atomic; the time in which old and new values are mixed is as short as can be if all that
+    # is new is there already.
     late = pc.and_(
         pc.and_(related["in_target"], pc.equal(objects["stage"], scalar(str(Stage.DATA)))),
         pc.less_equal(objects["rank"], scalar(0, pa.int32())),
@@ -329,6 +335,7 @@ def _retire_rank(stage: Any, rank: Any, role: Any) -> Any:
     for name, number in _RETIRE_RANK.items():
         place = pc.if_else(pc.equal(stage, scalar(str(name))), scalar(number, pa.int32()), place)
     place = pc.if_else(pc.equal(role, scalar(str(Role.SIDECAR))), scalar(5, pa.int32()), place)
+    # Data name nothing: all of them may go in one wave.
     is_data = pc.greater_equal(place, scalar(_RETIRE_RANK[Stage.DATA], pa.int32()))
     inside = pc.if_else(is_data, scalar(0, pa.int32()), rank)
     return pc.subtract(pc.multiply(place, scalar(_RANKS, pa.int32())), inside)

@@ -73,7 +73,7 @@ def fence_of(
     return [
         write
         for (product, store), wanted in shapes.items()
-        if (product, store) in shrinking
+        if (product, store) in shrinking  # else what goes away goes with the new roots, and nothing has to fit before
         for write in _fence_store(product, store, wanted, published.get(store, {}), gone.get(store, ()))
     ]
 
@@ -99,7 +99,7 @@ def _fence_store(
     shapes = {**shapes, **dict.fromkeys(gone)}
     for key, document in documents.items():
         directory, _, name = key.rpartition("/")
-        if directory in gone:
+        if directory in gone:  # who opens it by itself sees it whole until it is retired
             continue
         whole = f"{store}/{key}" if store else key
         if directory in shapes and name in _ARRAY_NAMES:

@@ -92,7 +92,7 @@ def _candidates(table: pa.Table, directories: Mapping[str, str]) -> Iterator[tup
     columns = [table[name].to_pylist() for name in names]
     for number, values in enumerate(zip(*columns, strict=True)):
         _, key, _, array, role, action, _, etag = values
-        if etag is None:
+        if etag is None:  # it is not in the target: nothing can come to light
             continue
         is_document = role in _DOCUMENTS and key.rpartition("/")[2] != _ATTRIBUTES
         is_leftover = role == Role.CHUNK and array is not None and action in (Action.RETIRE, Action.KEEP)
@@ -150,8 +150,10 @@ class _Rules:
         index = array.grid.index(row["key"][len(directory) + 1 :] if directory else row["key"])
         if index is None or not array.grid.contains(index):
             return False
+        # Nothing is shown of the array now, or what is shown will be withdrawn: all that lies in its grid is old.
         if change.old_shape is None or place[0] in self.unseen or change.kind == ChangeClass.INCOMPATIBLE:
             return True
+        # Beyond what is shown now, it comes to light when the array grows over it.
         return any(map(int.__ge__, array.grid.first_cell(index), change.old_shape))
 
 
