@@ -78,7 +78,7 @@ def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, worker
     assert [number for found in cuts for number in range(found.start, found.stop)] == list(range(len(sizes)))
     assert all(1 <= found.stop - found.start <= BATCH_OBJECTS for found in cuts)
     assert all(found.stop - found.start == 1 or sum(sizes[found.start : found.stop]) <= BATCH_BYTES for found in cuts)
-    assert len(cuts) >= min(len(sizes), 2 * workers) or len(sizes) < 4 * workers
+    assert len(cuts) >= min(len(sizes), 4 * workers) or len(sizes) < 8 * workers
 
 
 def test_a_batch_is_made_when_it_is_asked_for():

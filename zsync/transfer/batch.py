@@ -172,10 +172,10 @@ def cut(product: str, sizes: Sequence[int], workers: int, count: int) -> Iterato
 
     Examples
     --------
-    >>> [(cut.start, cut.stop) for cut in cut("p", [1] * 5, workers=1, count=5)]
-    [(0, 2), (2, 4), (4, 5)]
+    >>> [(part.start, part.stop) for part in cut("p", [1] * 9, workers=1, count=9)]
+    [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
     """
-    limit = max(1, min(BATCH_OBJECTS, count // (workers * 2)))
+    limit = max(1, min(BATCH_OBJECTS, count // (workers * 4)))
     start = total = 0
     for number, size in enumerate(sizes):
         if number > start and (number - start >= limit or total + size > BATCH_BYTES):
