@@ -95,7 +95,7 @@ def cases() -> list[Case]:
 
 def measure(at: Place, done: list[Case], prefix: str, far: Far, runs: dict[str, Tool], *, reverse: bool) -> None:
     """Run each case once, the tools one after the other."""
-    environment = {**at.environment, "AWS_ENDPOINT_URL": far.endpoint_url, "S3_ENDPOINT_URL": far.endpoint_url}
+    at.through = far.endpoint_url
     for case in done:
         case.before(at.tree)
         for name in sorted(case.commands.keys() & runs.keys(), reverse=reverse):
@@ -103,7 +103,7 @@ def measure(at: Place, done: list[Case], prefix: str, far: Far, runs: dict[str, 
             far.counts()
             tool = runs[name]
             tool.command = case.commands[name](at, f"{prefix}-{name}")
-            tool.run(case.name, "", environment)
+            tool.run(case.name, "", at.environment)
             case.counts.setdefault(name, []).append(far.counts())
 
 

@@ -96,10 +96,21 @@ def table(tools: list[Tool], objects: int) -> list[str]:
 
 @dataclass
 class Place:
-    """Where a benchmark works: a directory of its own, the tree in it, a server with one bucket."""
+    """Where a benchmark works: a directory of its own, the tree in it, a server with one bucket.
+
+    Attributes
+    ----------
+    through
+        The endpoint that the tools are given, if it is not the server's own.
+    """
 
     scratch: Path
     server: DevServer
+    through: str | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.through or self.server.endpoint_url
 
     @property
     def tree(self) -> Path:
@@ -107,16 +118,17 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **self.server.env(), "ZSYNC_CACHE_DIR": str(self.scratch / "cache")}
+        there = {"AWS_ENDPOINT_URL": self.endpoint_url, "S3_ENDPOINT_URL": self.endpoint_url}
+        return {**os.environ, **self.server.env(), **there, "ZSYNC_CACHE_DIR": str(self.scratch / "cache")}
 
     def zsync(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "zsync", *words]
 
     def s5cmd(self, *words: str) -> list[str]:
-        return [str(BIN / "s5cmd"), "--endpoint-url", self.server.endpoint_url, "--log", "error", "sync", *words]
+        return [str(BIN / "s5cmd"), "--endpoint-url", self.endpoint_url, "--log", "error", "sync", *words]
 
     def rclone(self, *words: str) -> list[str]:
-        remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{self.server.endpoint_url}',region=us-east-1:bench"
+        remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{self.endpoint_url}',region=us-east-1:bench"
         there = [word.replace("s3://bench", remote) for word in words]
         return [str(BIN / "rclone"), "sync", "--checksum", "--transfers", "32", "--checkers", "32", *there]
 
