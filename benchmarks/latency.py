@@ -35,7 +35,6 @@ class Leg(asyncio.Protocol):
         self._delay_s, self._counts = delay_s, counts
         self._loop = asyncio.get_running_loop()
         self._under_way: deque[tuple[float, bytes | None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport | None = None
         self.other: Leg | None = None
 
@@ -61,7 +60,6 @@ class Leg(asyncio.Protocol):
 
     def deliver(self) -> None:
         """Hand over what has arrived; call again when the next will have."""
-        self._timer = None
         if self.other is None or self.other.transport is None:
             return
         while self._under_way and self._under_way[0][0] <= self._loop.time():
@@ -71,7 +69,7 @@ class Leg(asyncio.Protocol):
             else:
                 self.other.transport.write(data)
         if self._under_way:
-            self._timer = self._loop.call_at(self._under_way[0][0], self.deliver)
+            self._loop.call_at(self._under_way[0][0], self.deliver)
 
 
 async def serve(upstream: int, rtt_s: float) -> None:

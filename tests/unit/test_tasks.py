@@ -26,7 +26,6 @@ def test_all_have_ended_when_the_group_has():
 
 def test_no_more_run_at_once_than_may_and_who_starts_one_more_waits():
     running, most, lock = 0, 0, threading.Lock()
-    begun = []
 
     def work(number):
         nonlocal running, most
@@ -41,7 +40,6 @@ def test_no_more_run_at_once_than_may_and_who_starts_one_more_waits():
     with TaskGroup(3, "test") as tasks:
         for number in range(12):
             tasks.start(work, number)
-            begun.append(number)
             assert len(tasks._pool._threads) <= 3
     assert most == 3
 

@@ -125,16 +125,17 @@ def take_stock(
         if not os.path.isdir(product.root):  # before anything is asked over the network
             scan(product.root, product.name)
     progress.begin("survey", len(products), 0)
-    found, origins, scans = [], [], []
+    origins = [
+        Directory(product.root, product.name, terms.follow_symlinks, Selection(product.include, product.exclude))
+        for product in products
+    ]
+    found = []
     try:
         with ThreadPoolExecutor(
             max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
         ) as pool:
             answers = [pool.submit(_ask, place, terms, publishes=publishes) for place in places]
-            for product in products:
-                selection = Selection(product.include, product.exclude)
-                origins.append(Directory(product.root, product.name, terms.follow_symlinks, selection))
-                scans.append(origins[-1].look())
+            scans = [origin.look() for origin in origins]
             meanwhile(scans)
             for product, answer, origin, scanned in zip(products, answers, origins, scans, strict=True):
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
