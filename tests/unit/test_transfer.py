@@ -19,6 +19,7 @@ from zsync.storage import HeaderRules, Headers, spec_for
 from zsync.tables import MANIFEST
 from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads, executor_for
 from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, Batches, Cut, cut
+from zsync.transfer.window import MOST, START
 from zsync.transfer.work import ByteBudget
 from zsync.words import Kind
 
@@ -33,7 +34,7 @@ def sends(sizes):
 def test_every_batch_runs_once_and_comes_back(executor):
     ran, came = Counter(), []
 
-    def work(batch):
+    def work(batch, _crew):
         ran[batch.items[0].key] += 1
         return Outcome((), (), len(batch.items), 0)
 
@@ -48,7 +49,7 @@ def test_every_batch_runs_once_and_comes_back(executor):
 def test_after_a_failure_no_batch_begins(executor):
     began = []
 
-    def work(batch):
+    def work(batch, _crew):
         began.append(batch.items[0].key)
         time.sleep(0.02)
         return Outcome((), (), 1, 0)
@@ -59,26 +60,31 @@ def test_after_a_failure_no_batch_begins(executor):
     with pytest.raises(RuntimeError, match="stop"):
         executor.run(work, [Batch(SPEC, (item,)) for item in sends([1] * 100)], done)
     count = len(began)
-    assert count <= 3 * executor.workers
+    assert count <= 3 * executor.tasks
     time.sleep(0.1)
     assert len(began) == count
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1024, 64), (96, 32), (2, 1), (resource.RLIM_INFINITY, 64)], ids=str)
-def test_as_many_transfers_as_pay_and_the_system_bears(monkeypatch, most, expected):
-    monkeypatch.setattr("resource.getrlimit", lambda _which: (most, resource.RLIM_INFINITY))
-    assert executor_for("threads", "auto").workers == expected
-    assert executor_for("threads", 7).workers == 7
+@pytest.mark.parametrize(
+    ("files", "most"), [(1024, 341), (96, 32), (2, 1), (20_000, MOST), (resource.RLIM_INFINITY, MOST)], ids=str
+)
+def test_as_many_transfers_as_the_system_bears_or_the_user_wants(monkeypatch, files, most):
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (files, resource.RLIM_INFINITY))
+    window = executor_for("threads", "auto").window
+    assert (window.size, window.most) == (min(most, START), most)
+    for wanted in (7, 100):
+        window = executor_for("threads", wanted).window
+        assert (window.size, window.most) == (min(wanted, START), wanted)
 
 
-@given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), workers=st.integers(1, 40))
-def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, workers):
-    cuts = list(cut("p", sizes, workers, len(sizes)))
+@given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), tasks=st.integers(1, 40))
+def test_batches_hold_every_object_once_in_order_and_within_limits(sizes, tasks):
+    cuts = list(cut("p", sizes, tasks, len(sizes)))
     assert {found.product for found in cuts} <= {"p"}
     assert [number for found in cuts for number in range(found.start, found.stop)] == list(range(len(sizes)))
     assert all(1 <= found.stop - found.start <= BATCH_OBJECTS for found in cuts)
     assert all(found.stop - found.start == 1 or sum(sizes[found.start : found.stop]) <= BATCH_BYTES for found in cuts)
-    assert len(cuts) >= min(len(sizes), 4 * workers) or len(sizes) < 8 * workers
+    assert len(cuts) >= min(4 * tasks, len(sizes) // 8)
 
 
 def test_a_batch_is_made_when_it_is_asked_for():

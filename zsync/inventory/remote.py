@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
+_A_PAGE = 950  # objects, of the thousand that a page holds: a few may be there that nobody expects
+_FLAT_ANSWERS = 4  # one after the other: a level, the level below it, and a listing of each place there are three
 FOLDER = "_$folder$"  # how Hadoop's tools end the name of what stands for a directory
 MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
 _EXAMPLES = 5
@@ -129,7 +131,13 @@ class Listing:
 
 
 def list_target(
-    store: ObjectStore, prefix: str, *, workers: int = 16, here: bool = False, takes_all: bool = False
+    store: ObjectStore,
+    prefix: str,
+    *,
+    workers: int = 16,
+    here: bool = False,
+    takes_all: bool = False,
+    expected: int | None = None,
 ) -> Listing:
     """Return every object below a prefix, but for those of other products there.
 
@@ -148,6 +156,8 @@ def list_target(
         The objects are to become files of this machine.
     takes_all
         Whatever there is counts, whoever published it.
+    expected
+        How many objects there may be; None where nobody knows.
 
     Raises
     ------
@@ -157,7 +167,8 @@ def list_target(
         The service tells what cannot be.
     """
     base = f"{prefix}/" if prefix else ""
-    few = store.list_few(base)
+    answers = _answers_for(expected)
+    few = store.list_few(base, answers) if answers else None
     if few is not None:
         pages = [few]
     else:
@@ -185,6 +196,14 @@ def list_target(
         )
     sizes, etags = [size for size, _ in told], [etag for _, etag in told]
     return Listing(fit, sizes, etags, {**elsewhere, **keys.unfit}, others)
+
+
+def _answers_for(expected: int | None) -> int:
+    """Return how many answers of a flat listing to wait for: beyond some, many listings side by side come first."""
+    if expected is None:
+        return 1
+    answers = 1 + expected // _A_PAGE
+    return answers if answers <= _FLAT_ANSWERS else 0
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

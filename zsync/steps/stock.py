@@ -9,6 +9,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
@@ -134,8 +135,13 @@ def take_stock(
         with ThreadPoolExecutor(
             max_workers=min(max(1, len(products)), _AT_ONCE), thread_name_prefix="zsync-stock"
         ) as pool:
-            answers = [pool.submit(_ask, place, terms, publishes=publishes) for place in places]
-            scans = [origin.look() for origin in origins]
+            scans: list[Scan] = []
+            answers = [
+                pool.submit(_ask, place, terms, partial(_count, scans, number), publishes=publishes)
+                for number, place in enumerate(places)
+            ]
+            for origin in origins:
+                scans.append(origin.look())  # noqa: PERF401 - each is asked for as soon as it is there
             meanwhile(scans)
             for product, answer, origin, scanned in zip(products, answers, origins, scans, strict=True):
                 found.append(Stock(product, *answer.result(), origin=origin, scan=scanned))
@@ -145,8 +151,13 @@ def take_stock(
     return found
 
 
+def _count(scans: Sequence[Scan], number: int) -> int | None:
+    """Return how many objects a product has here: most likely as many as there; None while that is not known."""
+    return len(scans[number].keys) if number < len(scans) else None
+
+
 def _ask(
-    place: Place, terms: Terms, *, publishes: bool
+    place: Place, terms: Terms, expected: Callable[[], int | None], *, publishes: bool
 ) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
     spec, state, store = place.spec, place.state, place.store
     # The lease first: only what is read after it is proved by taking it.
@@ -156,9 +167,9 @@ def _ask(
     # What a run that did not come to its end left in the target is in no manifest.
     if terms.trusts_manifest and not lease.is_unfinished:
         trusted = read_head(store, state)
-        listing = list_target(store, place.location.path) if trusted.publication is None else None
+        listing = list_target(store, place.location.path, expected=expected()) if trusted.publication is None else None
         return spec, state, lease, trusted, listing
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)
-        listing = list_target(store, place.location.path)
+        listing = list_target(store, place.location.path, expected=expected())
         return spec, state, lease, head.result(), listing

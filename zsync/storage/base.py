@@ -166,8 +166,8 @@ class ObjectStore(Protocol):
         An absent prefix yields nothing; an absent bucket raises `NoBucketError`.
         """
 
-    def list_few(self, prefix: str) -> Page | None:
-        """Return everything below `prefix` if it comes with one answer; None if it does not, or that is not known.
+    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
+        """Return everything below `prefix` if it comes with so many answers; None if not, or if that is not known.
 
         An absent prefix is an empty page; an absent bucket raises `NoBucketError`.
         """

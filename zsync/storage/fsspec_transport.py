@@ -88,9 +88,9 @@ class FsspecTransport(ObjectStore):
         """Yield everything below `prefix`: keys are always shown as they are."""
         return self.list(prefix)
 
-    def list_few(self, prefix: str) -> Page | None:
+    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
         """Return None: whoever lists all here is not told when it becomes much."""
-        del prefix
+        del prefix, answers
         return None
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -125,10 +126,10 @@ class ObstoreTransport(ObjectStore):
                     raise endless(self.url(prefix))
                 yield page
 
-    def list_few(self, prefix: str) -> Page | None:
-        """Return everything below `prefix` if it comes with one answer."""
+    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
+        """Return everything below `prefix` if it comes with few answers."""
         try:
-            page = in_time(lambda: next(self._pages(prefix), Page()), Page)
+            page = in_time(lambda: _joined(itertools.islice(self._pages(prefix), answers)), Page)
         except MalformedKeyError:
             page = Page()
         if page.keys:
@@ -149,8 +150,7 @@ class ObstoreTransport(ObjectStore):
         if not _may_be_cut_short(len(page.keys) + len(prefixes)):
             return page, prefixes
         answers = tuple(self._list_strictly(prefix, "/"))
-        columns = ([value for listed in answers for value in column(listed.page)] for column in _COLUMNS)
-        return Page(*columns), [name for listed in answers for name in listed.prefixes]
+        return _joined(listed.page for listed in answers), [name for listed in answers for name in listed.prefixes]
 
     def _level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         with translated(self.url(prefix)), _shown(self.url(prefix)):
@@ -270,6 +270,12 @@ def _may_be_cut_short(entries: int) -> bool:
 def _page(listed: Any) -> Page:
     etags = [bare_etag(etag) for etag in listed["e_tag"].to_pylist()]
     return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
+
+
+def _joined(pages: Iterable[Page]) -> Page:
+    found = list(pages)
+    columns = ([value for page in found for value in column(page)] for column in _COLUMNS)
+    return Page(*columns)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from zsync.storage.silence import Silence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CEILING = 256  # requests in flight at full speed: beyond this no service has been seen to be faster
+CEILING = 1024  # requests in flight at full speed: beyond this no service has been seen to be faster
 
 
 class Pace:

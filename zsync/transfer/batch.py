@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zsync.storage import Headers, Over, StoreSpec
 
 BATCH_OBJECTS = 64
+_LEAST_OBJECTS = 8
 BATCH_BYTES = 64 * 2**20
 
 
@@ -97,11 +98,18 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One object that could not be sent or retired, and why."""
+    """One object that could not be sent or retired, and why.
+
+    Attributes
+    ----------
+    is_left
+        It is left out, and nothing ends with it: its file moved, and nothing depends on it.
+    """
 
     product: str
     key: str
     error: ZsyncError
+    is_left: bool = field(default=False, kw_only=True)
 
     @property
     def placed(self) -> ZsyncError:
@@ -158,24 +166,24 @@ class Batches(Sequence[Batch]):
         return self._make(self._cuts[which])
 
 
-def cut(product: str, sizes: Sequence[int], workers: int, count: int) -> Iterator[Cut]:
-    """Cut the objects of a product into batches, small enough that every worker has several.
+def cut(product: str, sizes: Sequence[int], tasks: int, count: int) -> Iterator[Cut]:
+    """Cut the objects of a product into batches: so many that a process which dies has little to do again.
 
     Parameters
     ----------
     sizes
         Of the objects, in bytes.
-    workers
+    tasks
         Batches that run side by side.
     count
         Number of objects, of all products that are sent together.
 
     Examples
     --------
-    >>> [(part.start, part.stop) for part in cut("p", [1] * 9, workers=1, count=9)]
-    [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
+    >>> [(part.start, part.stop) for part in cut("p", [1] * 20, tasks=1, count=20)]
+    [(0, 8), (8, 16), (16, 20)]
     """
-    limit = max(1, min(BATCH_OBJECTS, count // (workers * 4)))
+    limit = min(BATCH_OBJECTS, max(_LEAST_OBJECTS, count // (tasks * 4)))
     start = total = 0
     for number, size in enumerate(sizes):
         if number > start and (number - start >= limit or total + size > BATCH_BYTES):

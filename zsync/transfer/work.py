@@ -14,11 +14,13 @@ from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from zsync.storage import ObjectStore, Stored
+    from zsync.transfer.crew import Crew
 
 IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
+_COPIES = 4  # that one call makes
 
 
 class ByteBudget:
@@ -56,42 +58,52 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 @connected_once()
-def send_batch(batch: Batch) -> Outcome:
-    """Send the objects of a batch, one after the other, up to the first that fails."""
-    receipts: list[Receipt] = []
-    left: list[tuple[str, str]] = []
+def send_batch(batch: Batch, crew: Crew) -> Outcome:
+    """Send the objects of a batch, many at once; after one that fails no other begins."""
     store = connect(batch.store)
-    for item in cast("tuple[Send, ...]", batch.items):
+
+    def one(item: Send) -> Receipt | Failure:
         try:
             # By the clock, each time: whoever slept past the end of its lease sends nothing more.
             refuse_unless_held(batch.claim)
-            receipts.append(send(store, item))
+            return send(store, item)
         except ZsyncError as error:
-            if item.is_alone and isinstance(error, SourceChangedError):
-                left.append((item.product, item.key))
-                continue
-            return _outcome(receipts, left, Failure(item.product, item.key, error))
-    return _outcome(receipts, left, None)
+            is_left = item.is_alone and isinstance(error, SourceChangedError)
+            return Failure(item.product, item.key, error, is_left=is_left)
+
+    came = crew.each(one, cast("tuple[Send, ...]", batch.items), is_last=_ends_a_batch)
+    receipts = tuple(result for result in came if isinstance(result, Receipt))
+    failures = [result for result in came if isinstance(result, Failure)]
+    left = tuple((failure.product, failure.key) for failure in failures if failure.is_left)
+    stopped = tuple(failure for failure in failures if not failure.is_left)
+    return Outcome(receipts, stopped, len(receipts), sum(receipt.size for receipt in receipts), left)
 
 
-def _outcome(receipts: list[Receipt], left: list[tuple[str, str]], failure: Failure | None) -> Outcome:
-    failures = () if failure is None else (failure,)
-    size = sum(receipt.size for receipt in receipts)
-    return Outcome(tuple(receipts), failures, len(receipts), size, tuple(left))
+def _ends_a_batch(result: Receipt | Failure) -> bool:
+    return isinstance(result, Failure) and not result.is_left
 
 
-@connected_once()
-def retire_batch(batch: Batch) -> Outcome:
+def retire_batch(batch: Batch, crew: Crew) -> Outcome:
     """Retire the objects of a batch: copy to the trash where that is wanted, then delete; each that stays is named."""
+    store = connect(batch.store)
+
+    def some(items: Sequence[Retire]) -> Outcome:
+        try:
+            refuse_unless_held(batch.claim)
+            stay = store.remove([(item.target, item.over) for item in items])
+        except ZsyncError as error:
+            return Outcome((), tuple(Failure(item.product, item.key, error) for item in items), 0, 0)
+        failures = tuple(Failure(item.product, item.key, stay[item.target]) for item in items if item.target in stay)
+        gone = [item for item in items if item.target not in stay]
+        return Outcome((), failures, len(gone), sum(item.size for item in gone))
+
     items = cast("tuple[Retire, ...]", batch.items)
-    try:
-        refuse_unless_held(batch.claim)
-        stay = connect(batch.store).remove([(item.target, item.over) for item in items])
-    except ZsyncError as error:
-        return Outcome((), tuple(Failure(item.product, item.key, error) for item in items), 0, 0)
-    failures = tuple(Failure(item.product, item.key, stay[item.target]) for item in items if item.target in stay)
-    gone = [item for item in items if item.target not in stay]
-    return Outcome((), failures, len(gone), sum(item.size for item in gone))
+    # Deletions are one request together; copies go one by one, and so they are shared out.
+    step = _COPIES if any(item.over.keep is not None for item in items) else len(items)
+    parts = [items[start : start + step] for start in range(0, len(items), step)]
+    came = crew.each(some, parts, is_last=lambda _part: False)
+    failures = tuple(failure for part in came for failure in part.failures)
+    return Outcome((), failures, sum(part.objects for part in came), sum(part.bytes for part in came))
 
 
 def send(store: ObjectStore, item: Send) -> Receipt:
