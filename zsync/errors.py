@@ -9,6 +9,7 @@
     │   ├── UnfitKeyError      3  a key leads elsewhere, or is none
     │   └── GuardError         3  more would be retired than the guard allows
     ├── ConflictError          4  someone else holds the lease, or the head moved
+    │   └── OutdatedError      4  what a worker was allowed to do it came to too late
     ├── VerifyError            5  what is published differs from its manifest
     └── TargetError            1  the target refused, or cannot be reached
         ├── NoBucketError         the bucket does not exist
@@ -121,6 +122,10 @@ class ConflictError(ZsyncError):
     """Someone else holds the lease, or the head moved (promise P7)."""
 
     exit_status = ExitStatus.CONFLICT
+
+
+class OutdatedError(ConflictError):
+    """A worker came to its objects only after what it was granted had run out."""
 
 
 class VerifyError(ZsyncError):

@@ -70,11 +70,11 @@ def test_after_a_failure_no_batch_begins(executor):
 )
 def test_as_many_transfers_as_the_system_bears_or_the_user_wants(monkeypatch, files, most):
     monkeypatch.setattr("resource.getrlimit", lambda _which: (files, resource.RLIM_INFINITY))
-    window = executor_for("threads", "auto").window
-    assert (window.size, window.most) == (min(most, START), most)
+    with executor_for("auto", "auto") as executor:
+        assert (executor.window.size, executor.window.most) == (min(most, START), most)
     for wanted in (7, 100):
-        window = executor_for("threads", wanted).window
-        assert (window.size, window.most) == (min(wanted, START), wanted)
+        with executor_for("threads", wanted) as executor:
+            assert (executor.window.size, executor.window.most) == (min(wanted, START), wanted)
 
 
 @given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), tasks=st.integers(1, 40))

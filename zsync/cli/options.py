@@ -38,7 +38,12 @@ Where = Annotated[
     str, typer.Argument(help="URL of a product, or of a prefix that holds several; or a configuration.", metavar="URL")
 ]
 Publication = Annotated[str | None, typer.Option(help="Only what this publication retired.")]
-Scheduler = Annotated[str | None, typer.Option(help="What runs the transfers: threads or serial.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the transfers: auto, threads, serial, processes, distributed, or tcp://... of a dask scheduler."
+    ),
+]
 Workers = Annotated[str | None, typer.Option(help="Transfers at a time: auto or a number.")]
 Transport = Annotated[str | None, typer.Option(help="What moves the bytes: auto, obstore or fsspec.")]
 EndpointUrl = Annotated[str | None, typer.Option(help="URL of an S3 service other than AWS.")]

@@ -26,6 +26,7 @@ from zsync.config.values import (
     LocalPath,
     Patterns,
     Region,
+    Scheduler,
     Section,
     TagValue,
     Text,
@@ -37,7 +38,6 @@ _METADATA_UNCACHED: dict[CacheStage, str] = {"root": "no-cache", "group": "no-ca
 _NOT_YET = {
     "rewrites": ("flip",),
     "on_incompatible": ("flip",),
-    "scheduler": ("processes", "distributed"),
 }
 
 
@@ -122,7 +122,11 @@ class Publish(Section):
     transport: Literal["auto", "obstore", "fsspec"] = Field(
         "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (S3 and other URLs, but not file://)"
     )
-    scheduler: Literal["threads", "serial"] = Field("threads", description="what runs the transfers: threads or serial")
+    scheduler: Scheduler = Field(
+        "auto",
+        description="what runs the transfers: auto (threads), threads, serial, processes (one a core), distributed"
+        " (dask's active client, or a cluster of this machine's cores), or tcp://host:port of a dask scheduler",
+    )
     trust: Literal["listing", "manifest"] = Field(
         "listing", description="what tells what the target holds: listing, or manifest (faster; blind to other writers)"
     )
@@ -186,9 +190,8 @@ class Publish(Section):
     @classmethod
     def _refuse_not_yet(cls, value: object, info: ValidationInfo) -> object:
         later = _NOT_YET[str(info.field_name)]
-        if isinstance(value, str) and (value in later or value.startswith("tcp://")):
-            word = value if value in later else "a scheduler address"
-            raise ValueError(f"{word} is not available in this version of zsync")
+        if isinstance(value, str) and value in later:
+            raise ValueError(f"{value} is not available in this version of zsync")
         return value
 
     @property

@@ -26,8 +26,10 @@ COUNT = re.compile(r"[0-9]{1,18}")
 _DURATION = re.compile(r"([0-9]{1,9}) ?(ms|[smhd]?)")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_ADDRESS = re.compile(r"(?:tcp|tls|ucx|wss?)://[^@\s]+")
 _PATH = re.compile(r"[!#-&(-;=?-_a-~]*")  # printable ASCII without quotes, blanks and angle brackets
 _UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+SCHEDULERS = ("auto", "threads", "serial", "processes", "distributed")
 REGEX = "re:"  # begins a pattern that is a regular expression
 MOST_TAGS = 10  # what S3 takes
 
@@ -154,6 +156,13 @@ def endpoint(value: str) -> str:
     return text
 
 
+def _scheduler(value: str) -> str:
+    text = value.strip()
+    if text in SCHEDULERS or (_ADDRESS.fullmatch(text) and _HOST.fullmatch(text.partition("://")[2])):
+        return text
+    raise ExpectedError(f"{', '.join(SCHEDULERS)}, or the address of a dask scheduler like tcp://host:8786")
+
+
 def _webhook(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if endpoint(text) != text.rstrip("/"):
@@ -214,6 +223,7 @@ ProductName = Annotated[Text, AfterValidator(_product_name)]
 Duration = Annotated[int | str, BeforeValidator(_duration)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_webhook)]
 Endpoint = Annotated[Text, AfterValidator(endpoint)]
+Scheduler = Annotated[Text, AfterValidator(_scheduler)]
 Region = Annotated[Text, AfterValidator(region)]
 CacheStage = Literal["root", "group", "array", "data"]
 

@@ -55,6 +55,10 @@ class Origin(Protocol):
         """Whether it is cheap to read: then what must be known is found out by hashing."""
 
     @property
+    def specs(self) -> tuple[StoreSpec, ...]:
+        """How the stores are reached that it is read from."""
+
+    @property
     def digests(self) -> Mapping[str, str]:
         """Digests that are known without reading, by key."""
 
@@ -105,6 +109,11 @@ class Directory:
     def is_local(self) -> bool:
         """It is."""
         return True
+
+    @property
+    def specs(self) -> tuple[StoreSpec, ...]:
+        """None: it is files."""
+        return ()
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -249,6 +258,11 @@ class Objects:
     def is_local(self) -> bool:
         """It is not."""
         return False
+
+    @property
+    def specs(self) -> tuple[StoreSpec, ...]:
+        """That of its bucket."""
+        return (self.store,)
 
     def look(self) -> Scan:
         """Return what was seen: every read asks for the object that was seen, so nothing can move unnoticed."""

@@ -38,6 +38,10 @@ class Deadline:
         """Return the instant that is so many seconds away."""
         return cls(time.clock_gettime(_AWAKE_OR_NOT) + seconds, time.time() + seconds)
 
+    def is_within(self, seconds: float) -> bool:
+        """Whether it comes within so many seconds, by a clock that may be another machine's."""
+        return time.time() >= self.wall_s - seconds
+
     @property
     def has_passed(self) -> bool:
         """Whether it has come."""

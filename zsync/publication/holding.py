@@ -63,7 +63,12 @@ class Lease:
             now = read_lease(self.store, self.keys)
             who = f"{now.holder} is publishing this product" if now.by else "somebody published this product meanwhile"
             raise ConflictError(who, self.store.url(self.keys.lease), "publish again") from error
-        claims.hold(self._claim_id, self.check)
+        claims.hold(self._claim_id, self)
+
+    @property
+    def until(self) -> Deadline:
+        """When it runs out, if it is not renewed."""
+        return self._until
 
     def check(self) -> None:
         """Raise if the lease is lost, or has run out, be it while this machine slept: somebody else may be at work.

@@ -26,7 +26,7 @@ def this_process(version: str) -> dict[str, str]:
         "user": user,
         "host": platform.node(),
         "pid": str(pid),
-        "machine": _machine(),
+        "machine": machine(),
         "started": _started(pid),
         "zsync": version,
     }
@@ -35,20 +35,21 @@ def this_process(version: str) -> dict[str, str]:
 def is_this(process: dict[str, str]) -> bool:
     """Return whether a process is the one that asks."""
     pid = os.getpid()
-    mine = (_machine(), str(pid), _started(pid))
+    mine = (machine(), str(pid), _started(pid))
     return bool(mine[0]) and (process.get("machine"), process.get("pid"), process.get("started")) == mine
 
 
 def is_dead(process: dict[str, str]) -> bool:
     """Return whether a process is known to run no more: one of this machine only; of others nothing is known."""
-    machine = _machine()
+    here = machine()
     pid = process.get("pid", "")
-    if not machine or process.get("machine") != machine or _PID.fullmatch(pid) is None:
+    if not here or process.get("machine") != here or _PID.fullmatch(pid) is None:
         return False
     return _started(int(pid)) != process.get("started")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return what tells this machine, as it runs now, from all others; empty where nothing does."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - a name, not a path

@@ -31,7 +31,7 @@ from zsync.steps.sweep import sweep
 from zsync.steps.told import not_retired, shortcomings, what_readers_see
 from zsync.storage import connect
 from zsync.tasks import AT_ONCE, TaskGroup, side_by_side
-from zsync.transfer import Destination, carry_out, executor_for, retire
+from zsync.transfer import Destination, carry_out, retire
 from zsync.version import __version__
 from zsync.words import Action, Finding, Role
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
     from zsync.storage import Habits
-    from zsync.transfer import Failure, Receipt
+    from zsync.transfer import Executor, Failure, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ def carry(
     plan: Plan,
     terms: Terms,
     progress: Progress,
+    executor: Executor,
 ) -> Carried:
     """Claim the leases, carry out the plan, put it on record, retire what is gone, and give the leases back.
 
@@ -103,7 +104,6 @@ def carry(
     receipts: list[Receipt] = []
     modes = {product.name: product.retire for product in plan.products}
     destinations = {item.name: _destination(item, plan, terms, publication, modes[item.name]) for item in items}
-    executor = executor_for(terms.scheduler, terms.workers)
     leases = Leases(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
         finishes=[item.stock.state.prefix for item in items if item.stock.is_all],

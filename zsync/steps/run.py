@@ -106,9 +106,12 @@ def run(stock: Sequence[Stock], terms: Terms, progress: Progress, *, way: Way = 
     if is_dry or ran.is_done:
         return ran
     from zsync.steps.carry import carry
+    from zsync.transfer import executor_for
 
     way.begin(ran)
-    return replace(ran, carried=carry(ran.items, ran.plan, terms, progress))
+    specs = {item.stock.spec for item in ran.items} | {spec for item in ran.items for spec in item.stock.origin.specs}
+    with executor_for(terms.scheduler, terms.workers, terms.client, specs) as executor:
+        return replace(ran, carried=carry(ran.items, ran.plan, terms, progress, executor))
 
 
 def _planned(stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way, *, is_dry: bool) -> Ran:

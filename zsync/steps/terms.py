@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config.publishing import most_deleted
 from zsync.storage import HeaderRules
@@ -68,8 +68,8 @@ class Terms:
         It is said what was done about it.
     headers
         What the user set of the headers of objects.
-    workers, scheduler
-        How many transfers at a time, and what runs them.
+    workers, scheduler, client
+        How many transfers at a time, what runs them, and the `distributed.Client` that does, if one was given.
     member
         Who we are to a team.
     in_words
@@ -98,7 +98,8 @@ class Terms:
     tells_consolidated: bool = False
     headers: HeaderRules = field(default_factory=HeaderRules)
     workers: Literal["auto"] | int = "auto"
-    scheduler: str = "threads"
+    scheduler: str = "auto"
+    client: Any = field(default=None, repr=False)
     member: str | None = None
     in_words: Callable[[str], str] = field(default=str, repr=False)
 

@@ -15,7 +15,7 @@ from zsync.config.values import endpoint, region
 from zsync.errors import ConfigError, CredentialsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from zsync.config import Location, Storage
 
@@ -153,6 +153,19 @@ def _credentials_name(storage: Storage) -> str:
     name = f"vault:{secrets.token_hex(8)}"
     _vault[name] = given
     return name
+
+
+def put_away(name: str, keys: Mapping[str, str]) -> bool:
+    """Keep credentials in this process's vault, in a place that another process named; whether they are new here."""
+    if name in _vault:
+        return False
+    _vault[name] = dict(keys)
+    return True
+
+
+def leave(name: str) -> None:
+    """Forget what is kept in a place."""
+    _vault.pop(name, None)
 
 
 def kept_keys(spec: StoreSpec) -> dict[str, str] | None:

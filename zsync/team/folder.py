@@ -150,6 +150,11 @@ class Chosen:
         """It is."""
         return True
 
+    @property
+    def specs(self) -> tuple[StoreSpec, ...]:
+        """None: it is files."""
+        return ()
+
     def look(self) -> Scan:
         """Scan it."""
         return replace(scan_folder(self.folder, self.within), findings=())

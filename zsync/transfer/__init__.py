@@ -6,8 +6,10 @@ Why it is so
 - A new object is hashed while it is sent, not before: the plan needs no digest of what the target does not have. What
   was planned is told by the file's signature until then.
 - Executors take a work function and batches, and hand outcomes to a callback in the caller's thread. Workers return
-  receipts or failures as values and never commit. Processes and distributed schedulers fit behind the same three
+  receipts or failures as values and never commit. Threads, processes and dask's workers fit behind the same three
   lines.
+- How many requests are in flight is one window a process (`window`), whatever batches there are: it widens while the
+  process mostly waits. A batch is only what is handed out, and what a process that dies has to have done again.
 """
 
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send

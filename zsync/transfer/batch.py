@@ -166,7 +166,7 @@ class Batches(Sequence[Batch]):
         return self._make(self._cuts[which])
 
 
-def cut(product: str, sizes: Sequence[int], tasks: int, count: int) -> Iterator[Cut]:
+def cut(product: str, sizes: Sequence[int], tasks: int, count: int, largest: int = BATCH_OBJECTS) -> Iterator[Cut]:
     """Cut the objects of a product into batches: so many that a process which dies has little to do again.
 
     Parameters
@@ -177,13 +177,15 @@ def cut(product: str, sizes: Sequence[int], tasks: int, count: int) -> Iterator[
         Batches that run side by side.
     count
         Number of objects, of all products that are sent together.
+    largest
+        Objects of a batch at most.
 
     Examples
     --------
     >>> [(part.start, part.stop) for part in cut("p", [1] * 20, tasks=1, count=20)]
     [(0, 8), (8, 16), (16, 20)]
     """
-    limit = min(BATCH_OBJECTS, max(_LEAST_OBJECTS, count // (tasks * 4)))
+    limit = min(largest, max(_LEAST_OBJECTS, count // (tasks * 4)))
     start = total = 0
     for number, size in enumerate(sizes):
         if number > start and (number - start >= limit or total + size > BATCH_BYTES):

@@ -252,7 +252,11 @@ def _refuse_sidecars_that_stay(wave: Wave, failures: list[Failure]) -> None:
 
 def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Executor, keeping: Keeping) -> Batches:
     rows = {name: _of_product(wave, name) for name in pc.unique(wave.table["product"]).to_pylist()}
-    cuts = [part for name, table in rows.items() for part in cut(name, _sizes(table), executor.tasks, len(wave.table))]
+    cuts = [
+        part
+        for name, table in rows.items()
+        for part in cut(name, _sizes(table), executor.tasks, len(wave.table), executor.largest)
+    ]
 
     def make(part: Cut) -> Batch:
         to = destinations[part.product]

@@ -1,18 +1,22 @@
-"""Who runs the batches: dask's threads, or, defining what they must do, a plain loop."""
+"""Who runs the batches: dask's threads, other processes, or, defining what they must do, a plain loop."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zsync.errors import ConfigError, ZsyncError
+from zsync.errors import ZsyncError
 from zsync.system import open_files_most
 from zsync.transfer import crew
+from zsync.transfer.batch import BATCH_OBJECTS
 from zsync.transfer.window import MOST, Window
 
 if TYPE_CHECKING:
+    from zsync.storage import StoreSpec
+    from zsync.storage.handing import Handed
     from zsync.transfer.batch import Batch, Outcome
+    from zsync.transfer.remote import Workers
 
 Work = Callable[["Batch", "crew.Crew"], "Outcome"]
 Done = Callable[["Outcome"], None]
@@ -32,6 +36,10 @@ class Executor(Protocol):
     def tasks(self) -> int:
         """Batches that run side by side."""
 
+    @property
+    def largest(self) -> int:
+        """Objects of a batch, at most."""
+
     def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
         """Run all batches."""
 
@@ -39,7 +47,7 @@ class Executor(Protocol):
 class Serial:
     """One object after the other: the reference."""
 
-    tasks = 1
+    tasks, largest = 1, BATCH_OBJECTS
 
     def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
         """Run all batches."""
@@ -55,6 +63,8 @@ class Threads:
     most
         Requests under way at once, at most.
     """
+
+    largest = BATCH_OBJECTS
 
     def __init__(self, most: int = MOST) -> None:
         self.tasks = min(TASKS, most)
@@ -100,11 +110,45 @@ def _bytes_of(result: Any) -> int:
     return getattr(result, "size", 0)  # of receipts
 
 
-def executor_for(scheduler: str, workers: int | str) -> Executor:
-    """Return the executor that the user's settings name."""
-    if scheduler == "serial":
-        return Serial()
-    if scheduler == "threads":
-        most = max(1, min(MOST, open_files_most() // _FILES_EACH))
-        return Threads(most if workers == "auto" else int(workers))
-    raise ConfigError("this scheduler is not available", f"scheduler: {scheduler}", "use threads or serial")
+@contextlib.contextmanager
+def executor_for(
+    scheduler: str, workers: int | str, client: Any = None, specs: Iterable[StoreSpec] = ()
+) -> Iterator[Executor]:
+    """Yield the executor that the user's settings name.
+
+    Parameters
+    ----------
+    scheduler
+        ``serial``, ``threads``, ``processes``, ``distributed``, or the address of a dask scheduler; ``auto`` is
+        threads.
+    workers
+        Requests under way at once, of all processes together; or ``auto``.
+    client
+        A `distributed.Client`, which then sends.
+    specs
+        How the stores are reached that take part.
+
+    Raises
+    ------
+    ConfigError
+        There is no such cluster, or it cannot be used.
+    """
+    most = max(1, min(MOST, open_files_most() // _FILES_EACH)) if workers == "auto" else int(workers)
+    if client is None and scheduler in ("auto", "threads", "serial"):
+        yield Serial() if scheduler == "serial" else Threads(most)
+        return
+    from zsync.storage.handing import Handed
+    from zsync.transfer.remote import Remote
+
+    with Remote(_workers(scheduler, client, Handed.of(specs)), most) as remote:
+        yield remote
+
+
+def _workers(scheduler: str, client: Any, handed: Handed) -> Workers:
+    if client is None and scheduler == "processes":
+        from zsync.transfer.processes import Processes
+
+        return Processes(handed)
+    from zsync.transfer.cluster import Cluster
+
+    return Cluster.at(scheduler, client, handed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def publish(
     dry_run
         Stop after the plan, having written nothing.
     client
-        A `distributed.Client`; not available in this version.
+        A `distributed.Client`, whose workers then read, hash and send; they must see the source at the same paths.
     progress
         True for progress bars, False for none, None for what suits the place, or an object of your own with the
         methods of `zsync.report.progress.Progress`.
@@ -77,21 +78,20 @@ def publish(
     'published'
     """
     started = time.monotonic()
-    if client is not None:
-        raise ConfigError("a distributed client is not available in this version", "client", "leave it out")
     config = RunConfig.from_any(run_config, target=target, **overrides)
     dry_run = dry_run or config.dry_run
     if config.nothing_to_do is not None:
         return PublishResult("unchanged", (), (), time.monotonic() - started, note=config.nothing_to_do)
 
     def work() -> PublishResult:
-        return _publish(config, progress_for(progress), started, is_dry=dry_run)
+        return _publish(config, client, progress_for(progress), started, is_dry=dry_run)
 
     return work() if dry_run else and_tell(config, work)
 
 
-def _publish(config: RunConfig, watcher: Progress, started: float, *, is_dry: bool) -> PublishResult:
-    terms, products = Terms.of(config.publish, config.storage, config.team.member), config.resolve()
+def _publish(config: RunConfig, client: Any, watcher: Progress, started: float, *, is_dry: bool) -> PublishResult:
+    terms = replace(Terms.of(config.publish, config.storage, config.team.member), client=client)
+    products = config.resolve()
     if not is_dry:
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()

@@ -1,0 +1,210 @@
+"""Batches in other processes: of this machine, or of dask's workers on many.
+
+Workers read, hash and send; they get values and return values, and never commit. One that dies has its batch done
+again: what arrived already is known by its bytes. What a worker may do ends with the lease, of which each batch tells;
+what came too late is handed out once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
+
+from zsync.errors import CredentialsError, OutdatedError, SourceError, TargetError, ZsyncError
+from zsync.inventory.origin import FileReader
+from zsync.publication import claims
+from zsync.transfer import crew
+from zsync.transfer.batch import Outcome, Send
+from zsync.transfer.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from zsync.transfer.batch import Batch, Failure
+    from zsync.transfer.executor import Done, Work
+
+BATCH_OBJECTS = 512  # a worker has many of them under way at once
+_AHEAD = 2  # batches for each that a worker does at a time: it never waits for the next one
+_ATTEMPTS = 4  # at a batch whose workers die, or that reaches them too late
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a worker is asked to do; a plain value, without secrets.
+
+    Attributes
+    ----------
+    most
+        Requests that its process may have under way at once.
+    """
+
+    work: Work
+    batch: Batch
+    grant: claims.Grant | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an errand, and on which host."""
+
+    outcome: Outcome
+    host: str
+
+
+def do(errand: Errand) -> Report:
+    """Do an errand, in the process of a worker."""
+    if errand.grant is not None:
+        claims.take(errand.grant)
+    return Report(errand.work(errand.batch, _crew(errand.most, os.getpid())), platform.node())
+
+
+@functools.cache
+def _crew(most: int, _process: int) -> crew.Threads:
+    return crew.Threads(Window(most))
+
+
+class Workers(Protocol):
+    """Processes that do errands."""
+
+    @property
+    def processes(self) -> int:
+        """How many there are now."""
+
+    @property
+    def at_once(self) -> int:
+        """Errands that all of them together do at a time."""
+
+    @property
+    def deaths(self) -> tuple[type[BaseException], ...]:
+        """What a future raises whose worker died."""
+
+    def submit(self, errand: Errand) -> Future[Report]:
+        """Hand out an errand."""
+
+    def hand_over(self) -> None:
+        """Give those who have come since the last time the credentials that were given explicitly."""
+
+    def close(self) -> None:
+        """Let them go."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    batch: Batch
+    number: int = 1
+
+
+class Remote:
+    """Runs batches in other processes; a context that lets them go.
+
+    Parameters
+    ----------
+    workers
+        The processes.
+    most
+        Requests under way at once, of all of them together.
+    """
+
+    largest = BATCH_OBJECTS
+
+    def __init__(self, workers: Workers, most: int) -> None:
+        self._workers, self._most = workers, most
+
+    @property
+    def tasks(self) -> int:
+        """Batches that are handed out at once."""
+        return _AHEAD * max(1, min(self._workers.at_once, self._most))
+
+    def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
+        """Run all batches."""
+        left = deque(range(len(batches)))
+        again: deque[_Attempt] = deque()
+        under_way: dict[Future[Report], _Attempt] = {}
+        try:
+            while left or again or under_way:
+                while (left or again) and len(under_way) < self.tasks:
+                    attempt = again.popleft() if again else _Attempt(batches[left.popleft()])
+                    under_way[self._hand_out(work, attempt.batch)] = attempt
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    again.extend(self._taken_back(future, under_way.pop(future), done))
+        except BaseException:
+            for future in under_way:
+                future.cancel()
+            for future in wait(under_way).done:  # what they did is done, and has its receipts
+                with contextlib.suppress(Exception):
+                    done(future.result().outcome)
+            raise
+
+    def _hand_out(self, work: Work, batch: Batch) -> Future[Report]:
+        grant = None if batch.claim is None else claims.Grant.of(batch.claim)
+        return self._workers.submit(Errand(work, batch, grant, -(-self._most // max(1, self._workers.processes))))
+
+    def _taken_back(self, future: Future[Report], attempt: _Attempt, done: Done) -> Iterator[_Attempt]:
+        """Hand over what came of a batch, and yield what is left to do of it."""
+        try:
+            report = future.result()
+        except self._workers.deaths as error:
+            if attempt.number == _ATTEMPTS:
+                message = f"the workers died {_ATTEMPTS} times over the same objects"
+                raise TargetError(message, _place(attempt.batch), "see their logs: is there memory enough?") from error
+            yield replace(attempt, number=attempt.number + 1)
+            return
+        outcome, batch = report.outcome, attempt.batch
+        is_last = attempt.number == _ATTEMPTS
+        late = [] if is_last else [failure for failure in outcome.failures if self._may_be_done_again(failure)]
+        failures = [_told_of(failure, batch, report.host) for failure in outcome.failures if failure not in late]
+        done(replace(outcome, failures=tuple(failures)))
+        if late:
+            came = {(receipt.product, receipt.key) for receipt in outcome.receipts} | set(outcome.left)
+            rest = tuple(item for item in batch.items if (item.product, item.key) not in came)
+            yield _Attempt(replace(batch, items=rest), attempt.number + 1)
+
+    def _may_be_done_again(self, failure: Failure) -> bool:
+        if isinstance(failure.error, CredentialsError):
+            self._workers.hand_over()  # it may be a worker that came only now
+            return True
+        return isinstance(failure.error, OutdatedError)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._workers.close()
+
+
+def _place(batch: Batch) -> str:
+    return f"{batch.items[0].product}/{batch.items[0].key}"
+
+
+def _told_of(failure: Failure, batch: Batch, host: str) -> Failure:
+    """Return a failure, which says so if it is that the worker does not see the source as this process does."""
+    if not isinstance(failure.error, SourceError):
+        return failure
+    items = (item for item in batch.items if (item.product, item.key) == (failure.product, failure.key))
+    item = next(items, None)
+    source = item.source if isinstance(item, Send) else None
+    if not isinstance(source, FileReader) or not _is_here(source):
+        return failure
+    error = SourceError(
+        f"the worker on {host} does not see this file as it is here", source.path,
+        "start workers where the source is mounted, at the same path",
+    )  # fmt: skip
+    return replace(failure, error=error, is_left=False)
+
+
+def _is_here(source: FileReader) -> bool:
+    try:
+        next(iter(source.blocks(1)), b"")
+    except ZsyncError:
+        return False
+    return True
