@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
     from zsync.keys import Key
     from zsync.publication.claims import Claim
     from zsync.storage import Headers, Over, StoreSpec
+    from zsync.transfer.crew import Crew
+
+Work = Callable[["Batch", "Crew"], "Outcome"]  # a function of a module: it travels by its name
+Done = Callable[["Outcome"], None]
 
 BATCH_OBJECTS = 64
 _LEAST_OBJECTS = 8

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ZsyncError
 from zsync.system import open_files_most
 from zsync.transfer import crew
-from zsync.transfer.batch import BATCH_OBJECTS
+from zsync.transfer.batch import BATCH_OBJECTS, Done, Work
 from zsync.transfer.window import MOST, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from zsync.storage import StoreSpec
     from zsync.storage.handing import Handed
     from zsync.transfer.batch import Batch, Outcome
     from zsync.transfer.remote import Workers
-
-Work = Callable[["Batch", "crew.Crew"], "Outcome"]
-Done = Callable[["Outcome"], None]
 
 TASKS = 16  # batches under way at once, whose objects share one window
 _FILES_EACH = 3  # a connection, a file, its directory

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from zsync.transfer.batch import Batch, Failure
-    from zsync.transfer.executor import Done, Work
+    from zsync.transfer.batch import Batch, Done, Failure, Work
 
 BATCH_OBJECTS = 512  # a worker has many of them under way at once
 _AHEAD = 2  # batches for each that a worker does at a time: it never waits for the next one
