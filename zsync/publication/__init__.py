@@ -26,12 +26,22 @@ Why it is so
 """
 
 from zsync.publication.conditional import ignored_conditions
+from zsync.publication.finding import Records, find, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
 from zsync.publication.prune import prune
-from zsync.publication.record import Head, Publication, PublishedProduct, move_head, read_head, read_parts, write_record
-from zsync.publication.state import StateKeys, new_publication_id
+from zsync.publication.record import (
+    Head,
+    Publication,
+    PublishedProduct,
+    Remarks,
+    move_head,
+    read_head,
+    read_record,
+    write_record,
+)
+from zsync.publication.state import StateKeys, new_publication_id, time_of
 from zsync.publication.trials import Trials
 
 __all__ = [
@@ -42,9 +52,12 @@ __all__ = [
     "Part",
     "Publication",
     "PublishedProduct",
+    "Records",
+    "Remarks",
     "StateKeys",
     "Trials",
     "break_lease",
+    "find",
     "ignored_conditions",
     "move_head",
     "new_publication_id",
@@ -52,6 +65,8 @@ __all__ = [
     "read_head",
     "read_lease",
     "read_parts",
+    "read_record",
     "refuse_if_held",
+    "time_of",
     "write_record",
 ]
