@@ -34,6 +34,10 @@ Consolidate = Annotated[
 ]
 Settle = Annotated[str | None, typer.Option(help="Wait until the source was unchanged for so long: 30s, 5m.")]
 Grace = Annotated[str | None, typer.Option(help="Retire only what has been gone for so long: 2h, 7d.")]
+Message = Annotated[str | None, typer.Option("--message", "-m", help="What the record says of the publication.")]
+Meta = Annotated[
+    list[str] | None, typer.Option(help="What else it says: NAME=VALUE; may be repeated.", metavar="NAME=VALUE")
+]
 Where = Annotated[
     str, typer.Argument(help="URL of a product, or of a prefix that holds several; or a configuration.", metavar="URL")
 ]

@@ -257,12 +257,12 @@ class Publication:
             "time": self.time,
             "parent": product.parent,
             "by": self.by,
+            **self.remarks.to_dict(),
             "product": product.name,
             "objects": self.objects,
             "bytes": self.bytes,
             "number_of_products": len(self.products),
             "products": [product.to_dict(), *(item.in_brief() for item in others)],
-            **self.remarks.to_dict(),
             "write_id": self.write_id,
         }
 

@@ -82,7 +82,8 @@ class SitePasses:
         self._config = without_markers(config)
         self._products = self._config.resolve()
         self._targets = [place_at(self._config, product.location) for product in self._products]
-        given = Terms.of(self._config.publish, self._config.storage, self._config.team.member)
+        mine = self._config
+        given = Terms.of(mine.publish, mine.storage, mine.team.member, mine.origin)
         # A store that is unfit, or moves, stops no other.
         self._terms = replace(given, by_unit=True)
         self._progress = Stoppable(stop)

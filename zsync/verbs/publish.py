@@ -91,7 +91,7 @@ def publish(
 
 
 def _publish(config: RunConfig, watcher: Progress, started: float, *, is_dry: bool) -> PublishResult:
-    terms, products = Terms.of(config.publish, config.storage, config.team.member), config.resolve()
+    terms, products = _terms(config), config.resolve()
     if not is_dry:
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()
@@ -99,6 +99,10 @@ def _publish(config: RunConfig, watcher: Progress, started: float, *, is_dry: bo
     ready = partial(get_ready, products)
     stock = take_stock(products, places, terms, watcher, publishes=not is_dry, meanwhile=ready)
     return publish_stock(stock, terms, watcher, started, taken_ns=taken_ns, is_dry=is_dry)
+
+
+def _terms(config: RunConfig) -> Terms:
+    return Terms.of(config.publish, config.storage, config.team.member, config.origin)
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:
