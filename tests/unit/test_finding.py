@@ -99,6 +99,9 @@ def test_no_more_records_are_read_than_needed(shelf):
     store.read.clear()
     find(Records(store, keys), IDS[1])
     assert store.read == [keys.publication(IDS[1])]
+    store.read.clear()
+    assert Records(store, keys).oldest().id == IDS[0]
+    assert len(store.read) == 6  # it, the head, and the next four, of which the first names it
     assert read_parts(store, keys, "head~1") == ((Part("0" * 64, 3, 9),), IDS[3])
 
 

@@ -26,7 +26,7 @@ Why it is so
 """
 
 from zsync.publication.conditional import ignored_conditions
-from zsync.publication.finding import Records, find, read_parts
+from zsync.publication.finding import Records, find, find_in_each, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
@@ -58,6 +58,7 @@ __all__ = [
     "Trials",
     "break_lease",
     "find",
+    "find_in_each",
     "ignored_conditions",
     "move_head",
     "new_publication_id",

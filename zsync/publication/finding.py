@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,14 @@ class Records:
         place = bisect_left(self.ids, publication_id)
         return place < len(self.ids) and self.ids[place] == publication_id
 
+    def oldest(self) -> Publication | None:
+        """Return the oldest publication on record; None if there is none."""
+        for name in self.ids:
+            [record] = self.get([name])
+            if record is not None and self.was_head(name):
+                return record
+        return None
+
     def newest_of(self, ids: Sequence[str], fits: Callable[[Publication], bool]) -> Publication | None:
         """Return the newest of some publications that was ever the head's, and fits.
 
@@ -146,10 +154,10 @@ class Records:
         return False
 
     def _newer_than(self, publication_id: str) -> Iterator[Publication]:
-        newer = self.ids[bisect_left(self.ids, publication_id) :]
+        newer = self.ids[bisect_right(self.ids, publication_id) :]
         for start in range(0, len(newer), _FEW):
             for record in self.get(newer[start : start + _FEW]):
-                if record is not None and record.id != publication_id:
+                if record is not None:
                     yield record
 
 
@@ -264,8 +272,7 @@ def _before_head(records: Records, text: str, count: int) -> Publication:
 
 
 def _at_time(records: Records, text: str, end: dt.datetime) -> Publication:
-    began = [name for name in records.ids if began_before(name, end)]
-    found = records.newest_of(began, lambda record: record.instant < end)
+    found = _newest_before(records, end)
     if found is None:
         first = f"the first on record is {records.ids[0]}" if records.ids else "nothing is on record"
         raise ConfigError("nothing was published by then", f"{text} in {records.url}", first)
@@ -298,3 +305,57 @@ def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tup
         return head.parts, head.publication
     found = find(Records(store, keys), at)
     return found.product.parts, found.id
+
+
+def find_in_each(products: Sequence[Records], text: str) -> list[Publication | None]:
+    """Return what each of several products was at the publication that a text means.
+
+    Not every publication is one of all products: of the others it is what they were published as before.
+
+    Parameters
+    ----------
+    text
+        As for `find`; ids, and what is counted from the head, are those of all products together.
+
+    Returns
+    -------
+    list of Publication or None
+        None for a product that was not published by then.
+
+    Raises
+    ------
+    ConfigError
+        No product was, or the text means none or more than one.
+    """
+    if len(products) == 1:
+        return [find(products[0], text)]
+    end = end_of(text)
+    if end is not None:
+        found = [_newest_before(records, end) for records in products]
+    else:
+        limit = _id_in_any(products, text)
+        found = [
+            records.newest_of([name for name in records.ids if name <= limit], lambda _: True) for records in products
+        ]
+    if not any(found):
+        raise ConfigError("nothing was published by then", text, _HOW)
+    return found
+
+
+def _newest_before(records: Records, end: dt.datetime) -> Publication | None:
+    began = [name for name in records.ids if began_before(name, end)]
+    return records.newest_of(began, lambda record: record.instant < end)
+
+
+def _id_in_any(products: Sequence[Records], text: str) -> str:
+    if (back := _BACK.fullmatch(text)) is not None:
+        count = int(back[1] or "~" in text)
+        lines = side_by_side(lambda records: records.newest(count + 1), products)
+        newest = sorted({record.id for line in lines for record in line}, reverse=True)
+        if len(newest) <= count:
+            raise ConfigError(f"only {len(newest)} publications are on record", text, _HOW)
+        return newest[count]
+    found = chosen({name for records in products for name in records.ids}, text)
+    if found is None:
+        raise ConfigError("there is no such publication", text, _HOW)
+    return found

@@ -1,0 +1,381 @@
+"""What differs between two publications of a product, told from their manifests; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zsync.layout import join
+from zsync.tables import column, scalar
+from zsync.words import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from zsync.layout import Array
+    from zsync.layout.grid import Edges, Grid
+
+NEW, CHANGED, REMOVED, HEADERS = "new", "changed", "removed", "headers"
+KINDS = (NEW, CHANGED, REMOVED, HEADERS)
+
+CHANGES = pa.schema(
+    [
+        ("key", pa.string()),
+        ("store", pa.string()),
+        ("array", pa.string()),
+        ("stage", pa.string()),
+        ("change", pa.string()),  # new, changed, removed; headers: the same bytes with other headers
+        ("size_before", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
+
+Index = tuple[int, ...]
+ArrayPlace = tuple[str | None, str | None]  # key prefix of a store, path of an array in it; None outside
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Neighbouring chunks along one axis.
+
+    Attributes
+    ----------
+    chunks, cells
+        The first and the last of them; of cells None where it is not known how many a chunk has.
+    labels
+        What the coordinate says of the first and the last cell; None where that is not known.
+    """
+
+    chunks: tuple[int, int]
+    cells: tuple[int, int] | None = None
+    labels: tuple[str, str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        said = {"chunks": self.chunks, "cells": self.cells, "labels": self.labels}
+        return {name: list(ends) for name, ends in said.items() if ends is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """Where chunks lie along one axis.
+
+    Attributes
+    ----------
+    dimension
+        Its name, or ``axis 0`` where it has none.
+    is_all
+        There are some in every place.
+    """
+
+    dimension: str
+    ranges: tuple[Range, ...]
+    is_all: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "dimension": self.dimension,
+            "all": self.is_all,
+            "ranges": [item.to_dict() for item in self.ranges],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an array as it was published.
+
+    Attributes
+    ----------
+    array
+        Its shape and grid.
+    names
+        The names of its dimensions, in their order; None where one has none.
+    labels
+        The coordinates of its dimensions, by name, as text.
+    is_borrowed
+        It is what the other publication says: only how the keys of chunks are written, and what dimensions are called,
+        is taken from it.
+    """
+
+    array: Array
+    names: tuple[str | None, ...] = ()
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    is_borrowed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Its shape; None if that is not known."""
+        return None if self.is_borrowed else self.array.shape
+
+    def name(self, axis: int) -> str:
+        """Return what an axis is called."""
+        return (self.names[axis] if axis < len(self.names) else None) or f"axis {axis}"
+
+    def label(self, axis: int, cell: int) -> str | None:
+        """Return what the coordinate of an axis says of a cell."""
+        labels = self.labels.get(self.name(axis), ())
+        return labels[cell] if cell < len(labels) and len(labels) == self.array.shape[axis] else None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayDifference:
+    """What differs in one array; or, of a store or a product, outside its arrays.
+
+    Attributes
+    ----------
+    store
+        Key prefix of its store; None outside stores.
+    array
+        Its path in the store; None outside arrays.
+    chunks, others
+        How many chunks, and how many other objects, are ``new``, ``changed``, ``removed``, or have other ``headers``.
+    bytes, bytes_removed
+        Size of what is new or changed, and of what is not there any more.
+    shape_before, shape
+        Its shapes; None where it was not there, or that is not known.
+    along
+        Where the chunks of each kind of change lie, axis by axis; empty where the grid is not known.
+    """
+
+    store: str | None
+    array: str | None
+    chunks: Mapping[str, int]
+    others: Mapping[str, int]
+    bytes: int
+    bytes_removed: int
+    shape_before: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
+    along: Mapping[str, tuple[Along, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Where it lies in its product."""
+        return "/".join(part for part in (self.store, self.array) if part) or "."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "store": self.store,
+            "array": self.array,
+            "chunks": dict(self.chunks),
+            "others": dict(self.others),
+            "bytes": self.bytes,
+            "bytes_removed": self.bytes_removed,
+            "shape_before": None if self.shape_before is None else list(self.shape_before),
+            "shape": None if self.shape is None else list(self.shape),
+            "along": {kind: [axis.to_dict() for axis in axes] for kind, axes in self.along.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ProductDifference:
+    """What differs in one product.
+
+    Attributes
+    ----------
+    url
+        The product.
+    before, after
+        Ids of the two publications; None: it was not published then.
+    arrays
+        What differs, array by array.
+    objects
+        What differs, object by object (`CHANGES`).
+    known
+        What is known of the arrays that differ, as they were and as they are.
+    """
+
+    url: str
+    before: str | None
+    after: str | None
+    arrays: tuple[ArrayDifference, ...]
+    objects: pa.Table = field(repr=False)
+    known: tuple[Mapping[ArrayPlace, Known], Mapping[ArrayPlace, Known]] = field(repr=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what differs as rows, one an object, with the index of the chunk that it is."""
+        return [self._row(row) for row in self.objects.to_pylist()]
+
+    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
+        place = row["store"], row["array"]
+        known = self.known[0 if row["change"] == REMOVED else 1].get(place)
+        chunk = chunk_of(place, row["key"], known) if row["stage"] == Stage.DATA else None
+        return {**row, "chunk": None if chunk is None else list(chunk)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "url": self.url,
+            "before": self.before,
+            "after": self.after,
+            "arrays": [item.to_dict() for item in self.arrays],
+            "objects": self.rows(),
+        }
+
+
+def compare(before: pa.Table, after: pa.Table) -> pa.Table:
+    """Return what differs between two manifests, or between those of their parts that they do not share.
+
+    Parameters
+    ----------
+    before, after
+        `zsync.tables.MANIFEST`; a key is in each at most once.
+
+    Returns
+    -------
+    pyarrow.Table
+        `CHANGES`, by key.
+    """
+    there = pc.index_in(after["key"], before["key"])
+    is_new = pc.is_null(there)
+    fresh = after.filter(is_new)
+    same = after.filter(pc.invert(is_new))
+    old = before.take(there.drop_null())
+    is_same = _same_bytes(old, same)
+    has_headers = pc.and_(is_same, pc.invert(_equal(old["headers"], same["headers"])))
+    kinds = pc.if_else(is_same, pc.if_else(has_headers, scalar(HEADERS), scalar("")), scalar(CHANGED))
+    gone = before.filter(pc.is_null(pc.index_in(before["key"], after["key"])))
+    none = pa.nulls
+    rows = [
+        _rows(fresh, _constant(NEW, len(fresh)), none(len(fresh), pa.int64()), fresh["size"]),
+        _rows(same, kinds, old["size"], same["size"]),
+        _rows(gone, _constant(REMOVED, len(gone)), gone["size"], none(len(gone), pa.int64())),
+    ]
+    table = pa.concat_tables(rows)
+    return table.filter(pc.not_equal(table["change"], scalar(""))).sort_by("key")
+
+
+def differences(
+    changes: pa.Table, before: Mapping[ArrayPlace, Known], after: Mapping[ArrayPlace, Known]
+) -> tuple[ArrayDifference, ...]:
+    """Return what differs array by array.
+
+    Parameters
+    ----------
+    changes
+        `CHANGES`, as of `compare`.
+    before, after
+        What is known of arrays as they were, and as they are, by their places.
+    """
+    found: dict[ArrayPlace, list[dict[str, Any]]] = {}
+    for row in changes.to_pylist():
+        found.setdefault((row["store"], row["array"]), []).append(row)
+    order = sorted(found, key=lambda place: (place[0] or "", place[1] or "", place[0] is not None))
+    return tuple(_difference(place, found[place], before.get(place), after.get(place)) for place in order)
+
+
+def borrowed(known: Mapping[ArrayPlace, Known], other: Mapping[ArrayPlace, Known]) -> dict[ArrayPlace, Known]:
+    """Return what is known of arrays, with what the other publication says of those of which nothing is."""
+    lent = {place: replace(item, labels={}, is_borrowed=True) for place, item in other.items() if place not in known}
+    return {**lent, **known}
+
+
+def chunk_of(place: ArrayPlace, key: str, known: Known | None) -> Index | None:
+    """Return the index of the chunk that a key is; None where it is none, or that is not known."""
+    grid = None if known is None else known.array.grid
+    store, array = place
+    if grid is None or array is None:
+        return None
+    directory = join(store or "", array)
+    return grid.index(key.removeprefix(f"{directory}/") if directory else key)
+
+
+def _difference(
+    place: ArrayPlace, rows: Sequence[dict[str, Any]], before: Known | None, after: Known | None
+) -> ArrayDifference:
+    chunks, others, size, removed = Counter[str](), Counter[str](), 0, 0
+    indices: dict[str, list[Index]] = {}
+    for row in rows:
+        kind = row["change"]
+        is_chunk = place[1] is not None and row["stage"] == Stage.DATA
+        (chunks if is_chunk else others)[kind] += 1
+        size += row["size"] or 0 if kind in (NEW, CHANGED) else 0
+        removed += row["size_before"] or 0 if kind == REMOVED else 0
+        index = chunk_of(place, row["key"], _side(kind, before, after)) if is_chunk else None
+        if index is not None:
+            indices.setdefault(kind, []).append(index)
+    along = {}
+    for kind in KINDS:
+        known = _side(kind, before, after)
+        if kind in indices and known is not None and known.array.grid is not None:
+            along[kind] = tuple(_axes(known, known.array.grid, indices[kind]))
+    return ArrayDifference(
+        *place, dict(chunks), dict(others), size, removed,
+        None if before is None else before.shape, None if after is None else after.shape, along,
+    )  # fmt: skip
+
+
+def _side(kind: str, before: Known | None, after: Known | None) -> Known | None:
+    """Return the side that tells where a chunk lies: of what is gone only the one that had it."""
+    return before if kind == REMOVED else after
+
+
+def _axes(known: Known, grid: Grid, indices: Sequence[Index]) -> Iterable[Along]:
+    for axis, (length, edges) in enumerate(zip(grid.shape, grid.chunks, strict=True)):
+        numbers = sorted({index[axis] for index in indices})
+        ranges = tuple(_range(known, axis, run, length, edges) for run in runs(numbers))
+        is_all = not known.is_borrowed and numbers == list(range(grid.extent[axis]))
+        yield Along(known.name(axis), ranges, is_all)
+
+
+def _range(known: Known, axis: int, run: tuple[int, int], length: int, edges: Edges) -> Range:
+    if known.is_borrowed:
+        return Range(run)
+    first, last = _begin(run[0], edges), _begin(run[1] + 1, edges) - 1
+    if first < length:  # else it lies beyond the shape, and is nobody's to be cut
+        last = min(last, length - 1)
+    labels = known.label(axis, first), known.label(axis, last)
+    is_labelled = labels[0] is not None and labels[1] is not None
+    return Range(run, (first, last), (labels[0] or "", labels[1] or "") if is_labelled else None)
+
+
+def _begin(number: int, edges: Edges) -> int:
+    """Return the cell at which a chunk begins."""
+    if isinstance(edges, int):
+        return number * edges
+    return list(accumulate(edges, initial=0))[min(number, len(edges))]
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return sorted numbers as ranges of neighbours, first and last.
+
+    Examples
+    --------
+    >>> runs([0, 1, 2, 5, 7, 8])
+    [(0, 2), (5, 5), (7, 8)]
+    """
+    found = []
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        members = [number for _, number in group]
+        found.append((members[0], members[-1]))
+    return found
+
+
+def _same_bytes(old: pa.Table, new: pa.Table) -> Any:
+    """Return where bytes are known to be the same; what is not known never is."""
+    have_digests = pc.and_(pc.is_valid(old["digest"]), pc.is_valid(new["digest"]))
+    by_digest = pc.and_(have_digests, _equal(old["digest"], new["digest"]))
+    have_etags = pc.and_(pc.is_valid(old["etag"]), pc.is_valid(new["etag"]))
+    by_etag = pc.and_(pc.and_(pc.invert(have_digests), have_etags), _equal(old["etag"], new["etag"]))
+    return pc.and_(pc.or_(by_digest, by_etag), pc.equal(old["size"], new["size"]))
+
+
+def _equal(left: Any, right: Any) -> Any:
+    """Return where two columns are equal; where both are null as well."""
+    both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+    return pc.or_(both_null, pc.fill_null(pc.equal(left, right), scalar(False)))
+
+
+def _constant(word: str, count: int) -> Any:
+    return column([word] * count, pa.string())
+
+
+def _rows(rows: pa.Table, change: Any, size_before: Any, size: Any) -> pa.Table:
+    names = ("key", "store", "array", "stage")
+    return pa.table([*(rows[name] for name in names), change, size_before, size], schema=CHANGES)
