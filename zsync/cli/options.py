@@ -41,7 +41,11 @@ Meta = Annotated[
 Where = Annotated[
     str, typer.Argument(help="URL of a product, or of a prefix that holds several; or a configuration.", metavar="URL")
 ]
-Publication = Annotated[str | None, typer.Option(help="Only what this publication retired.")]
+OlderThan = Annotated[str | None, typer.Option(help="Only what is older than this: 12h, 90d.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Publication = Annotated[
+    str | None, typer.Option(help="Only what this publication retired: its id, or the beginning of it.")
+]
 Scheduler = Annotated[str | None, typer.Option(help="What runs the transfers: threads or serial.")]
 Workers = Annotated[str | None, typer.Option(help="Transfers at a time: auto or a number.")]
 Transport = Annotated[str | None, typer.Option(help="What moves the bytes: auto, obstore or fsspec.")]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from zsync.history.difference import Along, ArrayDifference, ProductDifference, Range
     from zsync.history.entry import Entry, Trash
+    from zsync.publication import Pruned
     from zsync.report.shown import Part
 
 _HEAD = (
@@ -71,6 +72,25 @@ def _trash_lines(trash: Mapping[str, Trash]) -> list[str]:
         for url, item in sorted(trash.items())
         if item.objects
     ]
+
+
+def pruned_text(pruned: Sequence[Pruned], *, is_dry: bool) -> str:
+    """Return what went of each product, or would go."""
+    lines = []
+    for item in pruned:
+        if item.is_empty:
+            lines.append(f"{item.url}: nothing goes")
+            continue
+        gone = [_many(len(item.publications), "publication"), _many(len(item.parts), "part", "of manifests")]
+        lines.append(f"{item.url}: {'would go' if is_dry else 'gone'}: {', '.join(gone)}, {human_bytes(item.bytes)}")
+        lines += [f"  {name}" for name in item.publications]
+        if item.trash_objects:
+            lines.append(f"  from the trash: {_objects(item.trash_objects)}, {human_bytes(item.trash_bytes)}")
+    return "\n".join(map(printable, lines))
+
+
+def _many(count: int, what: str, of: str = "") -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'} {of}".rstrip()
 
 
 def difference_text(products: Sequence[ProductDifference]) -> str:

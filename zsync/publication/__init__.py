@@ -30,7 +30,7 @@ from zsync.publication.finding import Records, find, find_in_each, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
-from zsync.publication.prune import prune
+from zsync.publication.prune import Keeping, Pruned, prune, to_prune
 from zsync.publication.record import (
     Head,
     Publication,
@@ -46,10 +46,12 @@ from zsync.publication.trials import Trials
 
 __all__ = [
     "Head",
+    "Keeping",
     "LeaseState",
     "Leases",
     "ManifestLostError",
     "Part",
+    "Pruned",
     "Publication",
     "PublishedProduct",
     "Records",
@@ -69,5 +71,6 @@ __all__ = [
     "read_record",
     "refuse_if_held",
     "time_of",
+    "to_prune",
     "write_record",
 ]

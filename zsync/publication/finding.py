@@ -79,6 +79,10 @@ class Records:
         self._read |= dict(zip(unread, side_by_side(self._record, unread), strict=True))
         return [self._read[name] for name in ids]
 
+    @property
+    def _last(self) -> str | None:
+        return self.head.publication or (self.ids[-1] if self.ids else None)
+
     def _record(self, publication_id: str) -> Publication | None:
         try:
             return read_record(self._store, self._keys, publication_id)
@@ -89,10 +93,13 @@ class Records:
             return None
 
     def newest(self, most: int | None = None) -> list[Publication]:
-        """Return the publications that were, newest first: as many as there are, or the newest few."""
+        """Return the publications that were, newest first: as many as there are, or the newest few.
+
+        Where somebody moved the head away they begin with the newest on record.
+        """
         found: list[Publication] = []
         seen = set[str]()
-        at = self.head.publication
+        at = self._last
         while at is not None and at not in seen and (most is None or len(found) < most):
             seen.add(at)
             record = self._with_older(at, None if most is None else most - len(found))
@@ -144,7 +151,7 @@ class Records:
 
     def was_head(self, publication_id: str) -> bool:
         """Return whether a head ever named a publication: the next one names it as what came before."""
-        if publication_id == self.head.publication:
+        if publication_id == self._last:
             return True
         for record in self._newer_than(publication_id):
             if record.parent == publication_id or record.parent is None:
@@ -263,11 +270,11 @@ def end_of(text: str) -> dt.datetime | None:
 
 
 def _before_head(records: Records, text: str, count: int) -> Publication:
+    if records.head.publication is None:
+        raise ConfigError("nothing is published there", records.url, "check the URL")
     found = records.newest(count + 1)
     if len(found) > count:
         return found[count]
-    if not found:
-        raise ConfigError("nothing was ever published there", records.url, "check the URL")
     raise ConfigError(f"only {len(found)} publications are on record", f"{text} in {records.url}", _HOW)
 
 
@@ -285,6 +292,11 @@ def began_before(publication_id: str, instant: dt.datetime) -> bool:
         return time_of(publication_id) < instant
     except TargetError:
         return False
+
+
+def is_stamped(publication_id: str) -> bool:
+    """Return whether the id of a publication tells when it began."""
+    return began_before(publication_id, dt.datetime.max.replace(tzinfo=dt.UTC))
 
 
 def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tuple[Part, ...], str | None]:
