@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.history.difference import CHANGES, ProductDifference, borrowed, compare, differences
 from zsync.history.known import known_of
-from zsync.history.reading import AsPublished
-from zsync.history.show import difference_shown
+from zsync.history.reading import AsPublished, Sight
+from zsync.history.show import difference_shown, difference_text
 from zsync.history.span import Span
 from zsync.publication import Records, find_in_each
 from zsync.publication.finding import before as before_it
@@ -39,6 +39,9 @@ class Difference(Showing):
     """
 
     products: tuple[ProductDifference, ...]
+
+    def __repr__(self) -> str:
+        return difference_text(self.products)
 
     @property
     def is_empty(self) -> bool:
@@ -100,7 +103,8 @@ def _pairs(products: Sequence[Records], span: Span) -> list[Pair]:
 def _of_product(place: Place, before: Publication | None, after: Publication | None) -> ProductDifference:
     parts = [{part.digest for part in item.product.parts} if item is not None else set() for item in (before, after)]
     shared = frozenset(parts[0] & parts[1])
-    old, new = (AsPublished(place, item, shared) for item in (before, after))
+    sight = Sight(place)
+    old, new = (AsPublished(sight, item, shared) for item in (before, after))
     changes = compare(old.own, new.own) if parts[0] != parts[1] else table_of([], CHANGES)
     known = _known(old, new, changes)
     first, last = (item.id if item is not None else None for item in (before, after))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import ConfigError
 from zsync.history.entry import Entry, EntryProduct, Trash
-from zsync.history.show import log_shown
+from zsync.history.show import log_shown, log_text
 from zsync.inventory import list_target
 from zsync.publication import Records
 from zsync.report.showing import Showing
@@ -32,6 +32,9 @@ class Log(list[Entry], Showing):
     def __init__(self, entries: Iterable[Entry] = (), trash: Mapping[str, Trash] | None = None) -> None:
         super().__init__(entries)
         self.trash = dict(trash or {})
+
+    def __repr__(self) -> str:
+        return log_text(self, self.trash)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Return the publications as JSON."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zsync.keys import Key
     from zsync.publication import Part, Publication
     from zsync.publication.places import Place
+    from zsync.storage import Fetched
 
 _MOST_BYTES = 64 * 2**20
 _MOST_ROWS = 500_000  # of parts that both publications have: what is looked for in them is in the small ones
@@ -48,21 +49,68 @@ class Row(NamedTuple):
     version: str | None
 
 
-class AsPublished:
-    """The objects of a product as one publication left them.
+class Sight:
+    """What was read of a product already, for all publications that are looked at.
 
     Parameters
     ----------
     place
         Where the product is.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._now: dict[Key, Fetched | None] = {}
+        self._sound: dict[str, bytes] = {}
+
+    @cached_property
+    def trashes(self) -> list[str]:
+        """The publications that have something in the trash, oldest first."""
+        base = f"{self.place.state.trashes}/"
+        _, prefixes = self.place.store.list_level(base)
+        return sorted(prefix.removeprefix(base).rstrip("/") for prefix in prefixes)
+
+    def now(self, key: Key, most: int) -> Fetched | None:
+        """Return what an object is now; None if it is not there, or larger than it was."""
+        if key not in self._now:
+            try:
+                self._now[key] = self.place.store.get(key, most=most)
+            except TooLargeError:  # it may be what another publication left
+                return None
+            except _NOT_TO_BE_HAD:
+                self._now[key] = None
+        return self._now[key]
+
+    def known(self, digest: str | None) -> bytes | None:
+        """Return bytes that were read, by their digest."""
+        return None if digest is None else self._sound.get(digest)
+
+    def sound(self, data: bytes, row: Row) -> bytes | None:
+        """Return bytes if they are what is on record."""
+        from blake3 import blake3
+
+        if row.digest is None or blake3(data).hexdigest() != row.digest:
+            return None
+        self._sound[row.digest] = data
+        return data
+
+
+class AsPublished:
+    """The objects of a product as one publication left them.
+
+    Parameters
+    ----------
+    sight
+        The product, and what was read of it already.
     publication
         The publication; None: the one before the first, which left nothing.
     shared
         Digests of the parts that the publication which it is compared with has as well.
     """
 
-    def __init__(self, place: Place, publication: Publication | None, shared: frozenset[str]) -> None:
-        self._place = place
+    def __init__(self, sight: Sight, publication: Publication | None, shared: frozenset[str]) -> None:
+        self._sight = sight
+        self._place = sight.place
         self._id = publication.id if publication is not None else ""
         self._parts = publication.product.parts if publication is not None else ()
         self._shared = shared
@@ -133,43 +181,29 @@ class AsPublished:
         """Return an object's bytes: from where it was published, in its version, or from the trash."""
         if row.size > _MOST_BYTES:
             return None
-        key = under(self._place.base, row.key)
-        return next((data for data in self._tried(row, key) if data is not None), None)
+        return next((data for data in self._tried(row) if data is not None), None)
 
-    def _tried(self, row: Row, key: Key) -> Iterator[bytes | None]:
+    def _tried(self, row: Row) -> Iterator[bytes | None]:
+        key = under(self._place.base, row.key)
+        yield self._sight.known(row.digest)
         yield self._whole(key, row)
         if row.version not in (None, "null"):
             yield self._version(key, row)
         if row.digest is not None:
-            for publication in self._trashes:
+            for publication in [name for name in self._sight.trashes if name > self._id][:_MOST_TRASHES]:
                 yield self._whole(self._place.state.trash(publication, row.key), row)
 
     def _whole(self, key: Key, row: Row) -> bytes | None:
-        try:
-            found = self._place.store.get(key, most=max(row.size, 1))
-        except _NOT_TO_BE_HAD:
+        found = self._sight.now(key, max(row.size, 1))
+        if found is None:
             return None
         if row.digest is None:
             return found.data if row.etag is not None and found.etag == row.etag else None
-        return _sound(found.data, row)
+        return self._sight.sound(found.data, row)
 
     def _version(self, key: Key, row: Row) -> bytes | None:
         try:
             data = self._place.store.fetch(key, 0, row.size, etag=row.etag, version=row.version) if row.size else b""
         except _NOT_TO_BE_HAD:
             return None
-        return data if row.digest is None else _sound(data, row)
-
-    @cached_property
-    def _trashes(self) -> list[str]:
-        """The publications that came later and retired something, oldest first."""
-        base = f"{self._place.state.trashes}/"
-        _, prefixes = self._place.store.list_level(base)
-        names = sorted(prefix.removeprefix(base).rstrip("/") for prefix in prefixes)
-        return [name for name in names if name > self._id][:_MOST_TRASHES]
-
-
-def _sound(data: bytes, row: Row) -> bytes | None:
-    from blake3 import blake3
-
-    return data if blake3(data).hexdigest() == row.digest else None
+        return data if row.digest is None else self._sight.sound(data, row)
