@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zsync.errors import ConfigError
@@ -40,6 +40,7 @@ CONTENT = st.tuples(st.sampled_from(["aa", "bb", None]), st.just(3), st.sampled_
 SIDE = st.dictionaries(st.sampled_from([f"t2m/c/{i}/{j}" for i in range(3) for j in range(2)]), CONTENT)
 
 
+@settings(max_examples=40)
 @given(SIDE, SIDE, st.sets(st.integers(0, 5)))
 def test_the_difference_leads_from_one_publication_to_the_other(before, after, cuts):
     found = changes(before, after)
@@ -133,3 +134,8 @@ def test_spans(text, span):
 def test_what_names_no_publications(text):
     with pytest.raises(ConfigError, match="names no publications"):
         Span.of(text)
+
+
+def test_an_array_that_claims_to_be_endless_costs_nothing():
+    found = difference({}, chunks((0, 0), (2**60, 0)), None, known((2**62, 8), (1, 8)))
+    assert where(found) == f"time [0], [{2**60}]"

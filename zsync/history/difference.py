@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from zsync.layout import Array
-    from zsync.layout.grid import Edges, Grid
+    from zsync.layout.grid import Grid
 
 NEW, CHANGED, REMOVED, HEADERS = "new", "changed", "removed", "headers"
 KINDS = (NEW, CHANGED, REMOVED, HEADERS)
@@ -317,14 +317,16 @@ def _side(kind: str, before: Known | None, after: Known | None) -> Known | None:
 
 
 def _axes(known: Known, grid: Grid, indices: Sequence[Index]) -> Iterable[Along]:
-    for axis, (length, edges) in enumerate(zip(grid.shape, grid.chunks, strict=True)):
+    for axis, (length, edges, extent) in enumerate(zip(grid.shape, grid.chunks, grid.extent, strict=True)):
         numbers = sorted({index[axis] for index in indices})
-        ranges = tuple(_range(known, axis, run, length, edges) for run in runs(numbers))
-        is_all = not known.is_borrowed and numbers == list(range(grid.extent[axis]))
+        begins = None if isinstance(edges, int) else list(accumulate(edges, initial=0))
+        ranges = tuple(_range(known, axis, run, length, begins or edges) for run in runs(numbers))
+        is_all = not known.is_borrowed and (numbers[0], len(numbers), numbers[-1] + 1) == (0, extent, extent)
         yield Along(known.name(axis), ranges, is_all)
 
 
-def _range(known: Known, axis: int, run: tuple[int, int], length: int, edges: Edges) -> Range:
+def _range(known: Known, axis: int, run: tuple[int, int], length: int, edges: int | Sequence[int]) -> Range:
+    """Return some neighbouring chunks; `edges` are what each of them measures, or where each begins."""
     if known.is_borrowed:
         return Range(run)
     first, last = _begin(run[0], edges), _begin(run[1] + 1, edges) - 1
@@ -335,11 +337,9 @@ def _range(known: Known, axis: int, run: tuple[int, int], length: int, edges: Ed
     return Range(run, (first, last), (labels[0] or "", labels[1] or "") if is_labelled else None)
 
 
-def _begin(number: int, edges: Edges) -> int:
+def _begin(number: int, edges: int | Sequence[int]) -> int:
     """Return the cell at which a chunk begins."""
-    if isinstance(edges, int):
-        return number * edges
-    return list(accumulate(edges, initial=0))[min(number, len(edges))]
+    return number * edges if isinstance(edges, int) else edges[min(number, len(edges) - 1)]
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 _MOST_STORES = 1000  # that are looked at; of others only chunks are told
 _MOST_DOCUMENTS = 500  # of a store without consolidated metadata
 _MOST_CELLS, _MOST_CHUNKS, _MOST_BYTES = 200_000, 64, 8 * 2**20  # of a coordinate
+_MOST_UNPACKED = 64 * 2**20  # bytes
 _UNREADABLE = (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, ImportError, OverflowError)
 
 
@@ -119,6 +121,8 @@ def _decoded(objects: Mapping[str, bytes], zarr_format: int) -> np.ndarray[Any, 
     make = default_buffer_prototype().buffer.from_bytes
     store = MemoryStore({key: make(data) for key, data in objects.items()}, read_only=True)
     array = zarr.open_array(store, mode="r", zarr_format=2 if zarr_format == 2 else 3)
+    if max(array.size, math.prod(array.chunks)) * array.dtype.itemsize > _MOST_UNPACKED:
+        raise ValueError("a chunk of it is larger than a coordinate can be")
     variable = xr.Variable(("along",), array[:], array.attrs.asdict())
     values: np.ndarray[Any, Any] = xr.decode_cf(xr.Dataset({"along": variable}))["along"].to_numpy()
     return values

@@ -95,9 +95,7 @@ class Pruned:
         """Return it as JSON."""
         return {
             "url": self.url,
-            "publications": [
-                {"id": name, "time": time_of(name).isoformat(timespec="seconds")} for name in self.publications
-            ],
+            "publications": list(self.publications),
             "parts": len(self.parts),
             "bytes": self.bytes,
             "trash": {"objects": self.trash_objects, "bytes": self.trash_bytes},
