@@ -142,7 +142,7 @@ def test_pruned_history_is_gone_and_nothing_that_is_kept_needs_it(past):
     assert list_trash(site.config()) == []
 
 
-def test_a_few_publications_cost_a_few_reads(site):
+def test_a_few_publications_cost_a_few_reads(site, caplog):
     site.store("a.zarr", dated(3, 8))
     ids = [site.publish().publication]
     for end in range(4, 8):
@@ -151,6 +151,9 @@ def test_a_few_publications_cost_a_few_reads(site):
     assert records_read(site, lambda: zsync.log(site.config(), number=2)) == ids[-2:]
     assert records_read(site, lambda: zsync.log(site.config(), ids[1])) == ids[:2]
     assert [entry.id for entry in zsync.log(site.config(), number=2)] == ids[-2:]
+    caplog.set_level("INFO", "zsync")
+    assert site.publish(message="nothing new").status == "unchanged"
+    assert "the message is on no record" in caplog.text
 
 
 def test_the_command_tells_a_publication_of_several_products(site, run_zsync, tmp_path):

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 * 2**20
 _MOST_ROWS = 500_000  # of parts that both publications have: what is looked for in them is in the small ones
-_MOST_TRASHES = 16
+_MOST_TRASH = 100_000  # objects in it that are looked through
+_MOST_COPIES = 8  # the first that came later is what was replaced, or retired
 _NOT_TO_BE_HAD = (
     ObjectNotFoundError, PreconditionError, PermissionDeniedError, NotSupportedError, TooLargeError, ArchivedError,
 )  # fmt: skip
@@ -64,11 +65,24 @@ class Sight:
         self._sound: dict[str, bytes] = {}
 
     @cached_property
-    def trashes(self) -> list[str]:
-        """The publications that have something in the trash, oldest first."""
+    def _trash(self) -> dict[str, list[str]]:
+        """The publications that have an object in the trash, by its key, oldest first; of a large trash, some."""
         base = f"{self.place.state.trashes}/"
-        _, prefixes = self.place.store.list_level(base)
-        return sorted(prefix.removeprefix(base).rstrip("/") for prefix in prefixes)
+        found: dict[str, list[str]] = {}
+        count = 0
+        for page in self.place.store.list(base):
+            count += len(page.keys)
+            for key in page.keys:
+                publication, _, inside = key.removeprefix(base).partition("/")
+                found.setdefault(inside, []).append(publication)
+            if count > _MOST_TRASH:
+                break
+        return {key: sorted(publications) for key, publications in found.items()}
+
+    def trashed(self, key: str, after: str) -> list[Key]:
+        """Return where in the trash an object may be as it was at a publication, the likeliest first."""
+        later = [publication for publication in self._trash.get(key, ()) if publication > after]
+        return [self.place.state.trash(publication, key) for publication in later[:_MOST_COPIES]]
 
     def now(self, key: Key, most: int) -> Fetched | None:
         """Return what an object is now; None if it is not there, or larger than it was."""
@@ -190,8 +204,8 @@ class AsPublished:
         if row.version not in (None, "null"):
             yield self._version(key, row)
         if row.digest is not None:
-            for publication in [name for name in self._sight.trashes if name > self._id][:_MOST_TRASHES]:
-                yield self._whole(self._place.state.trash(publication, row.key), row)
+            for place in self._sight.trashed(row.key, self._id):
+                yield self._whole(place, row)
 
     def _whole(self, key: Key, row: Row) -> bytes | None:
         found = self._sight.now(key, max(row.size, 1))
