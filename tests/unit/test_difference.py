@@ -102,6 +102,8 @@ def test_what_was_appended_and_what_was_rewritten_are_told_by_their_labels():
 def test_of_what_cannot_be_had_any_more_only_chunks_are_told():
     found = difference(chunks((0, 0), (3, 0)), {}, None, known((10, 8), (5, 4), time=DAYS))
     assert where(found) == "time chunks [0], chunks [3], axis 1 chunks [0]"
+    scattered = difference({}, chunks((0, 0), (1, 1)), None, known((10, 8), (5, 4), time=DAYS))
+    assert where(scattered) == "some of it"
     assert (found.shape_before, found.shape) == (None, (10, 8))
     found = difference(chunks((0, 0)), {}, None, None)
     assert (where(found), found.chunks) == ("", {"removed": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NEW, CHANGED, REMOVED, HEADERS = "new", "changed", "removed", "headers"
 KINDS = (NEW, CHANGED, REMOVED, HEADERS)
+_ROWS = 65_536  # that are Python's at a time
 
 CHANGES = pa.schema(
     [
@@ -76,6 +78,11 @@ class Along:
     dimension: str
     ranges: tuple[Range, ...]
     is_all: bool
+
+    @property
+    def count(self) -> int:
+        """In how many places there are some."""
+        return sum(item.chunks[1] - item.chunks[0] + 1 for item in self.ranges)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -157,6 +164,10 @@ class ArrayDifference:
     def name(self) -> str:
         """Where it lies in its product."""
         return "/".join(part for part in (self.store, self.array) if part) or "."
+
+    def is_block(self, kind: str) -> bool:
+        """Return whether the chunks of a kind of change are all that lie in its ranges, not some of them only."""
+        return self.chunks.get(kind, 0) == math.prod(axis.count for axis in self.along[kind])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -263,11 +274,15 @@ def differences(
     before, after
         What is known of arrays as they were, and as they are, by their places.
     """
-    found: dict[ArrayPlace, list[dict[str, Any]]] = {}
-    for row in changes.to_pylist():
-        found.setdefault((row["store"], row["array"]), []).append(row)
+    found: dict[ArrayPlace, _Sum] = {}
+    for batch in changes.to_batches(max_chunksize=_ROWS):
+        for row in batch.to_pylist():
+            place = row["store"], row["array"]
+            if place not in found:
+                found[place] = _Sum(place, before.get(place), after.get(place))
+            found[place].add(row)
     order = sorted(found, key=lambda place: (place[0] or "", place[1] or "", place[0] is not None))
-    return tuple(_difference(place, found[place], before.get(place), after.get(place)) for place in order)
+    return tuple(found[place].difference() for place in order)
 
 
 def borrowed(known: Mapping[ArrayPlace, Known], other: Mapping[ArrayPlace, Known]) -> dict[ArrayPlace, Known]:
@@ -286,29 +301,48 @@ def chunk_of(place: ArrayPlace, key: str, known: Known | None) -> Index | None:
     return grid.index(key.removeprefix(f"{directory}/") if directory else key)
 
 
-def _difference(
-    place: ArrayPlace, rows: Sequence[dict[str, Any]], before: Known | None, after: Known | None
-) -> ArrayDifference:
-    chunks, others, size, removed = Counter[str](), Counter[str](), 0, 0
-    indices: dict[str, list[Index]] = {}
-    for row in rows:
+class _Sum:
+    """What differs in one array, summed up object by object."""
+
+    def __init__(self, place: ArrayPlace, before: Known | None, after: Known | None) -> None:
+        self._place, self._before, self._after = place, before, after
+        self._chunks, self._others = Counter[str](), Counter[str]()
+        self._bytes = self._removed = 0
+        self._numbers: dict[str, list[set[int]]] = {}  # of chunks along each axis, by kind of change
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take one object into account."""
         kind = row["change"]
-        is_chunk = place[1] is not None and row["stage"] == Stage.DATA
-        (chunks if is_chunk else others)[kind] += 1
-        size += row["size"] or 0 if kind in (NEW, CHANGED) else 0
-        removed += row["size_before"] or 0 if kind == REMOVED else 0
-        index = chunk_of(place, row["key"], _side(kind, before, after)) if is_chunk else None
+        is_chunk = self._place[1] is not None and row["stage"] == Stage.DATA
+        (self._chunks if is_chunk else self._others)[kind] += 1
+        if kind in (NEW, CHANGED):
+            self._bytes += row["size"] or 0
+        elif kind == REMOVED:
+            self._removed += row["size_before"] or 0
+        known = _side(kind, self._before, self._after)
+        index = chunk_of(self._place, row["key"], known) if is_chunk else None
         if index is not None:
-            indices.setdefault(kind, []).append(index)
-    along = {}
-    for kind in KINDS:
-        known = _side(kind, before, after)
-        if kind in indices and known is not None and known.array.grid is not None:
-            along[kind] = tuple(_axes(known, known.array.grid, indices[kind]))
-    return ArrayDifference(
-        *place, dict(chunks), dict(others), size, removed,
-        None if before is None else before.shape, None if after is None else after.shape, along,
-    )  # fmt: skip
+            axes = self._numbers.setdefault(kind, [set() for _ in index])
+            for numbers, number in zip(axes, index, strict=True):
+                numbers.add(number)
+
+    def difference(self) -> ArrayDifference:
+        """Return what it comes to."""
+        along = {}
+        for kind in KINDS:
+            known = _side(kind, self._before, self._after)
+            if kind in self._numbers and known is not None and known.array.grid is not None:
+                along[kind] = tuple(_axes(known, known.array.grid, self._numbers[kind]))
+        return ArrayDifference(
+            *self._place,
+            chunks=dict(self._chunks),
+            others=dict(self._others),
+            bytes=self._bytes,
+            bytes_removed=self._removed,
+            shape_before=None if self._before is None else self._before.shape,
+            shape=None if self._after is None else self._after.shape,
+            along=along,
+        )
 
 
 def _side(kind: str, before: Known | None, after: Known | None) -> Known | None:
@@ -316,9 +350,9 @@ def _side(kind: str, before: Known | None, after: Known | None) -> Known | None:
     return before if kind == REMOVED else after
 
 
-def _axes(known: Known, grid: Grid, indices: Sequence[Index]) -> Iterable[Along]:
+def _axes(known: Known, grid: Grid, along: Sequence[set[int]]) -> Iterable[Along]:
     for axis, (length, edges, extent) in enumerate(zip(grid.shape, grid.chunks, grid.extent, strict=True)):
-        numbers = sorted({index[axis] for index in indices})
+        numbers = sorted(along[axis])
         begins = None if isinstance(edges, int) else list(accumulate(edges, initial=0))
         ranges = tuple(_range(known, axis, run, length, begins or edges) for run in runs(numbers))
         is_all = not known.is_borrowed and (numbers[0], len(numbers), numbers[-1] + 1) == (0, extent, extent)

@@ -142,15 +142,17 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def where(item: ArrayDifference) -> str:
     """Return where the chunks lie: of each kind of change the ranges along the axes that are not all of it."""
-    said = {kind: _axes_text(axes) for kind, axes in item.along.items()}
+    said = {kind: _axes_text(axes, is_block=item.is_block(kind)) for kind, axes in item.along.items()}
     if len(said) == 1:
         return next(iter(said.values()))
     return "; ".join(f"{kind} {text}" for kind, text in said.items())
 
 
-def _axes_text(axes: Sequence[Along]) -> str:
+def _axes_text(axes: Sequence[Along], *, is_block: bool) -> str:
     parts = [f"{axis.dimension} {_ranges_text(axis.ranges)}" for axis in axes if not axis.is_all]
-    return ", ".join(parts) or "all of it"
+    if not parts:
+        return "all of it" if is_block else "some of it"
+    return ", ".join(parts) if is_block else f"some of {', '.join(parts)}"
 
 
 def _ranges_text(ranges: Sequence[Range]) -> str:
