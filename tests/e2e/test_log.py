@@ -10,13 +10,14 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from proxy import Fault, on
 from servers import s3_client, tool_env
 from target import At, Site
 from trees import append, s3_tree, weather
 
 import zsync
 from zsync.cli.publish import _pairs
-from zsync.errors import ConfigError, ConflictError
+from zsync.errors import ConfigError, ConflictError, TargetError
 from zsync.verbs.log import prune_log
 from zsync.verbs.trash import empty_trash, list_trash
 
@@ -141,6 +142,15 @@ def test_pruned_history_is_gone_and_nothing_that_is_kept_needs_it(past):
     prune_log(site.config(), older_than=0, trash=True)
     assert [entry.id for entry in zsync.log(site.config())] == ids[-1:]
     assert list_trash(site.config()) == []
+
+    grow(site, 13, 14)
+    ids.append(site.publish().publication)
+    site.proxy.faults[:] = [on(Fault.error(403, "AccessDenied"), nth=2, times=None, method="POST", query="delete")]
+    with pytest.raises(TargetError):
+        prune_log(site.config(), keep=1)
+    site.proxy.faults.clear()
+    assert [entry.id for entry in zsync.log(site.config())] == ids[-1:]
+    assert len(prune_log(site.config(), keep=1)[0].parts) == 1  # what the records that are gone had named
 
 
 def test_a_few_publications_cost_a_few_reads(site, caplog):

@@ -66,7 +66,7 @@ class Sight:
 
     @cached_property
     def _trash(self) -> dict[str, list[str]]:
-        """The publications that have an object in the trash, by its key, oldest first; of a large trash, some."""
+        """The publications that have an object in the trash, by its key; of a large trash, some."""
         base = f"{self.place.state.trashes}/"
         found: dict[str, list[str]] = {}
         count = 0
@@ -77,12 +77,13 @@ class Sight:
                 found.setdefault(inside, []).append(publication)
             if count > _MOST_TRASH:
                 break
-        return {key: sorted(publications) for key, publications in found.items()}
+        return found
 
     def trashed(self, key: str, after: str) -> list[Key]:
         """Return where in the trash an object may be as it was at a publication, the likeliest first."""
-        later = [publication for publication in self._trash.get(key, ()) if publication > after]
-        return [self.place.state.trash(publication, key) for publication in later[:_MOST_COPIES]]
+        # Clocks of publishers differ: what comes first is only likelier, and all of it is compared with its digest.
+        found = sorted(self._trash.get(key, ()), key=lambda publication: (publication <= after, publication))
+        return [self.place.state.trash(publication, key) for publication in found[:_MOST_COPIES]]
 
     def now(self, key: Key, most: int) -> Fetched | None:
         """Return what an object is now; None if it is not there, or larger than it was."""

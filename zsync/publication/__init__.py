@@ -30,7 +30,7 @@ from zsync.publication.finding import Records, find, find_in_each, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
-from zsync.publication.prune import Keeping, Pruned, prune, to_prune
+from zsync.publication.prune import Keeping, Pruned, is_due, prune, to_prune
 from zsync.publication.record import (
     Head,
     Publication,
@@ -62,6 +62,7 @@ __all__ = [
     "find",
     "find_in_each",
     "ignored_conditions",
+    "is_due",
     "move_head",
     "new_publication_id",
     "prune",

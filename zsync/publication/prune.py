@@ -208,10 +208,6 @@ def prune(
     ConflictError
         Somebody is publishing the product.
     """
-    url = store.url(keys.prefix)
-    is_by_number = keeping.number is not None and keeping.since is None and not empties
-    if is_by_number and len(names_of(store, keys.publications, RECORD)) <= (keeping.number or 0):
-        return Pruned(url)
     state = read_lease(store, keys)
     refuse_if_held(store, keys, state)
     with Leases([(store, keys, state)], new_publication_id(), version) as leases:
@@ -226,7 +222,12 @@ def prune(
     for name in gone.parts:
         (cache / f"{name}{_PART}").unlink(missing_ok=True)
     log.debug("pruned %d publications, %d parts: %s", len(gone.publications), len(gone.parts), keys.prefix)
-    return found.told(url)
+    return found.told(store.url(keys.prefix))
+
+
+def is_due(store: ObjectStore, keys: StateKeys, number: int) -> bool:
+    """Return whether more than so many publications are on record; it takes one listing, and no lease."""
+    return len(names_of(store, keys.publications, RECORD)) > number
 
 
 def to_prune(store: ObjectStore, keys: StateKeys, keeping: Keeping, *, empties: bool = False) -> Pruned:

@@ -11,7 +11,7 @@ from zsync.errors import ConflictError, SourceChangedError, SourceError, TargetE
 from zsync.inventory import Selection, cache_directory, scan
 from zsync.layout import unit_of
 from zsync.notices.telling import and_tell
-from zsync.publication import Keeping, prune, read_head
+from zsync.publication import Keeping, is_due, prune, read_head
 from zsync.publication.places import place_at
 from zsync.report.text import finding_text
 from zsync.site.classes import misplaced_keys
@@ -281,8 +281,9 @@ class SitePasses:
             return
         try:
             for item in stock:
-                keeping, cache = Keeping(self._config.watch.history), cache_directory() / "manifests"
-                prune(connect(item.spec), item.state, keeping, __version__, cache)
+                store, keep = connect(item.spec), self._config.watch.history
+                if is_due(store, item.state, keep):
+                    prune(store, item.state, Keeping(keep), __version__, cache_directory() / "manifests")
         except (TargetError, ConflictError) as error:  # there will be other occasions
             log.warning("old publications were not cleared away: %s", error)
         else:
