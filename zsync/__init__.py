@@ -14,10 +14,13 @@ from zsync.version import __version__
 if TYPE_CHECKING:
     from zsync.config import RunConfig as RunConfig
     from zsync.errors import ZsyncError as ZsyncError
+    from zsync.history.between import Difference as Difference
+    from zsync.history.log import Log as Log
     from zsync.planning import Plan as Plan
     from zsync.pulling.pulled import PullResult as PullResult
     from zsync.steps.result import PublishResult as PublishResult
     from zsync.team.synced import SyncResult as SyncResult
+    from zsync.verbs.log import log as log
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from zsync.verbs.watch import watch as watch
 
 _HOMES = {
+    "Difference": "zsync.history.between",
+    "Log": "zsync.history.log",
     "Plan": "zsync.planning",
     "PullResult": "zsync.pulling.pulled",
     "PublishResult": "zsync.steps.result",
@@ -33,6 +38,7 @@ _HOMES = {
     "SyncResult": "zsync.team.synced",
     "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
+    "log": "zsync.verbs.log",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
@@ -41,6 +47,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "Difference",
+    "Log",
     "Plan",
     "PublishResult",
     "PullResult",
@@ -49,6 +57,7 @@ __all__ = [
     "WatchResult",
     "ZsyncError",
     "__version__",
+    "log",
     "plan",
     "publish",
     "pull",

@@ -23,7 +23,7 @@ import zsync
 from zsync.config import Location, Storage
 from zsync.errors import TargetError, TransientError
 from zsync.inventory import asking, list_target
-from zsync.publication import StateKeys, prune
+from zsync.publication import Keeping, StateKeys, prune
 from zsync.storage import connect, listing, spec_for
 from zsync.storage.details import list_details
 
@@ -359,11 +359,11 @@ def test_pruning_refuses_a_listing_that_lacks_a_publication(site):
     hidden = names[-2]
     site.proxy.faults[:] = [hiding(site.s3, lambda key: key == hidden)]
     with pytest.raises(TargetError, match="lacks a publication"):
-        prune(store, keys, 3, "test", site.root.parent / "cache")
+        prune(store, keys, Keeping(3), "test", site.root.parent / "cache")
     site.proxy.faults.clear()
     after = remote(site)
     assert {key for key in before if "lease" not in key} == {key for key in after if "lease" not in key}
-    assert len(prune(store, keys, 3, "test", site.root.parent / "cache").publications) == len(names) - 3
+    assert len(prune(store, keys, Keeping(3), "test", site.root.parent / "cache").publications) == len(names) - 3
 
 
 def test_a_first_publish_does_not_believe_an_empty_page(site):

@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 from types import MappingProxyType
@@ -233,7 +234,7 @@ def test_friendly_forms(tmp_path, monkeypatch):
 
 
 def test_null_is_the_default():
-    doc = {name: None for name in RunConfig.model_fields if name not in {"notes", "nothing_to_do"}}
+    doc = {name: None for name in RunConfig.model_fields if name not in {"notes", "nothing_to_do", "origin"}}
     assert RunConfig.from_any({**doc, **BASE}) == RunConfig.from_any(BASE)
     for name, section in (("storage", Storage), ("publish", Publish)):
         nulls = dict.fromkeys(section.model_fields)
@@ -333,3 +334,24 @@ def test_frozen():
     config = RunConfig.from_any(BASE)
     with pytest.raises(pydantic.ValidationError):
         config.target = "s3://other/x"
+
+
+def test_what_is_said_of_a_run_is_added_to_what_is_said_of_all(tmp_path):
+    file = tmp_path / "zsync.json"
+    file.write_text(json.dumps({**BASE, "publish": {"meta": {"project": "oco3", "run": 1}, "message": "daily"}}))
+    config = RunConfig.from_any(file, meta={"run": "2"}, message="by hand")
+    assert (config.publish.meta, config.publish.message) == ({"project": "oco3", "run": "2"}, "by hand")
+    assert config.origin.file == str(file)
+    assert RunConfig.from_any(config, workers=2).origin.file == str(file)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"meta": {"": "x"}}, {"meta": {"a": "x" * 1025}}, {"meta": {str(n): "x" for n in range(101)}},
+        {"meta": {"a": None}}, {"message": "x" * 10_001}, {"meta": {"a": True}},
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_publication_is_bounded(wrong):
+    with pytest.raises(ConfigError):
+        RunConfig.from_any(BASE, **wrong)

@@ -332,3 +332,8 @@ def test_no_environment(environ):
     text = said(environ=environ)
     assert "file or a dict" in text
     assert "LOCAL_ROOT" in text
+
+
+def test_the_record_of_a_publication_is_told_what_the_run_config_calls_it(file):
+    for config in (RunConfig.from_any(file), read(ENV | COG | {"RC_FILE_OVERRIDE": str(file)})):
+        assert (config.origin.file, config.origin.titles) == (str(file), {"pre_qf": "TITLE", "post_qf": "TITLE"})

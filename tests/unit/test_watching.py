@@ -22,7 +22,6 @@ from zsync.errors import ConfigError, SourceError, TargetError
 from zsync.inventory import Scan
 from zsync.layout import store_roots, unit_of
 from zsync.planning import without_moving
-from zsync.publication.prune import excess
 from zsync.report.logs import JsonFormatter, TextFormatter, log_to
 from zsync.storage import Headers
 from zsync.tables import MANIFEST, PLAN, table_of
@@ -303,40 +302,6 @@ def test_what_was_left_out_is_on_record_as_it_was():
     rows = {row["key"]: row for row in without_moving(plan, left, {"p": before}).to_pylist()}
     assert rows.keys() == {"known", "sent"}
     assert (rows["known"]["action"], rows["known"]["digest"], rows["known"]["size"]) == ("keep", "d1", 5)
-
-
-# --- history -----------------------------------------------------------------------------------------------------
-
-
-def test_old_publications_go_and_what_they_alone_refer_to():
-    found = excess(["1", "2", "3", "4"], ["a", "b", "c"], {"3": ["b"], "4": ["b", "c"]}, "4", keep=2)
-    assert (found.publications, found.parts) == (("1", "2"), ("a",))
-
-
-def test_the_current_publication_stays_even_if_it_is_old():
-    found = excess(["1", "2", "3"], ["a", "b"], {"1": ["a"], "3": ["b"]}, "1", keep=1)
-    assert (found.publications, found.parts) == (("2",), ())
-
-
-def test_while_a_record_cannot_be_read_no_part_goes():
-    found = excess(["1", "2", "3"], ["a", "b"], {"3": ["b"]}, "3", keep=2)
-    assert (found.publications, found.parts) == (("1",), ())
-
-
-@given(
-    st.dictionaries(st.integers(0, 30).map(lambda n: f"{n:02}"), st.sets(st.sampled_from("abcdefgh"))),
-    st.integers(1, 10),
-    st.data(),
-)
-def test_no_kept_publication_loses_a_part(references, keep, data):
-    current = data.draw(st.sampled_from(sorted(references))) if references else None
-    parts = {*"abcdefghij"}
-    found = excess(references, parts, references, current, keep)
-    kept = references.keys() - set(found.publications)
-    assert current is None or current in kept
-    assert len(kept) <= keep + 1
-    assert not set(found.parts) & {part for publication in kept for part in references[publication]}
-    assert parts - set(found.parts) == {part for publication in kept for part in references[publication]}
 
 
 # --- where events work -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,7 +13,7 @@ import typer
 
 from zsync.cli.output import OutputError, say, say_line
 from zsync.cli.stopping import StoppedError, listen
-from zsync.errors import ExitStatus, ZsyncError
+from zsync.errors import ConfigError, ExitStatus, ZsyncError
 from zsync.report.lines import log_lines
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ def door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -
         raise
     except BaseException as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
         _tell(error, as_json=as_json, verbose=verbose)
+
+
+def confirmed(question: str, *, yes: bool = False) -> None:
+    """Have a question answered with yes, or end here.
+
+    Raises
+    ------
+    ConfigError
+        Nobody is there to be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("deleting for good needs a yes", "--yes", "give it, or run this in a terminal")
+    typer.confirm(question, abort=True, err=True)
 
 
 def set_level(level: int) -> None:

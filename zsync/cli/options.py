@@ -34,10 +34,18 @@ Consolidate = Annotated[
 ]
 Settle = Annotated[str | None, typer.Option(help="Wait until the source was unchanged for so long: 30s, 5m.")]
 Grace = Annotated[str | None, typer.Option(help="Retire only what has been gone for so long: 2h, 7d.")]
+Message = Annotated[str | None, typer.Option("--message", "-m", help="What the record says of the publication.")]
+Meta = Annotated[
+    list[str] | None, typer.Option(help="What else it says: NAME=VALUE; may be repeated.", metavar="NAME=VALUE")
+]
 Where = Annotated[
     str, typer.Argument(help="URL of a product, or of a prefix that holds several; or a configuration.", metavar="URL")
 ]
-Publication = Annotated[str | None, typer.Option(help="Only what this publication retired.")]
+OlderThan = Annotated[str | None, typer.Option(help="Only what is older than this: 12h, 90d.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Publication = Annotated[
+    str | None, typer.Option(help="Only what this publication retired: its id, or the beginning of it.")
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(

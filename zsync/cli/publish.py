@@ -20,6 +20,8 @@ from zsync.cli.options import (
     Include,
     Json,
     MaxDelete,
+    Message,
+    Meta,
     OnIncompatible,
     Only,
     OutsideGrid,
@@ -42,6 +44,8 @@ from zsync.errors import ConfigError, ExitStatus
 from zsync.system import advice_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zsync.steps.result import PublishResult
 
 
@@ -60,6 +64,8 @@ def publish(
     outside_grid: OutsideGrid = None,
     settle: Settle = None,
     grace: Grace = None,
+    message: Message = None,
+    meta: Meta = None,
     trust: Trust = None,
     rewrites: Rewrites = None,
     on_incompatible: OnIncompatible = None,
@@ -123,6 +129,7 @@ def _run_publish(
     """Publish, or plan: the parameters of the commands are the options of the configuration, by their names."""
     options["dry_run"] = options["dry_run"] or None  # not given is not the same as no
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
+        options["meta"] = _pairs(options.get("meta") or ())
         understood = understood_of(config, options)
         from zsync.verbs.publish import publish as run
 
@@ -131,6 +138,14 @@ def _run_publish(
         _show(result, as_json=as_json)
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
+
+
+def _pairs(said: Sequence[str]) -> dict[str, str] | None:
+    """Return what was said as NAME=VALUE, by name; None if nothing was."""
+    for pair in said:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise ConfigError("this is no NAME=VALUE", f"--meta {pair}", "write --meta run=42")
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in said} or None
 
 
 def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:

@@ -42,7 +42,9 @@ def pull(
             help="Compare what is there, and replace what differs; what was changed here goes to a trash.",
         ),
     ] = None,
-    at: Annotated[str | None, typer.Option(help="Id of a publication, to have it instead of the current one.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A publication, instead of the current one: an id, head~2, 2026-11-20.")
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only a range of a dimension, as time=2020-01..2020-03; may be repeated.")
     ] = None,

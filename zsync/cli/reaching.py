@@ -37,8 +37,15 @@ class Reach:
 
     def says_json(self, items: Iterable[Jsonable]) -> bool:
         """Print values as JSON, if that was asked for; return whether it was."""
+        return self._says_json([item.to_dict() for item in items] if self.as_json else None)
+
+    def says_one_json(self, item: Jsonable) -> bool:
+        """Print one value as JSON, if that was asked for; return whether it was."""
+        return self._says_json(item.to_dict() if self.as_json else None)
+
+    def _says_json(self, document: Any) -> bool:
         if self.as_json:
-            say(json.dumps([item.to_dict() for item in items], indent=1))
+            say(json.dumps(document, indent=1))
         return self.as_json
 
 

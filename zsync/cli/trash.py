@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsync.cli.base import app
-from zsync.cli.options import Publication, Where
+from zsync.cli.base import app, confirmed
+from zsync.cli.options import OlderThan, Publication, Where, Yes
 from zsync.cli.output import say, say_line
 from zsync.cli.reaching import Reach, reaching
-from zsync.errors import ConfigError
 
 if TYPE_CHECKING:
     from zsync.verbs.trash import Discarded
@@ -29,12 +27,14 @@ def trash_list(
     url: Where,
     publication: Publication = None,
     include: _Include = None,
+    older_than: OlderThan = None,
     keys: Annotated[bool, typer.Option("--keys", help="Name every key.")] = False,
 ) -> None:
     """List what publications retired."""
     from zsync.verbs.trash import list_trash
 
-    _show(reach, list_trash(url, publication=publication, include=include or (), **reach.storage), keys=keys)
+    found = list_trash(url, publication=publication, include=include or (), older_than=older_than, **reach.storage)
+    _show(reach, found, keys=keys)
 
 
 @reaching(trash_app, "restore")
@@ -43,12 +43,15 @@ def trash_restore(
     url: Where,
     publication: Publication = None,
     include: _Include = None,
+    older_than: OlderThan = None,
     to: Annotated[Path | None, typer.Option(help="A directory of this machine, instead of the target.")] = None,
 ) -> None:
     """Bring objects back, to where they were or into a directory; nothing that is there is overwritten."""
     from zsync.verbs.trash import restore_trash
 
-    done = restore_trash(url, publication=publication, include=include or (), to=to, **reach.storage)
+    done = restore_trash(
+        url, publication=publication, include=include or (), older_than=older_than, to=to, **reach.storage
+    )
     _show(reach, done, said="restored")
 
 
@@ -57,19 +60,15 @@ def trash_empty(
     reach: Reach,
     url: Where,
     publication: Publication = None,
-    older_than: Annotated[str, typer.Option(help="Only what was retired longer ago than this: 12h, 30d.")] = "0",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    include: _Include = None,
+    older_than: OlderThan = None,
+    yes: Yes = False,
 ) -> None:
     """Delete what is in the trash, for good."""
-    from zsync.config import seconds
     from zsync.verbs.trash import empty_trash
 
-    older_than_s = seconds(older_than)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise ConfigError("deleting for good needs a yes", "--yes", "give it, or run this in a terminal")
-        typer.confirm("Delete for good?", abort=True, err=True)
-    done = empty_trash(url, publication=publication, older_than_s=older_than_s, **reach.storage)
+    confirmed("Delete for good?", yes=yes)
+    done = empty_trash(url, publication=publication, include=include or (), older_than=older_than, **reach.storage)
     _show(reach, done, said="deleted")
 
 

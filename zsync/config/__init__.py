@@ -1,5 +1,6 @@
 """What the user asked for: `RunConfig`, and the readers of the dialects that it may be written in."""
 
+from zsync.config.dialect import ConfigOrigin
 from zsync.config.hpc import find
 from zsync.config.location import Location
 from zsync.config.publishing import Publish, Storage
@@ -11,6 +12,7 @@ from zsync.config.template import template
 from zsync.config.values import credential, endpoint, region, seconds
 
 __all__ = [
+    "ConfigOrigin",
     "Location",
     "Product",
     "Publish",

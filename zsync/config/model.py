@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from zsync.config.dialect import ConfigOrigin
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Notification, Product, Pull, Site, Team, Watch
 from zsync.config.values import LocalPath, Patterns, ProductName, Section, TargetUrl
@@ -33,3 +34,4 @@ class Sections(Section):
     # Excluded: what reading a configuration comes to, not what one may hold.
     notes: list[str] = Field(default_factory=list, exclude=True)
     nothing_to_do: str | None = Field(None, exclude=True)
+    origin: ConfigOrigin = Field(default_factory=ConfigOrigin, exclude=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ def read(doc: dict[str, Any], base: str, place: str | None) -> Reading:
     products = _stores(output.naming.pre_qf, output.naming.post_qf)
     if output.cog is not None and output.cog.output.local is not None:
         products["cog"] = {"path": anchored(output.cog.output.local, base), "kind": "cog"}
-    return Reading({"source": anchored(output.local, base), "products": products}, _cog_notes(output))
+    doc = {"source": anchored(output.local, base), "products": products}
+    return Reading(doc, _cog_notes(output), titles=_titles(output.title))
 
 
 def read_environment(environ: Mapping[str, str], target: str | None) -> Reading:
@@ -115,13 +117,13 @@ def read_environment(environ: Mapping[str, str], target: str | None) -> Reading:
     ConfigError
         Variables are missing, or what RC_FILE_OVERRIDE names is not the run configuration of a pipeline.
     """
-    values, nothing_to_do = dict(environ), None
-    notes: tuple[str, ...] = ()
+    values, said = dict(environ), Reading()
     if environ.get("RC_FILE_OVERRIDE"):
-        values, notes, nothing_to_do = _overridden(values)
+        values, said = _overridden(values)
+    notes = said.notes
     switches = {"dry_run": "DRYRUN" in environ, "verbose": "VERBOSE" in environ}
-    if nothing_to_do is not None:
-        return Reading(switches, notes, nothing_to_do)
+    if said.nothing_to_do is not None:
+        return Reading(switches, notes, said.nothing_to_do)
     _check_present(values, target)
     products = _stores(_name(values, "PRE_QF_NAME"), _name(values, "POST_QF_NAME"))
     if cog := values.get("COG_DIR"):
@@ -129,11 +131,17 @@ def read_environment(environ: Mapping[str, str], target: str | None) -> Reading:
     elif values.get("COG_DIR_S3"):
         notes += ("COG_DIR_S3 is not needed without COG_DIR",)
     source = anchored(values["LOCAL_ROOT"], str(Path.cwd()))
-    return Reading({"source": source, "target": target or _target(values), "products": products, **switches}, notes)
+    doc = {"source": source, "target": target or _target(values), "products": products, **switches}
+    return Reading(doc, notes, titles=said.titles, file=said.file)
 
 
 def _output(doc: dict[str, Any], place: str | None) -> _Output:
     return checked(_Pipeline, {"output": doc["output"]}, place).output
+
+
+def _titles(title: object) -> dict[str, str]:
+    titles = title if isinstance(title, dict) else {}
+    return {str(name): str(text) for name, text in titles.items() if isinstance(text, str)}
 
 
 def _cog_notes(output: _Output) -> tuple[str, ...]:
@@ -146,8 +154,8 @@ def _stores(pre_qf: str, post_qf: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _overridden(values: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...], str | None]:
-    """Return the variables with those replaced that the run configuration defines."""
+def _overridden(values: dict[str, str]) -> tuple[dict[str, str], Reading]:
+    """Return the variables with those replaced that the run configuration defines, and what that says besides."""
     from zsync.config.formats import load
 
     path = absolute(local_path(values["RC_FILE_OVERRIDE"]))
@@ -158,9 +166,9 @@ def _overridden(values: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]
             path,
             "it needs output.local and output.naming",
         )
-    reading = read(doc, str(Path(path).parent), path)
+    reading = replace(read(doc, str(Path(path).parent), path), file=path)
     if reading.nothing_to_do is not None:
-        return values, reading.notes, reading.nothing_to_do
+        return values, reading
     products = reading.doc["products"]
     given = {
         "LOCAL_ROOT": reading.doc["source"],
@@ -172,7 +180,7 @@ def _overridden(values: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]
     elif reading.notes:
         # The COGs are in S3 already, so those of the environment are not this run's.
         given |= {"COG_DIR": "", "COG_DIR_S3": ""}
-    return {**values, **given}, reading.notes, None
+    return {**values, **given}, reading
 
 
 def _check_present(values: Mapping[str, str], target: str | None) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
 from zsync.config.problems import ExpectedError
 from zsync.config.values import (
     COUNT,
+    MOST_MESSAGE,
     MOST_TAGS,
     PERCENTAGE,
     CacheStage,
@@ -24,6 +25,7 @@ from zsync.config.values import (
     Endpoint,
     Header,
     LocalPath,
+    Meta,
     Patterns,
     Region,
     Scheduler,
@@ -158,6 +160,10 @@ class Publish(Section):
         description="consolidated metadata that is missing or untrue: auto (made, where JSON can say it), always (made,"
         " or refused), never (none made, untrue one left out), as-is (as the source has it)",
     )
+    message: Text | None = Field(None, description="what the record of the publication says of it")
+    meta: Meta = Field(
+        default_factory=dict, description="what else it says, by name, like {run: 42}; --meta NAME=VALUE adds to it"
+    )
     settle: Duration = Field(
         0, description="wait until the source was unchanged for so long: seconds, or 30s, 5m, 2h, 1d"
     )
@@ -185,6 +191,13 @@ class Publish(Section):
         if COUNT.fullmatch(text) and int(text) >= 1:
             return int(text)
         raise ExpectedError("auto or a whole number from 1")
+
+    @field_validator("message")
+    @classmethod
+    def _check_message(cls, value: str | None) -> str | None:
+        if value is not None and len(value) > MOST_MESSAGE:
+            raise ValueError(f"a message has at most {MOST_MESSAGE:,} characters")
+        return value
 
     @field_validator(*_NOT_YET, mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from zsync.config import hpc, native, pipeline, service, starter, team
-from zsync.config.dialect import Reading
+from zsync.config.dialect import ConfigOrigin, Reading
 from zsync.config.formats import load
 from zsync.config.given import advice_for, data_in, refuse_what_is_none
 from zsync.config.location import absolute, local_path
@@ -43,6 +43,7 @@ DIALECTS = (
 _FLAT: dict[str, type[BaseModel]] = {"publish": Publish, "storage": Storage}  # their options go by their own names
 _SECTIONS: dict[str, type[BaseModel]] = {**_FLAT, "pull": Pull, "team": Team, "watch": Watch}
 _SECTION_OF = {field: name for name, section in _FLAT.items() for field in section.model_fields}
+_MERGED = {"meta"}  # what is said once for all runs, and more for one
 _TOP = tuple(name for name in known_keys(Sections) if "." not in name)
 
 
@@ -56,12 +57,15 @@ class Written:
         Tells, by a field's name, the file that says it; None where it was said on top of the configuration.
     notes, nothing_to_do
         What it says that is not needed, and why there is nothing to publish, if so.
+    origin
+        Where it comes from.
     """
 
     doc: dict[str, Any]
     place_of: Callable[[str], str | None]
     notes: tuple[str, ...]
     nothing_to_do: str | None
+    origin: ConfigOrigin
 
 
 def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> Written:
@@ -69,14 +73,16 @@ def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str]
     said = _said(overrides)
     if isinstance(value, Sections):
         reading, place = Reading(value.model_dump(), tuple(value.notes), value.nothing_to_do), None
+        origin = value.origin
     else:
         reading, place = _reading(value, said, os.environ if environ is None else environ)
+        origin = ConfigOrigin(place or reading.file, reading.titles)
     spoken = {key for name, told in said.items() for key in _dotted(name, told)}
 
     def place_of(key: str) -> str | None:
         return None if any(f"{key}.".startswith(f"{own}.") for own in spoken) else place
 
-    return Written(_merged(reading.doc, said), place_of, reading.notes, reading.nothing_to_do)
+    return Written(_merged(reading.doc, said), place_of, reading.notes, reading.nothing_to_do, origin)
 
 
 def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,12 +159,15 @@ def _dotted(name: str, value: object) -> list[str]:
 
 
 def _merged(doc: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with what was said on top of it; sections are merged, all else is replaced."""
+    """Return a document with what was said on top of it; sections, and `meta`, are merged, all else is replaced."""
     merged = {**doc, **said}
     for name in _SECTIONS:
         written = doc.get(name)
         if name in said and isinstance(written, dict) and isinstance(said[name], dict):
             merged[name] = {**written, **said[name]}
+            for part in _MERGED & written.keys() & said[name].keys():
+                if isinstance(written[part], dict) and isinstance(said[name][part], dict):
+                    merged[name][part] = {**written[part], **said[name][part]}
     if "include" in said.get("publish", {}) and isinstance(merged.get("products"), dict):
         merged["products"] = {name: _without_include(product) for name, product in merged["products"].items()}
     return merged

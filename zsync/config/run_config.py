@@ -55,6 +55,8 @@ class RunConfig(Sections):
         What the configuration says that is not needed. Not part of a configuration file.
     nothing_to_do
         Why there is nothing to publish, if so. Not part of a configuration file.
+    origin
+        The file that it was read from, for the record of what is published. Not part of a configuration file.
 
     Raises
     ------
@@ -107,7 +109,8 @@ class RunConfig(Sections):
     def _of(cls, written: Written) -> Self:
         with undivided:
             config = cls.model_validate(written.doc, context={"place": written.place_of})
-        return config.model_copy(update={"notes": list(written.notes), "nothing_to_do": written.nothing_to_do})
+        outcomes = {"notes": list(written.notes), "nothing_to_do": written.nothing_to_do, "origin": written.origin}
+        return config.model_copy(update=outcomes)
 
     def by_site(self) -> dict[str, Self]:
         """Return a configuration for each site; this one, under its own name, if there are no sites.
@@ -122,6 +125,7 @@ class RunConfig(Sections):
             return {products[0].name if len(products) == 1 else "all": self} if products else {}
         with undivided:
             sites = {name: self.model_validate(doc) for name, doc in site_documents(self).items()}
+        sites = {name: site.model_copy(update={"origin": self.origin}) for name, site in sites.items()}
         refuse_overlaps(sites)
         return sites
 

@@ -32,6 +32,9 @@ _UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SCHEDULERS = ("auto", "threads", "serial", "processes", "distributed")
 REGEX = "re:"  # begins a pattern that is a regular expression
 MOST_TAGS = 10  # what S3 takes
+MOST_MESSAGE = 10_000  # characters
+_MOST_META = 100
+_META_NAME, _META_VALUE = 128, 1024  # characters
 
 
 def seconds(duration: int | str) -> float:
@@ -67,6 +70,14 @@ def _duration(value: object) -> object:
 
 def _count_as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _meta(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > _MOST_META:
+        raise ValueError(f"there are at most {_MOST_META} of them, not {len(value)}")
+    if any(len(name) > _META_NAME or len(text) > _META_VALUE for name, text in value.items()):
+        raise ValueError(f"a name has at most {_META_NAME} characters, what it stands for {_META_VALUE:,}")
+    return value
 
 
 def _header(value: str) -> str:
@@ -213,6 +224,7 @@ def _product_name(value: str) -> str:
 Text = Annotated[str, StringConstraints(min_length=1)]
 Header = Annotated[Text, AfterValidator(_header)]
 TagValue = Annotated[str, BeforeValidator(_count_as_text)]
+Meta = Annotated[dict[Text, TagValue], AfterValidator(_meta)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Patterns = Annotated[list[Pattern], BeforeValidator(listed)]
 Secret = Annotated[SecretStr, AfterValidator(_unmasked)]

@@ -26,32 +26,52 @@ Why it is so
 """
 
 from zsync.publication.conditional import ignored_conditions
+from zsync.publication.finding import Records, find, find_in_each, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
 from zsync.publication.manifest import ManifestLostError, Part
-from zsync.publication.prune import prune
-from zsync.publication.record import Head, Publication, PublishedProduct, move_head, read_head, read_parts, write_record
-from zsync.publication.state import StateKeys, new_publication_id
+from zsync.publication.prune import Keeping, Pruned, is_due, prune, to_prune
+from zsync.publication.record import (
+    Head,
+    Publication,
+    PublishedProduct,
+    Remarks,
+    move_head,
+    read_head,
+    read_record,
+    write_record,
+)
+from zsync.publication.state import StateKeys, new_publication_id, time_of
 from zsync.publication.trials import Trials
 
 __all__ = [
     "Head",
+    "Keeping",
     "LeaseState",
     "Leases",
     "ManifestLostError",
     "Part",
+    "Pruned",
     "Publication",
     "PublishedProduct",
+    "Records",
+    "Remarks",
     "StateKeys",
     "Trials",
     "break_lease",
+    "find",
+    "find_in_each",
     "ignored_conditions",
+    "is_due",
     "move_head",
     "new_publication_id",
     "prune",
     "read_head",
     "read_lease",
     "read_parts",
+    "read_record",
     "refuse_if_held",
+    "time_of",
+    "to_prune",
     "write_record",
 ]

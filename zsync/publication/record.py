@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import secrets
@@ -9,12 +10,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError, ConflictError, ObjectNotFoundError, PreconditionError, TargetError
+from zsync.errors import ConflictError, ObjectNotFoundError, PreconditionError, TargetError
 from zsync.publication.conditional import STATE_HEADERS, write_document
 from zsync.publication.manifest import Part
 from zsync.publication.process import this_process
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zsync.publication.state import StateKeys
     from zsync.storage import ObjectStore
 
@@ -22,6 +25,9 @@ FORMAT = 1
 MOST_BYTES = 64 * 2**20  # of a head, or a record
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")  # it becomes a part of keys
 _NAMED = 20  # products of a publication of which every record names all
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, StopIteration, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +101,148 @@ class PublishedProduct:
             "manifest": [part.to_dict() for part in self.parts],
         }
 
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> PublishedProduct:
+        """Read a share from JSON.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is none.
+        """
+        parent = document["parent"]
+        return cls(
+            name=_text(document["name"]),
+            url=_text(document["url"]),
+            kind=_text(document["kind"]),
+            parent=None if parent is None else _id_of(parent),
+            sent=_count(document["sent"]),
+            unchanged=_count(document["unchanged"]),
+            retired=_count(document["retired"]),
+            bytes_sent=_count(document["bytes_sent"]),
+            parts=tuple(Part.from_dict(part) for part in document["manifest"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    """One committed run: all its products, when, and who.
+class Remarks:
+    """What is said of a publication besides what was done.
 
     Attributes
     ----------
+    message
+        What its publisher says of it.
+    meta
+        What else they say, by name.
+    provenance
+        Where it comes from, as far as that could be found out: JSON.
+    """
+
+    message: str | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what there is of them as JSON."""
+        said = {"message": self.message, "meta": dict(self.meta), "provenance": dict(self.provenance)}
+        return {name: value for name, value in said.items() if value}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Remarks:
+        """Read them from the JSON of a record; what is none of them is left out: it says nothing of what was done."""
+        message, meta, provenance = (document.get(name) for name in ("message", "meta", "provenance"))
+        return cls(
+            message if isinstance(message, str) else None,
+            {name: str(value) for name, value in meta.items()} if isinstance(meta, dict) else {},
+            provenance if isinstance(provenance, dict) else {},
+        )
+
+
+NO_REMARKS = Remarks()
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One committed run: its products, when, and who.
+
+    Attributes
+    ----------
+    id
+        It sorts by time.
+    time
+        When it was put on record, ISO 8601, UTC.
+    by
+        Who made it: user, host, version of zsync, and what tells the process from all others.
+    products
+        All of them; of one that was read from a record, only the product that the record is kept beside.
     objects, bytes
         Of all products together.
+    remarks
+        What else is said of it.
     """
 
     id: str
-    time: str  # ISO 8601, UTC
-    by: dict[str, str]
+    time: str
+    by: Mapping[str, str]
     products: tuple[PublishedProduct, ...]
     objects: int
     bytes: int
+    remarks: Remarks = NO_REMARKS
     write_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
     def now(
-        cls, publication_id: str, products: tuple[PublishedProduct, ...], version: str, member: str | None = None
+        cls,
+        publication_id: str,
+        products: tuple[PublishedProduct, ...],
+        version: str,
+        member: str | None = None,
+        remarks: Remarks = NO_REMARKS,
     ) -> Publication:
         """Return the record of a run that ends now; `member` is who made it, to the others of a team."""
         by = this_process(version) | ({"member": member} if member else {})
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         objects, size = sum(item.objects for item in products), sum(item.bytes for item in products)
-        return cls(publication_id, now, by, products, objects, size)
+        return cls(publication_id, now, by, products, objects, size, remarks)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Publication:
+        """Read the record that is kept beside a product.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError, StopIteration
+            It is none.
+        """
+        mine = next(item for item in document["products"] if item["name"] == document["product"])
+        when = _text(document["time"])
+        if dt.datetime.fromisoformat(when).tzinfo is None:
+            raise ValueError("this time has no zone")
+        return cls(
+            _id_of(document["id"]),
+            when,
+            {str(name): str(value) for name, value in document["by"].items()},
+            (PublishedProduct.from_dict(mine),),
+            _count(document["objects"]),
+            _count(document["bytes"]),
+            Remarks.from_dict(document),
+            str(document.get("write_id")),
+        )
+
+    @property
+    def product(self) -> PublishedProduct:
+        """The product, or the first of them."""
+        return self.products[0]
+
+    @property
+    def parent(self) -> str | None:
+        """The publication of the product that came before; None if there was none."""
+        return self.product.parent
+
+    @property
+    def instant(self) -> dt.datetime:
+        """When it was put on record."""
+        return dt.datetime.fromisoformat(self.time)
 
     def to_dict(self, product: PublishedProduct) -> dict[str, Any]:
         """Return the record as JSON, as it is kept beside `product`.
@@ -137,6 +257,7 @@ class Publication:
             "time": self.time,
             "parent": product.parent,
             "by": self.by,
+            **self.remarks.to_dict(),
             "product": product.name,
             "objects": self.objects,
             "bytes": self.bytes,
@@ -180,32 +301,45 @@ def _id_of(text: Any) -> str:
     return text
 
 
-def read_parts(store: ObjectStore, keys: StateKeys, at: str | None) -> tuple[tuple[Part, ...], str | None]:
-    """Return the manifest of a publication, and its id; none of either if the product was never published.
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("this is no text")
+    return value
 
-    Parameters
-    ----------
-    at
-        Id of the publication; None: the current one.
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("this is no number of objects or bytes")
+    return value
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text may be the id of a publication: it becomes a part of keys."""
+    return _ID.fullmatch(text) is not None
+
+
+def read_record(store: ObjectStore, keys: StateKeys, publication_id: str) -> Publication:
+    """Return a publication as it is on record beside one of its products.
 
     Raises
     ------
-    ConfigError
+    ObjectNotFoundError
         There is no such publication.
+    TargetError
+        The record cannot be read.
     """
-    if at is None:
-        head = read_head(store, keys)
-        return head.parts, head.publication
+    key = keys.publication(publication_id)
     try:
-        document = json.loads(store.get(keys.publication(at), most=MOST_BYTES).data)
-        mine = next(item for item in document["products"] if item["name"] == document["product"])
-        return tuple(Part.from_dict(part) for part in mine["manifest"]), _id_of(document["id"])
-    except ObjectNotFoundError as error:
-        raise ConfigError(
-            "there is no such publication", f"{at} of {store.url(keys.prefix)}", "see its list"
-        ) from error
-    except (ValueError, KeyError, TypeError, OverflowError, StopIteration, RecursionError) as error:
-        raise TargetError("the record of a publication cannot be read", store.url(keys.publication(at))) from error
+        document = json.loads(store.get(key, most=MOST_BYTES).data)
+        is_newer = document["format"] > FORMAT
+        found = None if is_newer else Publication.from_dict(document)
+    except _UNREADABLE as error:
+        raise TargetError("the record of a publication cannot be read", store.url(key)) from error
+    if found is None:
+        raise TargetError("the publication was made by a newer zsync", store.url(key), "upgrade zsync")
+    if found.id != publication_id:
+        raise TargetError("the record of a publication is that of another", store.url(key))
+    return found
 
 
 def write_record(store: ObjectStore, keys: StateKeys, publication: Publication, product: PublishedProduct) -> None:

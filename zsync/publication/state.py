@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zsync.errors import TargetError
 from zsync.keys import Key, of_state, under
 from zsync.words import STATE
 
@@ -45,11 +47,21 @@ class StateKeys:
 
     def publication(self, publication_id: str) -> Key:
         """One publication's record."""
-        return under(f"{self.prefix}/publications", f"{publication_id}.json")
+        return under(self.publications, f"{publication_id}.json")
 
     def manifest(self, digest: str) -> Key:
         """One part of a manifest, named by its content."""
-        return under(f"{self.prefix}/manifests", f"{digest}.parquet")
+        return under(self.manifests, f"{digest}.parquet")
+
+    @property
+    def publications(self) -> str:
+        """Where the records are."""
+        return f"{self.prefix}/publications"
+
+    @property
+    def manifests(self) -> str:
+        """Where the parts of manifests are."""
+        return f"{self.prefix}/manifests"
 
     @property
     def pending(self) -> str:
@@ -82,3 +94,24 @@ def new_publication_id(now_s: float | None = None) -> str:
     now_s = time.time() if now_s is None else now_s
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_s))
     return f"{stamp}{int(now_s % 1 * 1000):03d}Z-{secrets.token_hex(4)}"
+
+
+def time_of(publication_id: str) -> dt.datetime:
+    """Return when a publication began, as its id tells.
+
+    Examples
+    --------
+    >>> time_of("20261120T235959250Z-0badcafe").isoformat()
+    '2026-11-20T23:59:59.250000+00:00'
+
+    Raises
+    ------
+    TargetError
+        It is no id of a publication.
+    """
+    fraction = publication_id[15:18]
+    fraction = fraction if fraction.isascii() and fraction.isdigit() else "0"
+    try:
+        return dt.datetime.strptime(f"{publication_id[:15]}.{fraction}", "%Y%m%dT%H%M%S.%f").replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise TargetError("this is not the id of a publication", publication_id, "is it zsync's?") from error

@@ -11,7 +11,7 @@ from zsync.errors import ConflictError, SourceChangedError, SourceError, TargetE
 from zsync.inventory import Selection, cache_directory, scan
 from zsync.layout import unit_of
 from zsync.notices.telling import and_tell
-from zsync.publication import prune, read_head
+from zsync.publication import Keeping, is_due, prune, read_head
 from zsync.publication.places import place_at
 from zsync.report.text import finding_text
 from zsync.site.classes import misplaced_keys
@@ -82,7 +82,8 @@ class SitePasses:
         self._config = without_markers(config)
         self._products = self._config.resolve()
         self._targets = [place_at(self._config, product.location) for product in self._products]
-        given = Terms.of(self._config.publish, self._config.storage, self._config.team.member)
+        mine = self._config
+        given = Terms.of(mine.publish, mine.storage, mine.team.member, mine.origin)
         # A store that is unfit, or moves, stops no other.
         self._terms = replace(given, by_unit=True)
         self._progress = Stoppable(stop)
@@ -280,8 +281,9 @@ class SitePasses:
             return
         try:
             for item in stock:
-                keep, cache = self._config.watch.history, cache_directory() / "manifests"
-                prune(connect(item.spec), item.state, keep, __version__, cache)
+                store, keep = connect(item.spec), self._config.watch.history
+                if is_due(store, item.state, keep):
+                    prune(store, item.state, Keeping(keep), __version__, cache_directory() / "manifests")
         except (TargetError, ConflictError) as error:  # there will be other occasions
             log.warning("old publications were not cleared away: %s", error)
         else:

@@ -25,6 +25,7 @@ from zsync.steps.arrived import Arrivals
 from zsync.steps.directories import prune
 from zsync.steps.gate import Gate
 from zsync.steps.hashing import remember_receipts
+from zsync.steps.provenance import Provenance
 from zsync.steps.result import product_result
 from zsync.steps.settle import left_for_the_next
 from zsync.steps.sweep import sweep
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from zsync.planning import Plan
-    from zsync.publication import Part
+    from zsync.publication import Part, Remarks
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
@@ -71,6 +72,25 @@ class Carried:
     findings: tuple[Finding, ...]
     plan: Plan
     stay: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a record says that is not told by what was done.
+
+    Attributes
+    ----------
+    publication
+        Its id.
+    member
+        Who we are to a team.
+    remarks
+        Returns what else is said, once that is known.
+    """
+
+    publication: str
+    member: str | None
+    remarks: Callable[[], Remarks]
 
 
 def _refuse_what_stays(stay: Sequence[Failure]) -> None:
@@ -108,6 +128,7 @@ def carry(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
         finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
     )  # fmt: skip
+    provenance = Provenance(items, terms)
     trials = Trials(cache_directory() / "services")
     untried = [item for item in items if not trials.recall(item.stock.spec, _habits(item))]
     with leases:
@@ -125,7 +146,8 @@ def carry(
             stay: Sequence[Failure] = ()
             if terms.retires_first:
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
-            _commit(items, plan, publication, receipts, terms.member, leases.prove)
+            record = Record(publication, terms.member, provenance.remarks)
+            _commit(items, plan, receipts, record, leases.prove)
             gate.is_on_record = True
             arrivals.forget()  # the manifest says from now on what arrived
             if not terms.retires_first:
@@ -195,9 +217,8 @@ def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, ret
 def _commit(
     items: Sequence[Surveyed],
     plan: Plan,
-    publication_id: str,
     receipts: Sequence[Receipt],
-    member: str | None,
+    said: Record,
     prove: Callable[[], None],
 ) -> None:
     """Write the manifests and the publication's records, then move the heads: built from receipts, not intentions.
@@ -209,7 +230,7 @@ def _commit(
     with TaskGroup(AT_ONCE, "commit") as tasks:
         tasks.start(prove)
         shares = tuple(_share(item, plan, _write_manifest(item, plan, answers, tasks)) for item in items)
-        record = Publication.now(publication_id, shares, __version__, member)
+        record = Publication.now(said.publication, shares, __version__, said.member, said.remarks())
         for item, share in zip(items, shares, strict=True):
             tasks.start(write_record, connect(item.stock.spec), item.stock.state, record, share)
 

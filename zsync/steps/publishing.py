@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from zsync.steps.run import Ran
     from zsync.steps.stock import Stock
     from zsync.steps.terms import Terms
+
+
+log = logging.getLogger(__name__)
 
 
 def publish_stock(
@@ -41,6 +45,7 @@ def publish_stock(
     """
     memo = Memo(terms, stock)
     if not is_dry and (remembered := memo.recall()) is not None:
+        _say_unrecorded(terms)
         return known(remembered, started)
 
     from zsync.steps.run import run
@@ -50,6 +55,7 @@ def publish_stock(
         return result_of("planned", _newest(stock), ran.plan, started)
     left_out = tuple(finding for item in ran.items for finding in item.stock.left_out)
     if ran.carried is None:
+        _say_unrecorded(terms)
         result = result_of("unchanged", _newest(stock), ran.plan, started, left_out)
         if _may_be_remembered(ran, stock):
             memo.keep(result.to_dict(), taken_ns)
@@ -71,6 +77,11 @@ def get_ready(products: Sequence[ResolvedProduct], scans: Sequence[Scan]) -> Non
     if is_outdated(products, scans):
         import zsync.steps.carry
         import zsync.steps.run  # noqa: F401 - loaded only
+
+
+def _say_unrecorded(terms: Terms) -> None:
+    if terms.remarks.message is not None:
+        log.info("nothing changed, so that there is no new publication: the message is on no record")
 
 
 def _may_be_remembered(ran: Ran, stock: Sequence[Stock]) -> bool:

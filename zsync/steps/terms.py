@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.config.publishing import most_deleted
+from zsync.publication.record import NO_REMARKS, Remarks
 from zsync.storage import HeaderRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zsync.config import Publish, Storage
+    from zsync.config import ConfigOrigin, Publish, Storage
     from zsync.layout import Consolidating
 
 Retiring = Literal["all", "ours", "ours-and-strays"]
@@ -72,6 +73,10 @@ class Terms:
         How many transfers at a time, what runs them, and the `distributed.Client` that does, if one was given.
     member
         Who we are to a team.
+    remarks
+        What the record says of the publication; no part of what decides what is to be done, and so not of the memo.
+    config_file
+        The file that the configuration was read from; the same is true of it.
     in_words
         How what is said of a run is said of this one.
     """
@@ -101,10 +106,14 @@ class Terms:
     scheduler: str = "auto"
     client: Any = field(default=None, repr=False)
     member: str | None = None
+    remarks: Remarks = field(default=NO_REMARKS, repr=False)
+    config_file: str | None = field(default=None, repr=False)
     in_words: Callable[[str], str] = field(default=str, repr=False)
 
     @classmethod
-    def of(cls, publish: Publish, storage: Storage, member: str | None = None) -> Terms:
+    def of(
+        cls, publish: Publish, storage: Storage, member: str | None = None, origin: ConfigOrigin | None = None
+    ) -> Terms:
         """Return the terms of a publish, as the user set them."""
         return cls(
             follow_symlinks=publish.follow_symlinks,
@@ -126,8 +135,16 @@ class Terms:
             workers=publish.workers,
             scheduler=publish.scheduler,
             member=member,
+            remarks=remarks_of(publish, origin),
+            config_file=origin.file if origin is not None else None,
         )
 
     def most_retired(self, total: int) -> int:
         """Return how many of so many objects of a product may be retired."""
         return most_deleted(self.max_delete, total)
+
+
+def remarks_of(publish: Publish, origin: ConfigOrigin | None) -> Remarks:
+    """Return what the user says of a publication, and what their run configuration calls it."""
+    titles = dict(origin.titles) if origin is not None else {}
+    return Remarks(publish.message, publish.meta, {"titles": titles} if titles else {})

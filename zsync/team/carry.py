@@ -25,7 +25,7 @@ from zsync.steps.directories import clear_way
 from zsync.steps.room import check_space
 from zsync.steps.run import Way, run
 from zsync.steps.stock import Stock
-from zsync.steps.terms import Terms
+from zsync.steps.terms import Terms, remarks_of
 from zsync.storage import HeaderRules, connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.team.folder import Chosen, scan_folder
@@ -350,4 +350,6 @@ def _terms(config: RunConfig) -> Terms:
         workers=config.publish.workers,
         scheduler=config.publish.scheduler,
         member=config.team.member,
+        remarks=remarks_of(config.publish, config.origin),
+        config_file=config.origin.file,
     )

@@ -90,8 +90,7 @@ def publish(
 
 
 def _publish(config: RunConfig, client: Any, watcher: Progress, started: float, *, is_dry: bool) -> PublishResult:
-    terms = replace(Terms.of(config.publish, config.storage, config.team.member), client=client)
-    products = config.resolve()
+    terms, products = _terms(config, client), config.resolve()
     if not is_dry:
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()
@@ -99,6 +98,11 @@ def _publish(config: RunConfig, client: Any, watcher: Progress, started: float, 
     ready = partial(get_ready, products)
     stock = take_stock(products, places, terms, watcher, publishes=not is_dry, meanwhile=ready)
     return publish_stock(stock, terms, watcher, started, taken_ns=taken_ns, is_dry=is_dry)
+
+
+def _terms(config: RunConfig, client: Any) -> Terms:
+    terms = Terms.of(config.publish, config.storage, config.team.member, config.origin)
+    return replace(terms, client=client)
 
 
 def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:

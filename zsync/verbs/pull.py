@@ -72,7 +72,8 @@ def pull(  # noqa: PLR0913 - a user names what applies
     force_overwrite
         Compare what is there, and replace what differs; of what was changed here a copy goes to the trash as well.
     at
-        Id of a publication, to have it instead of the current one.
+        A publication, to have it instead of the current one: its id, the beginning of one, ``head~2``, or a time such
+        as ``2026-11-20``.
     select
         Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included;
         counted from 0 where a dimension has no labels. What comes is a store of its own, that holds just this. Arrays

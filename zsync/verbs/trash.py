@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import ConfigError, LinkError, TargetError
+from zsync.config import seconds
+from zsync.errors import ConfigError, LinkError
 from zsync.inventory import Selection, as_they_are, list_target
 from zsync.inventory.links import links_among, stays_inside
 from zsync.inventory.selection import is_below, is_in
 from zsync.keys import checked, under
 from zsync.layout import describe, is_metadata
-from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held, time_of
+from zsync.publication.finding import chosen
 from zsync.publication.places import Place, places_of
 from zsync.storage import is_absent
 from zsync.storage.handles import exists, remove, written_beside
@@ -63,7 +65,7 @@ class Discarded:
     @property
     def time(self) -> str:
         """When, ISO 8601, UTC."""
-        return _time_of(self.publication).isoformat(timespec="seconds")
+        return time_of(self.publication).isoformat(timespec="seconds")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -79,8 +81,34 @@ class Discarded:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What of the trash is asked about."""
+
+    publication: str | None
+    include: tuple[str, ...]
+    until: dt.datetime | None
+
+    @classmethod
+    def of(cls, publication: str | None, include: Sequence[str], older_than: int | str | None) -> _Wanted:
+        age = None if older_than is None else dt.timedelta(seconds=seconds(older_than))
+        return cls(publication, tuple(include), None if age is None else dt.datetime.now(dt.UTC) - age)
+
+    def names(self, publications: Sequence[str]) -> set[str]:
+        """Return which publications are asked about, of those that have a trash."""
+        if self.publication is not None:
+            named = chosen(publications, self.publication)
+            publications = [] if named is None else [named]
+        return {name for name in publications if self.until is None or time_of(name) <= self.until}
+
+
 def list_trash(
-    where: Any, *, publication: str | None = None, include: Sequence[str] = (), **overrides: Any
+    where: Any,
+    *,
+    publication: str | None = None,
+    include: Sequence[str] = (),
+    older_than: int | str | None = None,
+    **overrides: Any,
 ) -> list[Discarded]:
     """Return what is in the trash, oldest first.
 
@@ -89,13 +117,16 @@ def list_trash(
     where
         The URL of a product, or of a prefix that holds several; or a configuration.
     publication
-        Only what this publication retired.
+        Only what this publication retired: its id, or the beginning of one that no other has.
     include
         Only keys that match one of these globs.
+    older_than
+        Only what was retired longer ago than this: seconds, or ``12h``, ``30d``.
     **overrides
         Options of the configuration, for instance ``endpoint_url``.
     """
-    found = [item for place in places_of(where, **overrides) for item in _look(place, publication, include)]
+    wanted = _Wanted.of(publication, include, older_than)
+    found = [item for place in places_of(where, **overrides) for item in _look(place, wanted)]
     return sorted(found, key=lambda item: (item.publication, item.url))
 
 
@@ -104,6 +135,7 @@ def restore_trash(
     *,
     publication: str | None = None,
     include: Sequence[str] = (),
+    older_than: int | str | None = None,
     to: str | os.PathLike[str] | None = None,
     **overrides: Any,
 ) -> list[Discarded]:
@@ -114,7 +146,7 @@ def restore_trash(
 
     Parameters
     ----------
-    where, publication, include
+    where, publication, include, older_than
         As for `list_trash`; of several versions of a key the newest comes back.
     to
         A directory on this machine, instead of the target.
@@ -126,44 +158,48 @@ def restore_trash(
     ConfigError
         A link leads out of the directory.
     """
+    wanted = _Wanted.of(publication, include, older_than)
     done = []
     for place in places_of(where, **overrides):
         if to is not None:
-            done += [_restore_here(place, item, Path(to)) for item in _newest_first(place, publication, include)]
-        elif _look(place, publication, include):
+            done += [_restore_here(place, item, Path(to)) for item in _newest_first(place, wanted)]
+        elif _look(place, wanted):
             # Looked at under the lease: nothing comes or goes meanwhile.
             with _claimed(place) as leases:
-                for item in _newest_first(place, publication, include):
+                for item in _newest_first(place, wanted):
                     done.append(_restore(place, item, leases))
     return done
 
 
-def _newest_first(place: Place, publication: str | None, include: Sequence[str]) -> list[Discarded]:
+def _newest_first(place: Place, wanted: _Wanted) -> list[Discarded]:
     """Return what is in the trash; an older version of a key then finds its place taken."""
-    return sorted(_look(place, publication, include), key=lambda item: item.publication, reverse=True)
+    return sorted(_look(place, wanted), key=lambda item: item.publication, reverse=True)
 
 
 def empty_trash(
-    where: Any, *, publication: str | None = None, older_than_s: float = 0, **overrides: Any
+    where: Any,
+    *,
+    publication: str | None = None,
+    include: Sequence[str] = (),
+    older_than: int | str | None = None,
+    **overrides: Any,
 ) -> list[Discarded]:
     """Delete what is in the trash, for good.
 
     Parameters
     ----------
-    where, publication
+    where, publication, include, older_than
         As for `list_trash`.
-    older_than_s
-        Only what was retired longer ago than this, in seconds.
 
     Raises
     ------
     ConflictError
         Somebody is publishing the product.
     """
-    limit = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=older_than_s)
+    wanted = _Wanted.of(publication, include, older_than)
     done = []
     for place in places_of(where, **overrides):
-        old = [item for item in _look(place, publication, ()) if _time_of(item.publication) <= limit]
+        old = _look(place, wanted)
         if not old:
             continue
         with _claimed(place) as leases:
@@ -182,14 +218,15 @@ def _claimed(place: Place) -> Leases:
     return Leases([(place.store, place.state, state)], new_publication_id(), __version__)
 
 
-def _look(place: Place, publication: str | None, include: Sequence[str]) -> list[Discarded]:
+def _look(place: Place, wanted: _Wanted) -> list[Discarded]:
     listing = list_target(place.store, place.state.trashes)
     empty = [key for key, size in zip(listing.keys, listing.sizes, strict=True) if not size]
     listing = as_they_are(place.store, place.state.trashes, listing, empty)
+    names = wanted.names(sorted({key.partition("/")[0] for key in listing.keys}))
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-    for key, size in _selected(listing, include):
+    for key, size in _selected(listing, wanted.include):
         number, _, inside = key.partition("/")
-        if publication in (None, number):
+        if number in names:
             groups[number].append((inside, size))
     return [
         Discarded(place.url, number, tuple(key for key, _ in rows), sum(size for _, size in rows))
@@ -261,11 +298,3 @@ def _in_order(place: Place, publication: str, keys: Sequence[str]) -> list[str]:
     stages = [STAGES.index(stage) for stage in objects["stage"].to_pylist()]
     order = zip(stages, objects["rank"].to_pylist(), objects["key"].to_pylist(), strict=True)
     return [key for _, _, key in sorted(order)]
-
-
-def _time_of(publication: str) -> dt.datetime:
-    """Return when a publication began, as its id tells."""
-    try:
-        return dt.datetime.strptime(publication[:15], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
-    except ValueError as error:
-        raise TargetError("this is not the id of a publication", publication, "is it zsync's trash?") from error
