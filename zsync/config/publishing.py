@@ -118,6 +118,10 @@ class Publish(Section):
         "25%", description="refuse to retire more than this many objects of a product, or this share of them"
     )
     allow_empty: bool = Field(default=False, description="publish an empty source, which retires everything")
+    keep_history: bool = Field(
+        default=False,
+        description="where the bucket keeps no versions: keep in the trash what is replaced too, for snapshots of it",
+    )
     workers: Literal["auto"] | int = Field("auto", description="how many transfers at a time; auto, or a number")
     transport: Literal["auto", "obstore", "fsspec"] = Field(
         "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (S3 and other URLs, but not file://)"
@@ -190,6 +194,12 @@ class Publish(Section):
             word = value if value in later else "a scheduler address"
             raise ValueError(f"{word} is not available in this version of zsync")
         return value
+
+    @model_validator(mode="after")
+    def _check_history(self) -> Publish:
+        if self.keep_history and self.retire == "delete":
+            raise ValueError("retire: delete leaves no history to keep; take auto or trash, or no keep_history")
+        return self
 
     @property
     def settle_s(self) -> float:

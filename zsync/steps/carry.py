@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALL = frozenset({""})  # below the empty key lies everything
 _AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
 
 
@@ -187,7 +188,7 @@ def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, ret
         publication=publication,
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
         trashes=retire in ("trash", "keep"),
-        keeps=terms.keeps | item.edits,
+        keeps=_ALL if terms.keeps_history and not item.stock.head.is_versioned else terms.keeps | item.edits,
         leaves_moving=terms.by_unit and not _sends_families(plan, item.name),
     )
 
