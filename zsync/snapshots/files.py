@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BLOCK = 2**16  # bytes; GDAL reads headers a few bytes at a time
-_BLOCKS = 32  # that are kept, of a file
+_AHEAD = 64  # blocks that are asked for at once, at most
+_BLOCKS = 3 * _AHEAD  # that are kept, of a file
 
 
 class SnapshotFiles(MultiByteRangeResourceContainer):  # type: ignore[misc]
@@ -85,6 +86,7 @@ class SnapshotFile:
         self._at = 0
         self._is_broken = False
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._ahead, self._next = 1, -1
 
     def __enter__(self) -> Self:
         return self
@@ -142,22 +144,25 @@ class SnapshotFile:
         log.error("%s", error)
 
     def _bytes(self, start: int, stop: int) -> bytes:
-        """Return bytes: few of them from blocks that are kept, many as they are."""
-        if stop - start >= _BLOCK:
+        if stop - start >= _AHEAD * _BLOCK:
             return self._part(start, stop)
         first, last = start // _BLOCK, (stop - 1) // _BLOCK
-        data = b"".join(self._block(number) for number in range(first, last + 1))
+        data = b"".join(self._block(number, last) for number in range(first, last + 1))
         return data[start - first * _BLOCK : stop - first * _BLOCK]
 
-    def _block(self, number: int) -> bytes:
-        data = self._blocks.get(number)
-        if data is None:
-            data = self._part(number * _BLOCK, min((number + 1) * _BLOCK, self._size))
-        self._blocks[number] = data
+    def _block(self, number: int, last: int) -> bytes:
+        """Return a block; if it has to be asked for, with those that follow, up to the last that is wanted."""
+        if number not in self._blocks:
+            # Who reads on where the last request ended goes on so: GDAL does, where it reads all of a raster.
+            self._ahead = min(2 * self._ahead, _AHEAD) if number == self._next else 1
+            self._next = number + max(self._ahead, last + 1 - number)
+            data = self._part(number * _BLOCK, min(self._next * _BLOCK, self._size))
+            for start in range(0, len(data), _BLOCK):
+                self._blocks[number + start // _BLOCK] = data[start : start + _BLOCK]
+            while len(self._blocks) > _BLOCKS:
+                self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
-        if len(self._blocks) > _BLOCKS:
-            self._blocks.popitem(last=False)
-        return data
+        return self._blocks[number]
 
     def _part(self, start: int, stop: int) -> bytes:
         data = self._contents.part(self._path, start, stop - start)

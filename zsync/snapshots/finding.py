@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.config import Location, RunConfig
 from zsync.errors import ConfigError, ObjectNotFoundError, PermissionDeniedError, TargetError
 from zsync.printable import listed
-from zsync.publication import Part, read_head, read_parts
+from zsync.publication import Head, Part, read_head, read_parts
 from zsync.publication.places import Place, place_at, places_or_prefix
 from zsync.publication.record import MOST_BYTES
 from zsync.tasks import side_by_side
@@ -68,23 +68,23 @@ def find_snapshot(url: Any, at: str | dt.datetime, options: Mapping[str, Any]) -
     target = text if "://" in text else str(Path(text).expanduser().absolute())
     config = RunConfig.from_any({"target": target}, **options)
     location = Location.parse(target)
-    place, path = _product_around(config, location)
-    return snapshot_at(place, at), path
+    place, head = _product_around(config, location)
+    return snapshot_at(place, at, head), location.path.removeprefix(place.location.path).lstrip("/")
 
 
-def _product_around(config: RunConfig, location: Location) -> tuple[Place, str]:
-    """Return the nearest product at a location or above it, and the way down from there."""
+def _product_around(config: RunConfig, location: Location) -> tuple[Place, Head]:
+    """Return the nearest product at a location or above it, and its head."""
     above = [location]
     while above[-1].path:
         above.append(above[-1].parent)
     places = [place_at(config, each) for each in above]
     # Mostly it is the product itself that is named.
-    found = [_is_published(places[0])]
-    if found[0] is not True:
-        found += side_by_side(_is_published, places[1:])
-    if True in found:
-        place = places[found.index(True)]
-        return place, location.path.removeprefix(place.location.path).lstrip("/")
+    found = [_head_of(places[0])]
+    if not isinstance(found[0], Head):
+        found += side_by_side(_head_of, places[1:])
+    for place, head in zip(places, found, strict=False):
+        if isinstance(head, Head):
+            return place, head
     for refused in found:
         if isinstance(refused, PermissionDeniedError):
             raise refused
@@ -94,29 +94,36 @@ def _product_around(config: RunConfig, location: Location) -> tuple[Place, str]:
     raise ConfigError("zsync published nothing there", location.url, "check the URL, or open it without zsync")
 
 
-def _is_published(place: Place) -> bool | PermissionDeniedError:
-    """Return whether a place is a product's; who may not list is told of what is not there that it is forbidden."""
+def _head_of(place: Place) -> Head | PermissionDeniedError | None:
+    """Return a product's head, or None; who may not list is told of what is absent that it is forbidden."""
     try:
-        return read_head(place.store, place.state).publication is not None
+        head = read_head(place.store, place.state)
     except PermissionDeniedError as error:
         return error
+    return head if head.publication is not None else None
 
 
-def snapshot_at(place: Place, at: str | dt.datetime) -> Snapshot:
+def snapshot_at(place: Place, at: str | dt.datetime, head: Head) -> Snapshot:
     """Return a publication of a product.
+
+    Parameters
+    ----------
+    at
+        As for `find_snapshot`.
+    head
+        The product's head; it names a publication.
 
     Raises
     ------
     ConfigError
         There is none of that id, or none was at that time.
     """
-    if isinstance(at, str) and at != HEAD:
-        at = _time_of(at) or at
-    which = _at_time(place, at) if isinstance(at, dt.datetime) else None if at == HEAD else at
-    parts, publication = read_parts(place.store, place.state, which)
-    if publication is None:
-        raise ConfigError("zsync published nothing there", place.url, "check the URL")
-    return Snapshot(place, publication, parts, is_head=which is None)
+    if at in (HEAD, head.publication):
+        return Snapshot(place, str(head.publication), head.parts, is_head=at == HEAD)
+    moment = at if isinstance(at, dt.datetime) else _time_of(at)
+    which = at if moment is None else _at_time(place, moment, head)
+    parts, publication = read_parts(place.store, place.state, str(which))
+    return Snapshot(place, str(publication), parts)
 
 
 def _time_of(text: str) -> dt.datetime | None:
@@ -130,14 +137,14 @@ def _time_of(text: str) -> dt.datetime | None:
     return moment
 
 
-def _at_time(place: Place, moment: dt.datetime) -> str:
+def _at_time(place: Place, moment: dt.datetime, head: Head) -> str:
     """Return the id of what was published at a time; what no head ever named is no publication."""
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
-    publication = read_head(place.store, place.state).publication
     prefix = f"{place.state.prefix}/publications/"
     page, _ = place.store.list_level(prefix)
     ids = [key.removeprefix(prefix).removesuffix(".json") for key in page.keys if key.endswith(".json")]
     records = dict(zip(ids, side_by_side(lambda each: _record(place, each), ids), strict=True))
+    publication = head.publication
     while publication is not None and publication in records:
         time, parent = records.pop(publication)
         if time <= moment:
