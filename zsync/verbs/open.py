@@ -64,8 +64,7 @@ def open_zarr(url: Any, *, at: str | dt.datetime = HEAD, group: str | None = Non
     reach, rest = _split(options)
     from zsync.snapshots.store import SnapshotStore
 
-    store = SnapshotStore(url, at=at, **reach)
-    _refuse_unless_a_node(store, group)
+    store, group = _opened(SnapshotStore(url, at=at, **reach), group)
     import xarray
 
     dataset: xr.Dataset = xarray.open_zarr(store, group=group, **rest)
@@ -137,8 +136,8 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return reach, {name: value for name, value in options.items() if name not in reach}
 
 
-def _refuse_unless_a_node(store: SnapshotStore, group: str | None) -> None:
-    """Raise unless there is a store, or an array or group in one, and say which stores there are.
+def _opened(store: SnapshotStore, group: str | None) -> tuple[SnapshotStore, str | None]:
+    """Return the Zarr store that a path is in, and the group in it: a product may be a tree of stores.
 
     Raises
     ------
@@ -146,11 +145,13 @@ def _refuse_unless_a_node(store: SnapshotStore, group: str | None) -> None:
         There is none.
     """
     place = "/".join(part.strip("/") for part in (store.path, group or "") if part.strip("/"))
-    base = f"{place}/" if place else ""
-    if any(store.contents.size(f"{base}{name}") is not None for name in _NODES):
-        return
-    inside = [name.removeprefix(store.path).strip("/") for name in store.contents.stores(store.path)]
-    named = [name for name in inside if name]
-    advice = f"name one in the URL: {listed(named)}" if named else "check the group" if inside else "check the URL"
-    where = store.url if group is None else f"{store.url}, group {group}"
-    raise ConfigError(f"publication {store.publication} has no Zarr store or group there", where, advice)
+    if not any(store.contents.size(f"{place}/{name}".lstrip("/")) is not None for name in _NODES):
+        inside = [name.removeprefix(store.path).strip("/") for name in store.contents.stores(store.path)]
+        named = [name for name in inside if name]
+        advice = f"name one in the URL: {listed(named)}" if named else "check the group" if inside else "check the URL"
+        where = store.url if group is None else f"{store.url}, group {group}"
+        raise ConfigError(f"publication {store.publication} has no Zarr store or group there", where, advice)
+    if any(store.contents.size(f"{store.path}/{name}".lstrip("/")) is not None for name in _NODES):
+        return store, group
+    root = max(name for name in store.contents.stores(store.path) if f"{place}/".startswith(f"{name}/"))
+    return type(store).of(store.snapshot, root), place.removeprefix(root).strip("/") or None
