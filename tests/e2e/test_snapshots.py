@@ -401,3 +401,15 @@ def test_history_is_kept_in_the_trash_on_request_and_only_where_there_are_no_ver
     assert len(kept) == 0
     with pytest.raises(ConfigError, match="retire: delete leaves no history"):
         RunConfig.from_any(site.config(), keep_history=True, retire="delete")
+
+
+def test_where_no_etags_are_told_it_is_said_that_no_history_is_kept(tmp_path, monkeypatch):
+    config = {"source": str(tmp_path / "a.zarr"), "target": f"memory://{tmp_path.name}/a.zarr"}
+    write_store(tmp_path / "a.zarr", weather(6, 8), chunks={"time": 5, "x": 4})
+    zsync.publish(config, progress=False)
+    monkeypatch.setattr("zsync.storage.fsspec_transport._token", lambda _info: None)
+    write_store(tmp_path / "a.zarr", weather(6, 8, k=2), chunks={"time": 5, "x": 4})
+    result = zsync.publish(config, progress=False, keep_history=True)
+    assert "the target tells no ETag of" in {finding.code: finding.message for finding in result.findings}["no-history"]
+    with pytest.raises(GoneError):
+        zsync.open_zarr(config["target"], chunks=None)

@@ -92,6 +92,7 @@ def plan(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    keep_history: KeepHistory = None,
     damaged: Damaged = None,
     outside_grid: OutsideGrid = None,
     grace: Grace = None,
