@@ -20,7 +20,7 @@ from trees import weather, write_cog, write_store
 
 import zsync
 from zsync.config import RunConfig
-from zsync.errors import ConfigError, CredentialsError, GoneError
+from zsync.errors import ConfigError, CredentialsError, GoneError, PermissionDeniedError
 from zsync.snapshots.reading import contents_of
 from zsync.storage.opening import _connect
 from zsync.verbs.trash import empty_trash, list_trash
@@ -186,6 +186,26 @@ def test_bytes_that_are_not_on_record_are_never_taken(kept):
     empty_trash(url(kept, "a.zarr"), **reach(kept))
     with pytest.raises(GoneError, match=first):
         zsync.open_zarr(url(kept, "a.zarr"), at=first, chunks=None, **{**reach(kept), "retries": 1}).load()
+
+
+def test_what_a_run_put_aside_that_was_cut_off_is_found(site, impatient):
+    """At several points of a publish that shrinks an array: fenced, with data replaced, with what is gone retired."""
+    states = [weather(12 if count % 2 else 7, 8, k=count) for count in range(6)]
+    site.store("a.zarr", states[0])
+    copies = {publish(site): states[0]}
+    for nth, state in zip((1, 3, 5, 7, 9), states[1:], strict=True):
+        rewrite(site, "a.zarr", state)
+        site.proxy.faults[:] = [
+            on(Fault.error(403, "AccessDenied"), nth=nth, method="PUT", key=f"{site.prefix}/a.zarr/*")
+        ]
+        with pytest.raises(PermissionDeniedError):
+            publish(site)
+        site.proxy.faults.clear()
+        newest = list(copies)[-1]
+        assert same(opened(site, at=newest).load(), copies[newest])
+        copies[publish(site)] = state
+    for at, copy in copies.items():
+        assert same(opened(site, at=at).load(), copy)
 
 
 # --- which publication ------------------------------------------------------------------------------------------------
@@ -399,7 +419,7 @@ def test_history_is_kept_in_the_trash_on_request_and_only_where_there_are_no_ver
         assert bool(kept) == (place is site)
     # The fence that a shrink shows on its way is nobody's publication.
     assert len(kept) == 0
-    with pytest.raises(ConfigError, match="retire: delete leaves no history"):
+    with pytest.raises(ConfigError, match="keep_history does not go with retire delete"):
         RunConfig.from_any(site.config(), keep_history=True, retire="delete")
 
 

@@ -198,7 +198,7 @@ class Publish(Section):
     @model_validator(mode="after")
     def _check_history(self) -> Publish:
         if self.keep_history and self.retire == "delete":
-            raise ValueError("retire: delete leaves no history to keep; take auto or trash, or no keep_history")
+            raise ValueError("keep_history does not go with retire delete, which leaves none: take auto or trash")
         return self
 
     @property
