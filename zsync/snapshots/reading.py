@@ -12,29 +12,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from zsync.errors import (
-    CredentialsError,
-    GoneError,
-    NetworkError,
-    NoBucketError,
-    PermissionDeniedError,
-    SourceChangedError,
-    TargetError,
-    TransientError,
-)
-from zsync.inventory import cache_directory, list_target
+from zsync.errors import GoneError, PermissionDeniedError, SourceChangedError, TargetError
+from zsync.inventory import cache_directory
 from zsync.inventory.origin import ObjectReader
-from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest
-from zsync.publication.whereabouts import Held, Kept, Published, Version, Where, candidates
-from zsync.storage.versions import list_versions
+from zsync.publication.whereabouts import Held, Kept, Published, Where, candidates
+from zsync.steps.whereabouts import OF_THE_WAY, kept_in, path_of, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zsync.snapshots.finding import Snapshot
 
-_OF_THE_WAY = (NetworkError, TransientError, CredentialsError, NoBucketError)  # say nothing of the object
 _BLOCK = 2**23  # bytes that are hashed at a time
 
 
@@ -151,7 +140,7 @@ class Contents:
                 data = self._fetch(item, held, start, length)
             except SourceChangedError:
                 continue
-            except _OF_THE_WAY:
+            except OF_THE_WAY:
                 raise
             except TargetError as error:
                 # Whoever may read a bucket may not always read its versions.
@@ -174,42 +163,20 @@ class Contents:
         yield from tried if self._reads_versions else sorted(tried, key=lambda held: held.where == Where.VERSION)
         kept = self._kept_since(time.monotonic()).get(item.key, ())
         yield from (h for h in candidates(item, snapshot.publication, live=None, kept=kept) if h not in tried)
-        yield from candidates(item, snapshot.publication, live=None, versions=self._versions(item.key))
+        versions = versions_of(snapshot.place, item.key).get(item.key, ())
+        yield from candidates(item, snapshot.publication, live=None, versions=versions)
 
     def _kept_since(self, moment: float) -> Mapping[str, Sequence[Kept]]:
         """Return what is in the trash by a listing that began no earlier than a moment."""
         with self._looking:
             if self._trash.listed_s < moment:
                 began = time.monotonic()
-                self._trash = _Trash(began, self._list_trash())
+                self._trash = _Trash(began, kept_in(self._snapshot.place))
             return self._trash.kept
-
-    def _list_trash(self) -> dict[str, list[Kept]]:
-        place = self._snapshot.place
-        listing = list_target(place.store, place.state.trashes)
-        kept: dict[str, list[Kept]] = {}
-        for path, size, etag in zip(listing.keys, listing.sizes, listing.etags, strict=True):
-            publication, _, key = path.partition("/")
-            kept.setdefault(key, []).append(Kept(publication, size, etag))
-        return kept
-
-    def _versions(self, key: str) -> list[Version]:
-        place = self._snapshot.place
-        path = under(place.base, key)
-        try:
-            found = [each for each in list_versions(place.spec, path) if each.key == path]
-        except _OF_THE_WAY:
-            raise
-        except TargetError:  # there are none, or they are not to be listed
-            return []
-        return [Version(each.version, each.size, each.etag) for each in found]
 
     def _reader(self, item: Published, held: Held) -> ObjectReader:
         place = self._snapshot.place
-        if held.publication is not None:
-            path = place.state.trash(held.publication, item.key)
-        else:
-            path = under(place.base, item.key)
+        path = path_of(place, item.key, held)
         return ObjectReader(place.spec, path, item.size, held.etag, held.version, item.digest)
 
     def _fetch(self, item: Published, held: Held, start: int, length: int) -> bytes:
