@@ -161,6 +161,25 @@ def test_a_chunk_that_is_gone_is_an_error_and_one_that_never_was_is_fill_value(s
         zarr.open_array(zsync.SnapshotStore(url(site, "a.zarr"), **reach(site)), path="t2m")[:]
 
 
+@pytest.mark.parametrize("options", [{}, {"zarr_format": 3}], ids=["v2", "v3"])
+def test_an_array_that_another_tool_put_there_is_not_read_as_fill_values(site, tmp_path, options):
+    """Consolidated metadata tells of it; what it holds is on no record."""
+    site.store("a.zarr", weather(12, 8), **options)
+    publish(site)
+    write_store(tmp_path / "b.zarr", weather(12, 8).rename(t2m="other"), chunks={"time": 5, "x": 4}, **options)
+    client = lasting_client(site.s3)
+    for path in (tmp_path / "b.zarr/other").rglob("*"):
+        if path.is_file():
+            key = f"{site.prefix}/a.zarr/{path.relative_to(tmp_path / 'b.zarr')}"
+            client.put_object(Bucket=site.bucket, Key=key, Body=path.read_bytes())
+    publish(site, retire="keep")
+    assert same(site.read("a.zarr").other.to_dataset(), weather(12, 8).rename(t2m="other").other.to_dataset())
+    reader = opened(site)
+    assert reader.t2m.load().equals(weather(12, 8).t2m)
+    with pytest.raises(GoneError, match=r"the array is not part of publication .*: another tool put it there"):
+        reader.other.load()
+
+
 def test_bytes_that_are_not_on_record_are_never_taken(kept):
     """Somebody wrote over a chunk, of the same size; and over one in the trash."""
     kept.store("a.zarr", weather(12, 8))

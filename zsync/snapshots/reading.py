@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from zsync.snapshots.finding import Snapshot
 
 _BLOCK = 2**23  # bytes that are hashed at a time
+_CHUNK = re.compile(r"(?:(.*)/)?(?:c|(?:c[./])?\d+(?:[./]\d+)*)")  # the key of one, in any encoding
 
 
 @dataclass(slots=True)
@@ -54,13 +56,14 @@ class Contents:
                 f"the manifest of publication {snapshot.publication} cannot be read: {error}", place.url
             ) from error
         # Looked up where they lie: a dictionary of a million keys takes seconds to make, and four times the space.
-        table = table.select(["key", "size", "etag", "version", "digest", "store"]).sort_by("key")
+        table = table.select(["key", "size", "etag", "version", "digest", "store", "array"]).sort_by("key")
         self._keys = table["key"].cast(pa.large_string()).combine_chunks()
         self._table = table.combine_chunks()
         self._trash = _Trash()
         self._looking = threading.Lock()
         self._found: dict[str, Held] = {}  # of what was not where it was put
         self._reads_versions = True
+        self._in_arrays: dict[str, bool] = {}
 
     def stores(self, below: str) -> list[str]:
         """Return the prefixes of the Zarr stores below a path, relative to the product."""
@@ -97,7 +100,10 @@ class Contents:
             It is not to be had any more.
         """
         item = self._published(key)
-        return None if item is None else self._bytes(item, 0, item.size)
+        if item is None:
+            self._refuse_chunk_of_others(key)
+            return None
+        return self._bytes(item, 0, item.size)
 
     def part(self, key: str, start: int, length: int) -> bytes | None:
         """Return some bytes of an object, up to its end; None if the publication does not name it.
@@ -109,6 +115,7 @@ class Contents:
         """
         item = self._published(key)
         if item is None:
+            self._refuse_chunk_of_others(key)
             return None
         start = min(start, item.size)
         return self._bytes(item, start, min(length, item.size - start))
@@ -124,10 +131,45 @@ class Contents:
         return start, bisect_right(rows, prefix, start, key=lambda index: self._key(index)[:length])
 
     def _published(self, key: str) -> Published | None:
-        index = bisect_left(range(len(self._keys)), key, key=self._key)
-        if index == len(self._keys) or self._key(index) != key:
+        index = self._index(key)
+        if index is None:
             return None
         return Published(key, *(self._table[name][index].as_py() for name in ("size", "etag", "version", "digest")))
+
+    def _refuse_chunk_of_others(self, key: str) -> None:
+        """Raise for a chunk of an array that another tool put there.
+
+        With ``retire: keep`` consolidated metadata tells of it; that it has no chunks on record does not make them fill
+        values.
+        """
+        match = _CHUNK.fullmatch(key)
+        if match is None:
+            return
+        above = match[1] or ""
+        if above not in self._in_arrays:
+            self._in_arrays[above] = self._is_in_array(above)
+        if not self._in_arrays[above]:
+            snapshot = self._snapshot
+            raise GoneError(
+                f"the array is not part of publication {snapshot.publication}: another tool put it there",
+                snapshot.place.location.child(key).url,
+                "read it without zsync",
+            )
+
+    def _is_in_array(self, path: str) -> bool:
+        """Return whether the nearest node at a path, or above it, is an array; where there is none, whatever it is."""
+        while True:
+            base = f"{path}/" if path else ""
+            found = [self._index(f"{base}{name}") for name in (".zarray", "zarr.json", ".zgroup")]
+            if any(index is not None for index in found):
+                return any(index is not None and self._table["array"][index].is_valid for index in found)
+            if not path:
+                return True
+            path = path.rpartition("/")[0]
+
+    def _index(self, key: str) -> int | None:
+        index = bisect_left(range(len(self._keys)), key, key=self._key)
+        return index if index < len(self._keys) and self._key(index) == key else None
 
     def _bytes(self, item: Published, start: int, length: int) -> bytes:
         if not length:
