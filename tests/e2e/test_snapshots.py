@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import pickle
@@ -243,7 +244,9 @@ def test_a_publication_is_named_by_its_id_or_by_a_time(versioned):
         client.put_object(Bucket=versioned.bucket, Key=record, Body=json.dumps({**document, "time": times[-1]}))
     client.put_object(Bucket=versioned.bucket, Key=record.replace(ids[-1], "zzz"), Body=json.dumps(document))
     asked = {
-        "head": 3, ids[0]: 1, times[1]: 2, "2026-01-02": 2, "2026-01-02T11:00": 1, "2027-01-01T00:00:00+05:00": 3,
+        "head": 3, None: 3, ids[0]: 1, times[1]: 2, "2026-01-02": 2, "2026-01-02T11:00": 1,
+        "2027-01-01T00:00:00+05:00": 3, dt.date(2026, 1, 1): 1, dt.datetime(2026, 1, 2, 23): 2,
+        np.datetime64("2026-01-02T23", "ns"): 2,
     }  # fmt: skip
     for at, count in asked.items():
         store = zsync.SnapshotStore(url(versioned, "t/deep/a.zarr"), at=at, **reach(versioned))
@@ -293,6 +296,7 @@ def test_it_travels_without_secrets_and_reads_no_more_than_it_needs(site, monkey
         zarr.open_array(there, path="t2m")[11, 7]
     for name, value in tool_env(site.s3).items():
         monkeypatch.setenv(name, value)
+    assert same(opened(site, consolidated=False).load(), weather(12, 8))
     lazy = zsync.open_zarr(url(site, "a.zarr"))
     assert lazy.t2m.chunks == ((5, 5, 2), (4, 4))
     assert pickle.loads(pickle.dumps(lazy)).t2m.sum().compute() == weather(12, 8).t2m.sum()

@@ -45,7 +45,7 @@ class Snapshot:
     is_head: bool = False
 
 
-def find_snapshot(url: Any, at: str | dt.datetime, options: Mapping[str, Any]) -> tuple[Snapshot, str]:
+def find_snapshot(url: Any, at: str | dt.date | None, options: Mapping[str, Any]) -> tuple[Snapshot, str]:
     """Return the publication that is meant, and the path inside the product.
 
     Parameters
@@ -53,7 +53,7 @@ def find_snapshot(url: Any, at: str | dt.datetime, options: Mapping[str, Any]) -
     url
         URL, or path of a directory here, of a product or of something in it.
     at
-        ``head``, the id of a publication, or a time.
+        ``head`` (or None), the id of a publication, or a time.
     options
         Of the configuration, for instance ``endpoint_url``.
 
@@ -103,7 +103,7 @@ def _head_of(place: Place) -> Head | PermissionDeniedError | None:
     return head if head.publication is not None else None
 
 
-def snapshot_at(place: Place, at: str | dt.datetime, head: Head) -> Snapshot:
+def snapshot_at(place: Place, at: str | dt.date | None, head: Head) -> Snapshot:
     """Return a publication of a product.
 
     Parameters
@@ -118,9 +118,9 @@ def snapshot_at(place: Place, at: str | dt.datetime, head: Head) -> Snapshot:
     ConfigError
         There is none of that id, or none was at that time.
     """
-    if at in (HEAD, head.publication):
-        return Snapshot(place, str(head.publication), head.parts, is_head=at == HEAD)
-    moment = at if isinstance(at, dt.datetime) else _time_of(at)
+    if at in (None, HEAD, head.publication):
+        return Snapshot(place, str(head.publication), head.parts, is_head=at in (None, HEAD))
+    moment = at if isinstance(at, dt.datetime) else _time_of(str(at))
     which = at if moment is None else _at_time(place, moment, head)
     parts, publication = read_parts(place.store, place.state, str(which))
     return Snapshot(place, str(publication), parts)

@@ -55,7 +55,7 @@ class SnapshotStore(Store):
     >>> zarr.open_group(store)["xco2"][:10]  # doctest: +SKIP
     """
 
-    def __init__(self, url: Any, *, at: str | dt.datetime = HEAD, read_only: bool = True, **options: Any) -> None:
+    def __init__(self, url: Any, *, at: str | dt.date | None = HEAD, read_only: bool = True, **options: Any) -> None:
         if not read_only:
             raise ValueError("what was published is not to be changed: a SnapshotStore is read-only")
         super().__init__(read_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.storage.base import bare_etag
+from zsync.storage.listing import endless
 from zsync.storage.opening import calls_to
 
 if TYPE_CHECKING:
@@ -47,4 +48,7 @@ def list_versions(spec: StoreSpec, prefix: str) -> Iterator[ObjectVersion]:
             yield ObjectVersion(found["Key"], found["VersionId"], found["Size"], bare_etag(found.get("ETag")))
         if not page.get("IsTruncated"):
             return
-        after = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        follows = {"KeyMarker": page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        if follows == after or not follows["KeyMarker"]:
+            raise endless(spec.location.child(prefix).url)
+        after = follows

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NODES = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
-def open_zarr(url: Any, *, at: str | dt.datetime = HEAD, group: str | None = None, **options: Any) -> xr.Dataset:
+def open_zarr(url: Any, *, at: str | dt.date | None = HEAD, group: str | None = None, **options: Any) -> xr.Dataset:
     """Open a published Zarr store as a dataset: one publication of it, whatever is published meanwhile.
 
     Nothing is loaded before it is used, and all of it is of this publication, today and, as long as the bucket keeps it
@@ -72,7 +72,7 @@ def open_zarr(url: Any, *, at: str | dt.datetime = HEAD, group: str | None = Non
 
 
 def open_rasterio(
-    url: Any, key: str | None = None, *, at: str | dt.datetime = HEAD, **options: Any
+    url: Any, key: str | None = None, *, at: str | dt.date | None = HEAD, **options: Any
 ) -> rasterio.DatasetReader:
     """Open a published raster: as one publication has it, whatever is published meanwhile.
 
