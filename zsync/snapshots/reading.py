@@ -189,7 +189,7 @@ class Contents:
                 self._reads_versions &= held.where != Where.VERSION or not isinstance(error, PermissionDeniedError)
                 refused = error
                 continue
-            if held.where == Where.TRASH:
+            if held.where == Where.TRASH or held.version != item.version:
                 self._found[item.key] = held
             return data
         raise refused or self._gone(item)

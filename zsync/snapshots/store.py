@@ -55,6 +55,8 @@ class SnapshotStore(Store):
     >>> zarr.open_group(store)["xco2"][:10]  # doctest: +SKIP
     """
 
+    _kept: tuple[int, Snapshot, Contents] | None = None
+
     def __init__(self, url: Any, *, at: str | dt.date | None = HEAD, read_only: bool = True, **options: Any) -> None:
         if not read_only:
             raise ValueError("what was published is not to be changed: a SnapshotStore is read-only")
@@ -82,11 +84,19 @@ class SnapshotStore(Store):
     @property
     def contents(self) -> Contents:
         """The objects of the publication, with keys relative to the product."""
-        return contents_of(self.snapshot)
+        # Looked up once: to tell a snapshot from others takes longer than to find a key. Locks do not outlive a fork.
+        process, snapshot, contents = self._kept or (0, None, None)
+        if contents is None or process != os.getpid() or snapshot is not self.snapshot:
+            contents = contents_of(self.snapshot)
+            self._kept = os.getpid(), self.snapshot, contents
+        return contents
 
     async def _loaded(self) -> Contents:
         """Return the contents; to read the manifest takes its time, the first time."""
-        return await asyncio.get_running_loop().run_in_executor(_threads(), contents_of, self.snapshot)
+        return await asyncio.get_running_loop().run_in_executor(_threads(), lambda: self.contents)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def _whole(self, key: str) -> str:
         return f"{self.path}/{key}" if self.path else key
