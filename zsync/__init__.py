@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from zsync.history.log import Log as Log
     from zsync.planning import Plan as Plan
     from zsync.pulling.pulled import PullResult as PullResult
+    from zsync.snapshots.store import SnapshotStore as SnapshotStore
     from zsync.steps.result import PublishResult as PublishResult
     from zsync.team.synced import SyncResult as SyncResult
     from zsync.verbs.log import log as log
+    from zsync.verbs.open import open_rasterio as open_rasterio
+    from zsync.verbs.open import open_zarr as open_zarr
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
@@ -35,10 +38,13 @@ _HOMES = {
     "PullResult": "zsync.pulling.pulled",
     "PublishResult": "zsync.steps.result",
     "RunConfig": "zsync.config",
+    "SnapshotStore": "zsync.snapshots.store",
     "SyncResult": "zsync.team.synced",
     "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
     "log": "zsync.verbs.log",
+    "open_rasterio": "zsync.verbs.open",
+    "open_zarr": "zsync.verbs.open",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
@@ -53,11 +59,14 @@ __all__ = [
     "PublishResult",
     "PullResult",
     "RunConfig",
+    "SnapshotStore",
     "SyncResult",
     "WatchResult",
     "ZsyncError",
     "__version__",
     "log",
+    "open_rasterio",
+    "open_zarr",
     "plan",
     "publish",
     "pull",

@@ -194,6 +194,10 @@ class ObjectNotFoundError(TargetError):
     """There is no such object."""
 
 
+class GoneError(TargetError):
+    """What a publication named is not to be had any more."""
+
+
 class NotSupportedError(TargetError):
     """The service does not know such a request (501, 405)."""
 

@@ -22,6 +22,7 @@ from zsync.errors import (
     CredentialsError,
     NetworkError,
     NoBucketError,
+    NotSupportedError,
     ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
@@ -29,6 +30,7 @@ from zsync.errors import (
 )
 from zsync.storage import Headers, ObjectStore, connect, spec_for
 from zsync.storage.opening import open_s3fs
+from zsync.storage.versions import list_versions
 
 S3 = ["obstore", "s3fs"]
 ALL = [*S3, "file", "memory"]
@@ -234,7 +236,26 @@ def test_versions_are_told(s3, versioned_bucket, tmp_path):
         first, second = versioned.put("a", b"1"), versioned.put("a", b"2")
         assert first.version
         assert second.version not in (None, first.version)
-        assert versioned.store.get(versioned.base + "a").version == second.version
+        key = versioned.base + "a"
+        assert versioned.store.get(key).version == second.version
+        for body, stored in ((b"1", first), (b"2", second)):
+            assert versioned.store.fetch(key, 0, 1, etag=stored.etag, version=stored.version) == body
+        spec = spec_for(Location.parse(f"s3://{versioned_bucket}/x"), settings(s3))
+        told = {(found.version, found.size, found.etag) for found in list_versions(spec, key)}
+        assert told == {(stored.version, 1, stored.etag) for stored in (first, second)}
+    memory = place("memory", s3, versioned_bucket, tmp_path)
+    stored = memory.put("a", b"1")
+    with pytest.raises(NotSupportedError, match="versions of objects are not read here"):
+        memory.store.fetch(memory.base + "a", 0, 1, etag=stored.etag, version="1")
+    assert list(list_versions(spec_for(Location.parse("memory://contract"), Storage()), memory.base)) == []
+
+
+def test_versions_are_listed_page_by_page(s3, versioned_bucket, tmp_path):
+    versioned = place("obstore", s3, versioned_bucket, tmp_path)
+    with ThreadPoolExecutor(16) as pool:
+        stored = list(pool.map(lambda number: versioned.put(f"{number:03d}", b"x"), [*range(510)] * 2))
+    spec = spec_for(Location.parse(f"s3://{versioned_bucket}/x"), settings(s3))
+    assert {found.version for found in list_versions(spec, versioned.base)} == {answer.version for answer in stored}
 
 
 def test_a_listing_of_many_is_complete(s3, bucket, tmp_path):

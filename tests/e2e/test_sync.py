@@ -50,6 +50,15 @@ def storage(member):
 # --- the plain flow ---------------------------------------------------------------------------------------------------
 
 
+def test_history_is_kept_on_request(team, ann, bob):
+    bob.write("a.txt", "three")
+    bob.sync()
+    assert team.trash() == {}
+    bob.write("a.txt", "four")
+    bob.sync(keep_history=True)
+    assert team.trash() == {"a.txt": [b"three"]}
+
+
 def test_what_is_new_modified_and_deleted_reaches_the_others(team, ann, bob):
     assert bob.read() == ann.read() == {"a.txt": b"one", "d/b.txt": b"two"}
     bob.write("a.txt", "three")

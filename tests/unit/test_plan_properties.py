@@ -23,6 +23,7 @@ from zsync.planning import (
     split_arrays,
     undecided,
 )
+from zsync.planning.show import plan_text
 from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of, with_values
 from zsync.words import STAGES, Action, Kind, Reason, Stage
 
@@ -226,6 +227,16 @@ def test_a_thousand_objects_are_listed_or_deleted_at_once(there, gone, lists, de
     cost = plan_of(survey(source, target, target), retire=retire).cost()
     assert (cost.puts, cost.copies, cost.gets) == (7, gone if has_trash else 0, 9)
     assert (cost.lists, cost.deletes) == (lists + 1, deletes)
+
+
+def test_history_that_is_kept_costs_a_look_and_a_copy():
+    plan = plan_of(survey({"a": b"1", "b": b"2", "c": b"3"}, {"a": b"0", "b": b"2", "d": b"4"}, {}))
+    keeping = replace(plan, products=tuple(replace(product, keeps_replaced=True) for product in plan.products))
+    plain, kept = plan.cost(), keeping.cost()
+    assert keeping.replaced("p") == 1
+    assert (kept.copies, kept.gets, kept.puts) == (plain.copies + 1, plain.gets + 1, plain.puts)
+    assert "history: replaced objects go to the trash first: 1" in plan_text(keeping)
+    assert "history" not in plan_text(plan)
 
 
 def test_what_no_reader_sees_is_nobody_s_loss():

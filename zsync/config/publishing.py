@@ -120,6 +120,10 @@ class Publish(Section):
         "25%", description="refuse to retire more than this many objects of a product, or this share of them"
     )
     allow_empty: bool = Field(default=False, description="publish an empty source, which retires everything")
+    keep_history: bool = Field(
+        default=False,
+        description="where the bucket keeps no versions: keep in the trash what is replaced too, for snapshots of it",
+    )
     workers: Literal["auto"] | int = Field("auto", description="how many transfers at a time; auto, or a number")
     transport: Literal["auto", "obstore", "fsspec"] = Field(
         "auto", description="what moves the bytes: auto, obstore (S3) or fsspec (S3 and other URLs, but not file://)"
@@ -206,6 +210,12 @@ class Publish(Section):
         if isinstance(value, str) and value in later:
             raise ValueError(f"{value} is not available in this version of zsync")
         return value
+
+    @model_validator(mode="after")
+    def _check_history(self) -> Publish:
+        if self.keep_history and self.retire == "delete":
+            raise ValueError("keep_history does not go with retire delete, which leaves none: take auto or trash")
+        return self
 
     @property
     def settle_s(self) -> float:

@@ -237,6 +237,8 @@ class Objects:
         ETag and version of each object, by key relative to the prefix.
     digests
         Digests that are on record, by key.
+    elsewhere
+        Whole keys of objects that are not in their places any more, by key.
     documents
         What was read as a document, by key: nobody asks for it again over the network.
     """
@@ -247,6 +249,7 @@ class Objects:
     seen: Scan
     tags: Mapping[str, tuple[str | None, str | None]] = field(repr=False)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    elsewhere: Mapping[str, Key] = field(default_factory=dict, repr=False)
     documents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -272,8 +275,11 @@ class Objects:
         """Return what reads one of its objects."""
         if (body := self.documents.get(key)) is not None:
             return KnownReader(body)
-        etag, version = self.tags[key]
-        return ObjectReader(self.store, under(self.base, key), signature.size, etag, version, self.digests.get(key))
+        return self._reader(key, signature.size)
+
+    def _reader(self, key: str, size: int) -> ObjectReader:
+        path = self.elsewhere.get(key) or under(self.base, key)
+        return ObjectReader(self.store, path, size, *self.tags[key], self.digests.get(key))
 
     def document(self, key: str, signature: Signature) -> bytes:
         """Return all of an object."""
@@ -282,5 +288,7 @@ class Objects:
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""
-        etag, version = self.tags[key]
-        return ObjectReader(self.store, under(self.base, key), start + length, etag, version).part(start, length)
+        if key in self.elsewhere:  # what lies there may be known by its digest only
+            size = next(s[0] for k, s in zip(self.seen.keys, self.seen.signatures, strict=True) if k == key)
+            return b"".join(self._reader(key, size).blocks())[start : start + length]
+        return self._reader(key, start + length).part(start, length)

@@ -12,7 +12,7 @@ from zsync.tables import column, scalar
 from zsync.words import PART_SIZE, Action, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # US dollars a request, S3 Standard, us-east-1 and us-west-2: https://aws.amazon.com/s3/pricing/ (2026-11).
 # Deletes are free. Uploading is free; what is stored and read is not part of a publish.
@@ -50,7 +50,7 @@ class Cost:
         }
 
 
-def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
+def cost_of(table: pa.Table, retire: Mapping[str, str], keeping: Sequence[str] = ()) -> Cost:
     """Return the cost of a plan.
 
     Parameters
@@ -59,21 +59,32 @@ def cost_of(table: pa.Table, retire: Mapping[str, str]) -> Cost:
         `zsync.tables.PLAN`.
     retire
         What happens to retired objects, by product.
+    keeping
+        Products of which what is replaced goes to the trash as well: it is looked at, and copied.
     """
     sent = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))
     retired = table.filter(pc.equal(table["action"], scalar(str(Action.RETIRE))))
     trashed = [name for name, mode in retire.items() if mode in ("trash", "keep")]
     lost = retired.filter(pc.not_equal(retired["reason"], scalar(str(Reason.WITHDRAWN))))
-    copies = int(pc.sum(pc.is_in(lost["product"], value_set=column(trashed, pa.string()))).as_py() or 0)
-    in_target = int(pc.sum(pc.is_valid(table["etag"])).as_py() or 0)
+    kept = sent.filter(pc.and_(pc.is_valid(sent["etag"]), _is_of(sent, keeping)))
+    copies = _count(_is_of(lost, [*trashed, *keeping])) + len(kept)
+    in_target = _count(pc.is_valid(table["etag"]))
     idle = not len(sent) and not len(retired)
     return Cost(
         puts=_puts(sent) + (0 if idle else _STATE_WRITES * len(retire)),
         copies=copies,
         lists=in_target // 1000 + len(retire),
-        gets=_STATE_READS * len(retire),
+        gets=_STATE_READS * len(retire) + len(kept),
         deletes=-(-len(retired) // 1000),
     )
+
+
+def _is_of(table: pa.Table, products: Sequence[str]) -> pa.ChunkedArray:
+    return pc.is_in(table["product"], value_set=column(list(products), pa.string()))
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return int(pc.sum(mask).as_py() or 0)
 
 
 def _puts(sent: pa.Table) -> int:

@@ -36,6 +36,8 @@ class PlannedProduct:
         What happens to retired objects: ``keep``, ``trash`` or ``delete``.
     parent
         The publication that this plan builds on; None if there is none.
+    keeps_replaced
+        What is replaced goes to the trash as well.
     """
 
     name: str
@@ -44,6 +46,7 @@ class PlannedProduct:
     kind: str
     retire: str
     parent: str | None
+    keeps_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,11 @@ class Plan(Showing):
         """Return the size of the objects with an action, in bytes."""
         return int(pc.sum(self.rows(action, product)["size"]).as_py() or 0)
 
+    def replaced(self, product: str) -> int:
+        """Return the number of objects of a product that take the place of others."""
+        sent = self.rows(Action.SEND, product)
+        return len(sent) - int(sent["etag"].null_count)
+
     def rows(self, action: Action, product: str | None = None) -> pa.Table:
         """Return the part of the table with an action, of one product or of all."""
         table = self.lasting if product is None else self.share(product)
@@ -163,7 +171,8 @@ class Plan(Showing):
 
     def cost(self) -> Cost:
         """Return what carrying it out takes in requests, and at S3's list price."""
-        return cost_of(self.table, {product.name: product.retire for product in self.products})
+        retire = {product.name: product.retire for product in self.products}
+        return cost_of(self.table, retire, [product.name for product in self.products if product.keeps_replaced])
 
     def vanished(self) -> int:
         """Return the number of published chunks inside their grid that the source no longer has."""

@@ -52,6 +52,8 @@ def plan_text(plan: Plan) -> str:
         lines += _classes_text(plan, product.name)
         mine = [loss for loss in plan.losses if loss.product == product.name]
         lines += [f"  readers lose {line}" for line in losses_text(mine, _NAMES)]
+        if product.keeps_replaced and (replaced := plan.replaced(product.name)):
+            lines.append(f"  history: replaced objects go to the trash first: {replaced:,}")
         if rasters := len(plan.shown_while(Stage.DATA, product=product.name)):
             lines.append(
                 f"  exchange: {rasters} files are taken away while their rasters are replaced with masks or overviews,"

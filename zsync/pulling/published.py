@@ -8,16 +8,20 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zsync.config.given import quoted_glob
-from zsync.errors import ConfigError, TargetError, UnfitKeyError
+from zsync.errors import ConfigError, GoneError, TargetError, UnfitKeyError
 from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.asking import found
 from zsync.keys import shown, sort
+from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
+from zsync.publication.whereabouts import Published
+from zsync.steps.whereabouts import locate, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from zsync.inventory import Listing, Selection
+    from zsync.keys import Key
     from zsync.publication import Part, StateKeys
     from zsync.publication.places import Place
     from zsync.storage import ObjectStore
@@ -59,6 +63,8 @@ def published(
     ------
     ConfigError
         There is nothing, or no such publication.
+    GoneError
+        Of an older publication something is not to be had any more.
     SourceError
         A manifest names what cannot be a file here.
     """
@@ -78,11 +84,43 @@ def published(
         ]
     else:
         rows = _manifest_rows(place, parts, is_current=at is None)
+    elsewhere: dict[str, Key] = {}
+    if publication is not None and at is not None:
+        rows, elsewhere = _as_they_are_now(place, rows, publication, selection)
     rows.sort()
     seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], findings)
     tags = {key: (etag, version) for key, _, etag, version, _ in rows}
     digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
-    return Objects(place.spec, place.base, name, seen, tags, digests), publication
+    return Objects(place.spec, place.base, name, seen, tags, digests, elsewhere), publication
+
+
+def _as_they_are_now(
+    place: Place, rows: list[_Row], publication: str, selection: Selection
+) -> tuple[list[_Row], dict[str, Key]]:
+    """Return the rows of an older publication with ETag and version of the places that hold them now, and those places.
+
+    Raises
+    ------
+    GoneError
+        Something that is wanted is not to be had any more.
+    """
+    doubtful = [Published(k, s, e, v, d) for k, s, e, v, d in rows if v is None]
+    if not doubtful:  # a version is what it was
+        return rows, {}
+    found = locate(place, doubtful, publication)
+    gone = sorted(key for key, held in found.items() if held is None)
+    lost = [key for key, is_wanted in zip(gone, selection.mask(gone), strict=True) if is_wanted]
+    if lost:
+        raise GoneError(
+            f"{len(lost):,} objects of publication {publication} were replaced or removed since, and not kept",
+            f"{place.url}: {listed(lost)}",
+            "pull a later one",
+        )
+    now = [
+        (key, size, held.etag, held.version, digest) if (held := found.get(key)) else (key, size, etag, version, digest)
+        for key, size, etag, version, digest in rows
+    ]
+    return now, {key: path_of(place, key, held) for key, held in found.items() if held and held.publication}
 
 
 def _nothing_below(place: Place) -> ConfigError:

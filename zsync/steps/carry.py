@@ -39,7 +39,7 @@ from zsync.words import Action, Finding, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zsync.planning import Plan
+    from zsync.planning import Plan, PlannedProduct
     from zsync.publication import Part, Remarks
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ALL = frozenset({""})  # below the empty key lies everything
 _AFTER_CONFLICT = "somebody else is at work there; readers see whole what was published last"
 
 
@@ -122,8 +123,8 @@ def carry(
     """
     publication = new_publication_id()
     receipts: list[Receipt] = []
-    modes = {product.name: product.retire for product in plan.products}
-    destinations = {item.name: _destination(item, plan, terms, publication, modes[item.name]) for item in items}
+    planned = {product.name: product for product in plan.products}
+    destinations = {item.name: _destination(item, plan, terms, publication, planned[item.name]) for item in items}
     leases = Leases(
         [(connect(item.stock.spec), item.stock.state, item.stock.lease) for item in items], publication, __version__,
         finishes=[item.stock.state.prefix for item in items if item.stock.is_all],
@@ -198,7 +199,7 @@ def _sends_families(plan: Plan, product: str) -> bool:
     return str(Role.INDEX) in roles or str(Role.SIDECAR) in roles
 
 
-def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, retire: str) -> Destination:
+def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, planned: PlannedProduct) -> Destination:
     path = item.stock.product.location.path
     return Destination(
         store=item.stock.spec,
@@ -208,8 +209,8 @@ def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, ret
         state=item.stock.state,
         publication=publication,
         # With `keep` only stale chunks go: what could be wanted again is not deleted then either.
-        trashes=retire in ("trash", "keep"),
-        keeps=terms.keeps | item.edits,
+        trashes=planned.retire in ("trash", "keep"),
+        keeps=_ALL if planned.keeps_replaced else terms.keeps | item.edits,
         leaves_moving=terms.by_unit and not _sends_families(plan, item.name),
     )
 

@@ -37,7 +37,7 @@ from zsync.steps.consolidating import consolidated_findings
 from zsync.steps.fitness import tolerated, unreadable
 from zsync.steps.naming import in_order_of_names
 from zsync.tables import column, scalar
-from zsync.words import Action
+from zsync.words import Action, Finding, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from zsync.steps.changes import Changes
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
-    from zsync.words import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,27 @@ def _decide(item: Surveyed, terms: Terms, grace: Grace) -> _Share:
 def _planned_product(item: Surveyed, terms: Terms) -> PlannedProduct:
     product, head = item.stock.product, item.stock.head
     mode = _retire_mode(terms.retire, is_versioned=head.is_versioned)
-    return PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication)
+    keeps = _keeps_history(item, terms)
+    return PlannedProduct(item.name, product.location.url, product.root, str(item.kind), mode, head.publication, keeps)
+
+
+def _keeps_history(item: Surveyed, terms: Terms) -> bool:
+    """Whether what is replaced has to be put aside: a bucket that keeps versions does so itself."""
+    return terms.keeps_history and not item.stock.head.is_versioned
+
+
+def _lost_history(item: Surveyed, table: pa.Table, terms: Terms) -> list[Finding]:
+    """Say of what no history can be kept: where no ETag is told, nobody knows what would be put aside."""
+    if not _keeps_history(item, terms):
+        return []
+    is_replaced = pc.and_(
+        pc.equal(table["action"], scalar(str(Action.SEND))), pc.not_equal(table["reason"], scalar(str(Reason.NEW)))
+    )
+    keys = table.filter(pc.and_(is_replaced, pc.is_null(table["etag"])))["key"].to_pylist()
+    if not keys:
+        return []
+    message = f"the target tells no ETag of {len(keys):,} objects that are replaced: they are not kept"
+    return [Finding("warning", "no-history", item.name, keys[0], message)]
 
 
 def _findings(item: Surveyed, table: pa.Table, changed: Changes, terms: Terms) -> list[Finding]:
@@ -125,6 +144,7 @@ def _findings(item: Surveyed, table: pa.Table, changed: Changes, terms: Terms) -
         *_damage(item, changed.findings, terms),
         *unreadable(item.stock, _to_be_read(table)),
         *(_of_consolidated(item, table) if terms.tells_consolidated else []),
+        *_lost_history(item, table, terms),
         *guard_findings(item.name, table, terms.most_retired, unseen),
     ]
 

@@ -58,6 +58,8 @@ class Terms:
     keeps
         Keys, each with what is below it, of which what is replaced goes to the trash as well, and only if it is as it
         is listed.
+    keeps_history
+        So is all that is replaced, unless the target keeps versions: then every publication can be read later.
     replaces
         Arrays that change incompatibly are replaced, offline first.
     exchanges
@@ -97,6 +99,7 @@ class Terms:
     retires_first: bool = False
     leaves_existing: bool = False
     keeps: frozenset[str] = frozenset()
+    keeps_history: bool = False
     replaces: bool = False
     exchanges: bool = False
     consolidate: Consolidating = "auto"
@@ -127,6 +130,7 @@ class Terms:
             retire=publish.retire,
             grace_s=publish.grace_s,
             max_delete=publish.max_delete,
+            keeps_history=publish.keep_history,
             replaces=publish.replaces,
             exchanges=True,
             consolidate=publish.consolidate,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zsync.errors import (
     NoBucketError,
+    NotSupportedError,
     ObjectNotFoundError,
     PermissionDeniedError,
     PreconditionError,
@@ -134,6 +135,8 @@ class FsspecTransport(ObjectStore):
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen: there is no condition on reads here, so it is looked at after."""
+        if version is not None and self._root.scheme != "s3":
+            raise NotSupportedError("versions of objects are not read here", self.url(key))
         which = {"version_id": version} if version is not None else {}
         with translated(self.url(key)):
             data: bytes = self._fs.cat_file(self._path(key), start=start, end=start + length, **which)

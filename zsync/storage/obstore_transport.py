@@ -19,6 +19,7 @@ from zsync.errors import (
     CredentialsError,
     MalformedKeyError,
     NotSupportedError,
+    PreconditionError,
     TargetError,
     TransientError,
     UnansweredError,
@@ -173,7 +174,11 @@ class ObstoreTransport(ObjectStore):
         elif etag is not None:
             options["if_match"] = f'"{etag}"'
         with translated(self.url(key)):
-            data = bytes(obstore.get(self._store, key, options=options).bytes())  # type: ignore[arg-type]
+            answer = obstore.get(self._store, key, options=options)  # type: ignore[arg-type]
+            came = bare_etag(answer.meta["e_tag"])
+            if None not in (etag, came) and came != etag:
+                raise PreconditionError("the object is not as it was seen", self.url(key))
+            data = bytes(answer.bytes())
         return _whole(data, length, self.url(key))
 
     def head(self, key: Key) -> Stored:

@@ -317,7 +317,9 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
         origin, found, within=places, without=folder.without,
     )  # fmt: skip
     # What is overruled there is kept, and nothing of it is taken away unasked.
-    terms = replace(_terms(task.config), keeps=keeps, exchanges=not keeps)
+    terms = replace(
+        _terms(task.config), keeps=keeps, exchanges=not keeps, keeps_history=task.config.publish.keep_history
+    )
     ran = run([stock], terms, task.progress, way=_Moving(task))
     if ran.carried is None:
         return Moved({}, findings=ran.plan.findings)

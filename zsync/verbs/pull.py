@@ -73,7 +73,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
         Compare what is there, and replace what differs; of what was changed here a copy goes to the trash as well.
     at
         A publication, to have it instead of the current one: its id, the beginning of one, ``head~2``, or a time such
-        as ``2026-11-20``.
+        as ``2026-11-20``; for as long as the bucket keeps it, by versions or with ``publish.keep_history``.
     select
         Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included;
         counted from 0 where a dimension has no labels. What comes is a store of its own, that holds just this. Arrays
@@ -100,6 +100,8 @@ def pull(  # noqa: PLR0913 - a user names what applies
         A key cannot be a file here, or what is published changed meanwhile: pull again.
     ConflictError
         Somebody else is pulling into the same directory.
+    GoneError
+        Of an older publication something is not to be had any more.
     TargetError
         The bucket cannot be reached, or there is not enough space.
 

@@ -1,0 +1,82 @@
+"""Ask where the objects of a publication are now: in their places, in versions of them, or in the trash."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from zsync.errors import CredentialsError, NetworkError, NoBucketError, TargetError, TransientError
+from zsync.inventory import list_target
+from zsync.keys import under
+from zsync.publication.whereabouts import Kept, Version, whereabouts
+from zsync.storage.versions import list_versions
+from zsync.tasks import TaskGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from zsync.keys import Key
+    from zsync.publication.places import Place
+    from zsync.publication.whereabouts import Held, Published
+
+OF_THE_WAY = (NetworkError, TransientError, CredentialsError, NoBucketError)  # say nothing of an object
+
+
+def locate(place: Place, items: Sequence[Published], publication: str) -> dict[str, Held | None]:
+    """Return where objects of a publication are now; None for those that cannot be had any more.
+
+    Place, versions and trash are listed, beside each other. A place that is not proved has to be read before it counts
+    (`Held.is_proved`); somebody may take away any of them since.
+
+    Parameters
+    ----------
+    items
+        Rows of the publication's manifest.
+    publication
+        Its id.
+
+    Raises
+    ------
+    TargetError
+        The store refuses, or cannot be reached.
+    """
+    with TaskGroup(3, "whereabouts") as tasks:
+        listing = tasks.start(list_target, place.store, place.location.path)
+        kept = tasks.start(kept_in, place)
+        versions = tasks.start(versions_of, place)
+    there = listing.result()
+    live: dict[str, tuple[int, str | None]] = {}
+    live.update((key, (size, etag)) for key, size, etag in zip(there.keys, there.sizes, there.etags, strict=True))
+    return whereabouts(items, publication, live=live, versions=versions.result() or None, kept=kept.result())
+
+
+def kept_in(place: Place) -> dict[str, list[Kept]]:
+    """Return what is in the trash of a product, by key."""
+    listing = list_target(place.store, place.state.trashes)
+    kept: defaultdict[str, list[Kept]] = defaultdict(list)
+    for path, size, etag in zip(listing.keys, listing.sizes, listing.etags, strict=True):
+        publication, _, key = path.partition("/")
+        kept[key].append(Kept(publication, size, etag))
+    return dict(kept)
+
+
+def versions_of(place: Place, key: str = "") -> Mapping[str, Sequence[Version]]:
+    """Return the versions that are kept of an object of a product, or of all, by key: none where none may be listed."""
+    versions: defaultdict[str, list[Version]] = defaultdict(list)
+    try:
+        for found in list_versions(place.spec, f"{place.base}{key}"):
+            inside = found.key.removeprefix(place.base)
+            if not key or inside == key:
+                versions[inside].append(Version(found.version, found.size, found.etag))
+    except OF_THE_WAY:
+        raise
+    except TargetError:  # the service knows none, or keeps them to itself
+        return {}
+    return dict(versions)
+
+
+def path_of(place: Place, key: str, held: Held) -> Key:
+    """Return the whole key, in the bucket, of the place that holds an object."""
+    if held.publication is not None:
+        return place.state.trash(held.publication, key)
+    return under(place.base, key)
