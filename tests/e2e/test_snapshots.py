@@ -137,6 +137,10 @@ def test_without_history_a_reader_is_told_that_what_it_opened_is_gone(site):
     with pytest.raises(GoneError, match=rf"published again since this snapshot, {first}.*a.zarr/t2m/.*; open it anew"):
         head.t2m.load()
     assert head.time.load().equals(weather(12, 8).time)
+    site.proxy.faults.append(on(Fault.error(403, "AccessDenied"), times=None, method="GET", key=""))  # may not list
+    with pytest.raises(GoneError, match=rf"an object of publication {first} is gone"):
+        zsync.open_zarr(url(site, "a.zarr"), at=first, chunks=None, **reach(site, site.proxy)).t2m.load()
+    site.proxy.faults.clear()
     assert same(opened(site).load(), weather(12, 8, k=2))
     with pytest.raises(GoneError, match=rf"an object of publication {first} is gone"):
         then.t2m.load()
@@ -147,9 +151,11 @@ def _delete(site, key):
     lasting_client(site.s3).delete_object(Bucket=site.bucket, Key=f"{site.prefix}/{key}")
 
 
-def test_a_chunk_that_is_gone_is_an_error_and_one_that_never_was_is_fill_value(site):
+@pytest.mark.parametrize("kind", ["zarr", "files"])
+def test_a_chunk_that_is_gone_is_an_error_and_one_that_never_was_is_fill_value(site, kind):
     data = weather(12, 8)
     site.store("a.zarr", data)
+    site.products["a.zarr"]["kind"] = kind
     (site.root / "a.zarr/t2m/0.1").unlink()
     publish(site)
     reader = opened(site)
