@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
     from zsync.verbs.sync import sync as sync
+    from zsync.verbs.verify import verify as verify
     from zsync.verbs.watch import WatchResult as WatchResult
     from zsync.verbs.watch import watch as watch
+    from zsync.verifying.verification import Verification as Verification
 
 _HOMES = {
     "Plan": "zsync.planning",
@@ -31,12 +33,14 @@ _HOMES = {
     "PublishResult": "zsync.steps.result",
     "RunConfig": "zsync.config",
     "SyncResult": "zsync.team.synced",
+    "Verification": "zsync.verifying.verification",
     "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
     "sync": "zsync.verbs.sync",
+    "verify": "zsync.verbs.verify",
     "watch": "zsync.verbs.watch",
 }
 
@@ -46,6 +50,7 @@ __all__ = [
     "PullResult",
     "RunConfig",
     "SyncResult",
+    "Verification",
     "WatchResult",
     "ZsyncError",
     "__version__",
@@ -53,6 +58,7 @@ __all__ = [
     "publish",
     "pull",
     "sync",
+    "verify",
     "watch",
 ]
 
