@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from proxy import Fault
 from servers import lasting_client
-from trees import md5, read_tree, s3_bytes, s3_tree, weather, write_cog, write_tree
+from trees import read_tree, s3_bytes, s3_tree, weather, write_cog, write_tree
 
 import zsync
-from zsync.errors import ConfigError
 
 ZARR = {
     "v2": {},

@@ -35,6 +35,8 @@ class Wrong(StrEnum):
 
 
 _REPAIR = "zsync verify --repair sends it again from the source"
+_PULL = "zsync pull --force-overwrite brings it again, or zsync verify DIRECTORY SOURCE --repair"
+_GONE = "the bucket does not have it any more; what else keeps copies?"
 _ADVICE = {
     Wrong.MISSING: _REPAIR,
     Wrong.EXTRA: "--repair, or the next publish, retires it if the source does not have it either",
@@ -102,7 +104,8 @@ def difference(product: str, key: str, kind: Wrong, message: str, advice: str | 
 
 def of_finding(finding: Finding) -> Difference:
     """Return an error about a store as a difference."""
-    return Difference(finding.product, finding.key, finding.code, finding.message, _OF_STRUCTURE)
+    message, _, advice = finding.message.partition("; ")
+    return Difference(finding.product, finding.key, finding.code, message, advice or _OF_STRUCTURE)
 
 
 def in_order(differences: Iterable[Difference], ignore: Iterable[str] = ()) -> tuple[Difference, ...]:
@@ -110,6 +113,21 @@ def in_order(differences: Iterable[Difference], ignore: Iterable[str] = ()) -> t
     spare = frozenset(ignore)
     found = {(item.product, item.key, item.kind): item for item in differences if item.kind not in spare}
     return tuple(found[place] for place in sorted(found))
+
+
+def advised(item: Difference, *, is_past: bool, is_here: bool) -> Difference:
+    """Return a difference with the advice that fits where it was found: a repair is for what is published now.
+
+    Parameters
+    ----------
+    is_past
+        It is of an earlier publication.
+    is_here
+        It is of a directory of this machine.
+    """
+    if item.advice != _REPAIR or not (is_past or is_here):
+        return item
+    return replace(item, advice=_GONE if is_past else _PULL)
 
 
 def with_same_bytes(item: Difference) -> Difference:

@@ -13,7 +13,7 @@ from zsync.publication import read_head
 from zsync.tasks import side_by_side
 from zsync.verifying import asking
 from zsync.verifying.compare import compare
-from zsync.verifying.difference import Difference, Wrong, in_order, with_same_bytes
+from zsync.verifying.difference import Difference, Wrong, advised, in_order, with_same_bytes
 from zsync.verifying.headers import check_headers, tells_headers
 from zsync.verifying.reading import Read, checks_of, differences_of, read_all
 from zsync.verifying.sampling import Sample
@@ -77,6 +77,7 @@ class _Looked:
     documents: dict[str, bytes] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
     headers: int = 0
+    is_sampled: bool = False
     read: Read = field(default_factory=Read)
 
 
@@ -129,10 +130,11 @@ def _read(
         looked.findings += findings
     checksums = _checksums(looked, executor, progress) if depth.zarr_checksum else {}
     found = looked.found
+    differences = [advised(item, is_past=found.is_past, is_here=found.is_here) for item in looked.differences]
     return VerifiedProduct(
         found.name, found.target.place.url, str(looked.kind), found.publication, len(found.there),
         sum(found.there["size"].to_pylist()), looked.headers, looked.read.objects, looked.read.bytes,
-        in_order(looked.differences, depth.ignore), checksums,
+        in_order(differences, depth.ignore), checksums, looked.is_sampled,
     )  # fmt: skip
 
 
@@ -205,7 +207,9 @@ def _headers(looked: _Looked, depth: Depth, only: Collection[str] | None) -> Non
         documents = [key for key in keys if is_metadata(looked.kind, key)]
         others = [key for key in keys if not is_metadata(looked.kind, key)]
         half = Sample(_HEADERS // 2, seed=depth.seed)
-        keys = [*half.of(documents), *half.of(others)]
+        chosen = [*half.of(documents), *half.of(others)]
+        looked.is_sampled = len(chosen) < len(keys)
+        keys = chosen
     looked.headers = len(keys)
     looked.differences += check_headers(looked.found, keys)
 
@@ -215,6 +219,7 @@ def _bytes(looked: _Looked, depth: Depth, executor: Executor, progress: Progress
     gone = {item.key for item in looked.differences if item.kind in (Wrong.MISSING, Wrong.SIZE)}
     there = [key for key in looked.found.there["key"].to_pylist() if key not in gone]
     chosen = set(depth.bytes.of(there) if depth.bytes is not None else ())
+    looked.is_sampled = looked.is_sampled or 0 < len(chosen) < len(there)
     if only is not None:
         chosen = set(there).intersection(only)
     chosen |= looked.touched

@@ -46,6 +46,6 @@ def _product(item: VerifiedProduct, seed: int) -> list[str]:
         looked.append(f"headers of {item.headers:,}")
     if item.read:
         looked.append(f"bytes of {item.read:,}")
-    sampled = f" (seed {seed})" if 0 < item.headers < item.objects or 0 < item.read < item.objects else ""
+    sampled = f" (seed {seed})" if item.is_sampled else ""
     against = item.publication or "not published by zsync: its structure only"
     return [item.name, human_bytes(item.bytes), f"{', '.join(looked)}{sampled}", against, item.url]

@@ -44,6 +44,8 @@ class VerifiedProduct:
         How many objects were read, and their size.
     checksums
         DANDI's digest of each Zarr store, by its place in the product, where that was asked for.
+    is_sampled
+        The seed of the verification chose what was looked at.
     """
 
     name: str
@@ -57,6 +59,7 @@ class VerifiedProduct:
     read_bytes: int = 0
     differences: tuple[Difference, ...] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    is_sampled: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
