@@ -13,11 +13,9 @@ from zsync.config.location import absolute
 from zsync.errors import ConfigError
 from zsync.publication.places import place_at, places_or_prefix
 from zsync.report.progress import progress_for
-from zsync.transfer import executor_for
 from zsync.verifying.asking import Target
-from zsync.verifying.difference import OF_STATE
-from zsync.verifying.looking import Depth, verify_products
-from zsync.verifying.repair import Source, clear, keys_of, publish_what_differs
+from zsync.verifying.looked import Depth
+from zsync.verifying.looking import verify_products
 from zsync.verifying.sampling import Sample
 from zsync.verifying.verification import Verification
 
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from zsync.report.progress import Progress
-    from zsync.steps.result import PublishResult
-    from zsync.verifying.verification import VerifiedProduct
 
 
 def verify(  # noqa: PLR0913 - a user names what applies
@@ -115,11 +111,11 @@ def verify(  # noqa: PLR0913 - a user names what applies
     config, targets = _targets(target_or_config, overrides)
     seed = secrets.randbelow(10**6) if seed is None else seed
     chosen = Sample.parse(sample, seed) if deep or sample is not None else None
-    depth = Depth(chosen, headers, as_reader, zarr_checksum, at, seed, tuple(ignore))
-    executor = executor_for(config.publish.scheduler, config.publish.workers)
+    means = config.publish
+    depth = Depth(chosen, headers, as_reader, zarr_checksum, at, seed, tuple(ignore), means.scheduler, means.workers)
 
     def look(only: Sequence[Collection[str] | None]) -> Verification:
-        verified, findings = verify_products(targets, depth, executor, shows, only)
+        verified, findings = verify_products(targets, depth, shows, only)
         found = tuple(item for product in verified for item in product.differences)
         status = "different" if found else "sound"
         return Verification(status, tuple(verified), tuple(findings), time.monotonic() - started, seed, found)
@@ -128,21 +124,13 @@ def verify(  # noqa: PLR0913 - a user names what applies
     wrong = [pair for pair in zip(targets, result.products, strict=True) if pair[1].differences]
     if not repair or not wrong:
         return result
-    published = _published(Source(config, source, overrides), wrong, shows, is_dry=dry_run)
+    from zsync.verifying.repair import Source, keys_of, mend
+
+    published = mend(Source(config, source, overrides), wrong, shows, is_dry=dry_run)
     if dry_run:
         return replace(result, repair=published, seconds=time.monotonic() - started)
-    for target, product in wrong:
-        clear(target, product, finishes=published is None or published.status != "unretired")
     again = look([keys_of(product.differences) for product in result.products])
     return replace(again, status="different" if again.differences else "repaired", found=result.found, repair=published)
-
-
-def _published(
-    source: Source, wrong: Sequence[tuple[Target, VerifiedProduct]], progress: Progress, *, is_dry: bool
-) -> PublishResult | None:
-    """Publish the products of which objects differ; None if there are none."""
-    of_objects = [pair for pair in wrong if any(item.kind not in OF_STATE for item in pair[1].differences)]
-    return publish_what_differs(source, of_objects, progress, is_dry=is_dry) if of_objects else None
 
 
 def _targets(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, list[Target]]:

@@ -6,23 +6,24 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from zsync.errors import ConfigError, ObjectNotFoundError, TargetError
 from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts
 from zsync.storage import list_versions, unfinished_uploads
-from zsync.tables import MANIFEST, column, table_of
+from zsync.tables import column, scalar
 from zsync.tasks import TaskGroup, side_by_side
 from zsync.verifying.compare import kept_versions
 from zsync.verifying.difference import Difference, Wrong, difference
-from zsync.words import Finding, Kind
+from zsync.words import Finding, Kind, Stage
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
-
-    import pyarrow as pa
+    from collections.abc import Callable, Iterable, Sequence
 
     from zsync.inventory import Listing
     from zsync.publication import Head, LeaseState
@@ -104,10 +105,25 @@ class Found:
         """Whether it is a directory of this machine."""
         return self.target.place.location.scheme == "file"
 
-    @property
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """What is on record, by key."""
-        return {} if self.recorded is None else {row["key"]: row for row in self.recorded.to_pylist()}
+    def keys_on_record(self) -> list[str]:
+        """Return the keys that were published."""
+        keys: list[str] = [] if self.recorded is None else self.recorded["key"].to_pylist()
+        return keys
+
+    def keys_of_data(self) -> frozenset[str]:
+        """Return the keys of what was published as data: no metadata, and nothing that names others."""
+        if self.recorded is None:
+            return frozenset()
+        return frozenset(
+            self.recorded.filter(pc.equal(self.recorded["stage"], scalar(str(Stage.DATA))))["key"].to_pylist()
+        )
+
+    def on_record(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what is on record of some objects, by key."""
+        if self.recorded is None:
+            return {}
+        rows = self.recorded.filter(pc.is_in(self.recorded["key"], column(list(keys), pa.string())))
+        return {row["key"]: row for row in rows.to_pylist()}
 
     def objects(self) -> Objects:
         """Return what there is now as something to read from."""
@@ -172,8 +188,6 @@ def ask(target: Target, at: str | None) -> Found:
         raise ConfigError("there is nothing there", place.url, "check the URL")
     if recorded is not None and listing.others:
         is_ours = [not is_below(key, listing.others) for key in recorded["key"].to_pylist()]
-        import pyarrow as pa
-
         recorded = recorded.filter(column(is_ours, pa.bool_()))
     listing = _agreed(target, listing, recorded)
     found = Found(
@@ -303,8 +317,3 @@ def documents_of(found: Found, keys: Sequence[str]) -> tuple[dict[str, bytes], l
             return key, b""
 
     return dict(side_by_side(read, keys, _DOCUMENTS_AT_ONCE)), differences
-
-
-def nothing_on_record() -> pa.Table:
-    """Return an empty manifest."""
-    return table_of([], MANIFEST)

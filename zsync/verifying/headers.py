@@ -36,7 +36,7 @@ def tells_headers(found: Found) -> bool:
 
 def check_headers(found: Found, keys: Sequence[str]) -> list[Difference]:
     """Ask for the headers of objects, and compare them with what is on record."""
-    rows, place = found.rows, found.target.place
+    rows, place = found.on_record(keys), found.target.place
     wanted = [
         _Row(key, row["etag"], row["version"], row["headers"])
         for key in keys

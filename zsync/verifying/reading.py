@@ -55,7 +55,7 @@ def checks_of(found: Found, keys: Sequence[str], *, is_md5: bool = False) -> lis
     is_md5
         The MD5 is wanted, whatever it is.
     """
-    place, rows = found.target.place, found.rows
+    place, rows = found.target.place, found.on_record(keys)
     there = zip(*(found.there[name].to_pylist() for name in ("key", "size", "etag")), strict=True)
     seen = {key: (size, etag) for key, size, etag in there}
     tells = place.store.capabilities.etags_tell

@@ -91,16 +91,32 @@ def _of_directory(root: str, target: Target, kind: str, *, is_alone: bool) -> Re
     return ResolvedProduct(target.name, inside, kind, location)
 
 
-def publish_what_differs(
+def mend(
     source: Source, wrong: Sequence[tuple[Target, VerifiedProduct]], progress: Progress, *, is_dry: bool
-) -> PublishResult:
-    """Publish products, and send what differs whatever a listing shows of it.
+) -> PublishResult | None:
+    """Publish the products of which objects differ, and clear away what was left behind.
+
+    Returns
+    -------
+    PublishResult
+        What was published, or, if `is_dry`, would be; None if no object differs.
 
     Raises
     ------
     ZsyncError
         As for `zsync.publish`.
     """
+    of_objects = [pair for pair in wrong if any(item.kind not in OF_STATE for item in pair[1].differences)]
+    published = _publish(source, of_objects, progress, is_dry=is_dry) if of_objects else None
+    for target, product in () if is_dry else wrong:
+        _clear(target, product, finishes=published is None or published.status != "unretired")
+    return published
+
+
+def _publish(
+    source: Source, wrong: Sequence[tuple[Target, VerifiedProduct]], progress: Progress, *, is_dry: bool
+) -> PublishResult:
+    """Publish products, and send what differs whatever a listing shows of it."""
     started = time.monotonic()
     targets, verified = [target for target, _ in wrong], [found for _, found in wrong]
     config, products = source.of(targets, verified)
@@ -150,7 +166,7 @@ def keys_of(differences: Iterable[Difference]) -> frozenset[str]:
     return frozenset(item.key for item in differences if item.kind not in OF_STATE)
 
 
-def clear(target: Target, verified: VerifiedProduct, *, finishes: bool) -> None:
+def _clear(target: Target, verified: VerifiedProduct, *, finishes: bool) -> None:
     """Give up uploads that never ended, and give back a lease that was left behind, under the lease.
 
     Parameters

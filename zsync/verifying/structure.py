@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from zsync.layout import describe, documents_of_zarr, is_metadata, join, remade, store_prefixes
+from zsync.layout import describe, documents_of_zarr, is_metadata, join, lineage, remade, store_prefixes
 from zsync.layout.strict import unfit
 from zsync.tables import groups, numbers, scalar
 from zsync.verifying.difference import Difference, Wrong, difference, of_finding
@@ -111,9 +111,4 @@ def stores_to_look_at(kind: Kind, keys: Iterable[str], differing: Collection[str
     if not documents:
         return frozenset()
     prefixes = store_prefixes([*keys, *documents])
-    return frozenset(prefix for prefix in prefixes if any(is_at(prefix, key) for key in documents))
-
-
-def is_at(prefix: str, key: str) -> bool:
-    """Return whether a key is that of an object of a store; the prefix of a product that is one is empty."""
-    return not prefix or key.startswith(f"{prefix}/")
+    return frozenset(above for key in documents for above in lineage(key.rpartition("/")[0]) if above in prefixes)
