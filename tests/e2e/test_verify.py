@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from proxy import Fault
-from servers import lasting_client
+from servers import lasting_client, tool_env
+from target import Site
 from trees import read_tree, s3_bytes, s3_tree, weather, write_cog, write_tree
 
 import zsync
+from zsync.publication import Leases, read_lease
+from zsync.publication.places import places_of
 
 ZARR = {
     "v2": {},
@@ -185,3 +189,155 @@ def test_p10_every_fault_is_named_and_mended(site, form, run_zsync, tmp_path):
     assert bucket.headers(retyped) == bucket.headers(flipped)
     assert bucket.uploads() == []
     assert zsync.verify(config, deep=True, headers=True, as_reader=True, progress=False).status == "sound"
+
+
+def by_key(result):
+    return {(item.key, item.kind) for item in result.differences}
+
+
+def test_what_zsync_never_published_is_looked_at_by_itself(site, tmp_path, run_zsync):
+    """In a bucket and on this machine alike; a copy that somebody else made."""
+    site.store("a.zarr", weather(20, 16), zarr_format=3)
+    write_cog(site.root / "a.zarr" / "map.tif", np.full((300, 300), 7, "u1"))
+    tree = read_tree(site.root / "a.zarr")
+    tree["t2m/c/9/9"] = b"x"
+    tree["zarr.json"] = tree["zarr.json"].replace(b'"units": "K"', b'"units": NaN', 1)
+    tree["t2m/c/0/0"] = tree["t2m/c/0/0"][:30] + b"????" + tree["t2m/c/0/0"][34:]
+    tree["map.tif"] = tree["map.tif"][:-400]
+    write_tree(tmp_path / "a.zarr", tree)
+    client = lasting_client(site.s3)
+    for key, body in tree.items():
+        client.put_object(Bucket=site.bucket, Key=f"copied/a.zarr/{key}", Body=body)
+    options = {"as_reader": True, "deep": True, "zarr_checksum": True, "progress": False}
+    here = zsync.verify(tmp_path / "a.zarr", **options)
+    there = zsync.verify(f"s3://{site.bucket}/copied/a.zarr", **options, **site.config()["storage"])
+    wrong = {
+        ("t2m/c/9/9", "outside-grid"), ("zarr.json", "not-strict-json"), ("zarr.json", "stale-consolidated"),
+        ("t2m", "views-differ"), ("t2m", "does-not-decode"), ("map.tif", "does-not-open"),
+    }  # fmt: skip
+    assert by_key(there) == wrong
+    assert by_key(here) == wrong | {("map.tif", "cut-off")}
+    assert here.products[0].checksums == there.products[0].checksums
+    assert there.products[0].publication is None
+    assert [len(item.to_pandas()) for item in (here, there)] == [7, 6]
+    assert "<td>does-not-decode</td>" in there._repr_html_()
+
+    shown = run_zsync("verify", tmp_path / "a.zarr", "--ignore", "outside-grid", check=5)
+    assert "stale-consolidated  zarr.json" in shown.stdout
+    assert "outside-grid" not in shown.stdout
+    assert zsync.verify(site.root / "a.zarr", progress=False).exit_status == 0
+
+
+def test_a_directory_that_was_pulled_is_told_by_its_bytes(site, tmp_path):
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    zsync.pull(f"s3://{site.bucket}/run/a.zarr", tmp_path / "here", progress=False, **site.config()["storage"])
+    here = tmp_path / "here" / "a.zarr"
+    (here / "t2m" / "0.0").touch()
+    assert zsync.verify(here, progress=False).status == "sound"
+    body = bytearray((here / "t2m" / "0.0").read_bytes())
+    body[-1] ^= 1
+    (here / "t2m" / "0.0").write_bytes(body)
+    found = zsync.verify(here, progress=False)
+    assert by_key(found) == {("t2m/0.0", "content")}
+    assert "zsync pull --force-overwrite" in found.differences[0].advice
+
+
+def test_an_earlier_publication_is_there_as_long_as_its_versions_are(s3, proxy, versioned_bucket, tmp_path):
+    site = Site(s3, proxy, versioned_bucket, tmp_path / "run")
+    site.store("a.zarr", weather(6, 8))
+    first = site.publish().publication
+    site.store("a.zarr", weather(9, 8, k=2))
+    site.publish()
+    options = {**site.config()["storage"], "progress": False}
+    url = f"s3://{site.bucket}/run/a.zarr"
+    assert zsync.verify(url, at=first, deep=True, **options).status == "sound"
+    assert zsync.verify(url, **options).status == "sound"
+    client = lasting_client(s3)
+    versions = client.list_object_versions(Bucket=site.bucket, Prefix="run/a.zarr/t2m/0.0")["Versions"]
+    old = next(item["VersionId"] for item in versions if not item["IsLatest"])
+    client.delete_object(Bucket=site.bucket, Key="run/a.zarr/t2m/0.0", VersionId=old)
+    assert by_key(zsync.verify(url, at=first, **options)) == {("t2m/0.0", "missing")}
+    assert zsync.verify(url, **options).status == "sound"
+
+
+def test_a_publication_meanwhile_is_no_difference_and_a_publisher_at_work_is_told_of(site):
+    """The head is read, somebody publishes, and only then the listing is answered."""
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    url, options = f"s3://{site.bucket}/run/a.zarr", {**site.config()["storage"], "progress": False}
+    straight = site.config()
+    straight["storage"]["endpoint_url"] = site.s3.endpoint_url
+    published = threading.Event()
+
+    def publish_once(exchange):
+        if exchange.key.endswith("/head.json") and not published.is_set():
+            site.store("a.zarr", weather(9, 8, k=2))
+            zsync.publish(straight, progress=False)
+            published.set()
+
+    def wait(exchange):
+        return Fault.hold(published) if "list-type" in exchange.query and "delimiter" not in exchange.query else None
+
+    site.proxy.watchers.append(publish_once)
+    site.proxy.faults.append(wait)
+    assert zsync.verify(url, **options).status == "sound"
+    assert sum(exchange.key.endswith("/head.json") for exchange in site.proxy.requests) >= 3
+    assert published.is_set()
+
+    [place] = places_of(url, **site.config()["storage"])
+    lease = read_lease(place.store, place.state)
+    with Leases([(place.store, place.state, lease)], "20200101T000000000Z-0", "0"):
+        found = zsync.verify(url, **options)
+    assert [item.code for item in found.findings] == ["being-published"]
+    assert found.status == "sound"
+
+
+def test_what_a_configuration_lets_be_is_no_difference(site):
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    bucket = Bucket(site)
+    bucket.put("a.zarr/notes.log", b"of somebody", like="a.zarr/.zgroup")
+    assert by_key(zsync.verify(site.config(), progress=False)) == {("notes.log", "extra")}
+    for more in ({"exclude": ["*.log"]}, {"retire": "keep"}):
+        let = zsync.verify(site.config(), progress=False, **more)
+        assert (let.status, [item.code for item in let.findings]) == ("sound", ["let-be"])
+
+
+def test_a_lost_manifest_is_told_and_made_again(site, monkeypatch, tmp_path):
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    monkeypatch.setenv("ZSYNC_CACHE_DIR", str(tmp_path / "cache"))
+    bucket = Bucket(site)
+    [part] = [key for key in s3_tree(site.s3, site.bucket, "run") if "/manifests/" in key]
+    bucket.delete(part)
+    assert by_key(zsync.verify(site.config(), progress=False)) == {(".zsync/a.zarr/manifests", "lost-record")}
+    mended = zsync.verify(f"s3://{site.bucket}/run/a.zarr", repair=True, source=site.root / "a.zarr", progress=False,
+                          **site.config()["storage"])  # fmt: skip
+    assert mended.status == "repaired"
+    assert any("/manifests/" in key for key in s3_tree(site.s3, site.bucket, "run"))
+    assert zsync.verify(site.config(), deep=True, progress=False).status == "sound"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["URL", "--dry-run"], "nothing is written without --repair"),
+        (["URL", "somewhere"], "a source is there to repair from"),
+        (["URL", "--repair", "--at", "x"], "what is past is not repaired"),
+        (["URL", "--sample", "half"], "this is no sample"),
+        (["URL", "--repair"], "there is nothing to repair from"),
+        (["URL/none"], "there is nothing there"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(s3, shared, run_zsync, words, said):
+    url = f"s3://{shared}/x"
+    done = run_zsync("verify", *(word.replace("URL", url) for word in words), env=tool_env(s3), check=2)
+    assert said in done.stderr
+
+
+@pytest.fixture(scope="module")
+def shared(s3):
+    s3.create_bucket("verify-refused")
+    lasting_client(s3).put_object(Bucket="verify-refused", Key="x/zarr.json", Body=b"{")
+    return "verify-refused"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.config import Location, RunConfig
 from zsync.config.location import absolute
 from zsync.errors import ConfigError
+from zsync.inventory import Selection
 from zsync.publication.places import place_at, places_or_prefix
 from zsync.report.progress import progress_for
 from zsync.verifying.asking import Target
@@ -143,7 +144,12 @@ def _targets(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, list[Tar
     config = RunConfig.from_any(where, **overrides)
     if config.nothing_to_do is not None:
         raise ConfigError(config.nothing_to_do, None, "there is nothing to verify")
-    return config, [Target(product.name, place_at(config, product.location)) for product in config.resolve()]
+    return config, [
+        Target(product.name, place_at(site, product.location), Selection(product.include, product.exclude),
+               keeps_all=site.publish.retire == "keep")
+        for site in config.by_site().values()
+        for product in site.resolve()
+    ]  # fmt: skip
 
 
 def _name(location: Location) -> str:

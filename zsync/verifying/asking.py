@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import ConfigError, ObjectNotFoundError, TargetError
-from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.inventory import Objects, Scan, Selection, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts
@@ -45,10 +45,18 @@ class Target:
     ----------
     name
         What it is called.
+    place
+        Where it is.
+    selection
+        What its configuration is about: what else is there may be.
+    keeps_all
+        Whatever is there may be (``retire: keep``).
     """
 
     name: str
     place: Place
+    selection: Selection = field(default_factory=Selection)
+    keeps_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +251,8 @@ def _kind_on_record(target: Target, publication: str, state: _State) -> Kind | N
         message = "the record of the publication is gone"
     except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
         message = "the record of the publication cannot be read"
-    state.differences.append(difference(target.name, _of_state(place, key), Wrong.STATE, message))
+    advice = "nothing that readers see depends on it; the next publication has a record of its own"
+    state.differences.append(difference(target.name, _of_state(place, key), Wrong.STATE, message, advice))
     return None
 
 
@@ -261,9 +270,7 @@ def _agreed(target: Target, listing: Listing, recorded: pa.Table | None) -> List
 
 
 def _unfit(target: Target, listing: Listing) -> tuple[Finding, ...]:
-    from zsync.inventory import Selection
-
-    return listing.skipped(target.name, Selection())
+    return listing.skipped(target.name, target.selection)
 
 
 def _as_kept(found: Found) -> Found:

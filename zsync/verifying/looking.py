@@ -9,11 +9,12 @@ from zsync.publication import read_head
 from zsync.tasks import side_by_side
 from zsync.verifying import asking
 from zsync.verifying.compare import compare
-from zsync.verifying.difference import advised, in_order
+from zsync.verifying.difference import Wrong, advised, in_order
 from zsync.verifying.headers import check_headers, tells_headers
 from zsync.verifying.looked import Looked
 from zsync.verifying.sampling import Sample
 from zsync.verifying.verification import VerifiedProduct
+from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.verifying.asking import Found, Target
     from zsync.verifying.looked import Depth
-    from zsync.words import Finding, Kind
+    from zsync.words import Kind
 
 _HEADERS = 128  # objects of which the headers are asked for
 _ATTEMPTS = 3
@@ -115,8 +116,24 @@ def _compared(found: Found) -> Looked:
     if found.recorded is not None:
         compared = compare(found.name, found.recorded, found.there, is_here=found.is_here, counts=not found.is_past)
         looked.differences += compared.differences
+        _leave_what_may_be(looked)
         looked.touched = compared.touched
     return looked
+
+
+def _leave_what_may_be(looked: Looked) -> None:
+    """Take from the differences what is not on record, and may be there all the same."""
+    target = looked.found.target
+    if target.selection.is_everything and not target.keeps_all:
+        return
+    extra = [item for item in looked.differences if item.kind == Wrong.EXTRA]
+    is_ours = target.selection.mask([item.key for item in extra])
+    spare = {item.key for item, ours in zip(extra, is_ours, strict=True) if target.keeps_all or not ours}
+    if not spare:
+        return
+    looked.differences = [item for item in looked.differences if item.kind != Wrong.EXTRA or item.key not in spare]
+    message = f"{len(spare):,} objects are there that zsync did not publish, and that the configuration lets be"
+    looked.findings.append(Finding("info", "let-be", target.name, min(spare), message))
 
 
 def _kind_of(found: Found) -> Kind:

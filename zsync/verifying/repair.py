@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zsync.verifying.verification import VerifiedProduct
 
 _NOT_DOUBTED = OF_STATE | {Wrong.MISSING, Wrong.EXTRA}
+_OF_BYTES = frozenset(Wrong)
 _OF_DOCUMENTS = frozenset({Wrong.CLOSED, Wrong.VIEWS})
 
 
@@ -73,6 +74,8 @@ class Source:
             return config, [_of_directory(root, target, kind, is_alone=is_alone) for target, kind in pairs]
         if self.given is not None:
             config = RunConfig.from_any(self.given, **self.overrides)
+        if config.sites:
+            raise ConfigError("a configuration of many sites is not repaired at once", None, "give that of one")
         if config.source is None and not config.products:
             raise ConfigError("there is nothing to repair from", None, "give it: zsync verify URL --repair SOURCE")
         products = {product.location: product for product in config.resolve()}
@@ -151,7 +154,12 @@ def doubted_keys(differences: Iterable[Difference], keys: Sequence[str]) -> froz
     >>> sorted(doubted_keys(said, ["t/0", "t/.zarray", "u/0", "x"]))
     ['t/.zarray', 't/0']
     """
-    about = [item for item in differences if item.kind not in _NOT_DOUBTED]
+    # Where metadata is wrong, chunks seem to be: of these nothing is known.
+    about = [
+        item
+        for item in differences
+        if item.kind not in _NOT_DOUBTED and (item.kind in _OF_BYTES or is_metadata(Kind.ZARR, item.key))
+    ]
     of_documents = frozenset(item.key for item in about if item.kind in _OF_DOCUMENTS)
     of_all = frozenset(item.key for item in about if item.kind not in _OF_DOCUMENTS)
     return frozenset(

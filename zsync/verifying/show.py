@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.text import columns
+from zsync.words import STATE
 
 if TYPE_CHECKING:
+    from zsync.verifying.difference import Difference
     from zsync.verifying.verification import Verification, VerifiedProduct
 
 _LINES = 100
@@ -20,10 +22,7 @@ def verification_text(result: Verification) -> str:
     differences = result.differences
     if differences:
         is_one = len(result.products) == 1
-        rows = [
-            [item.kind, item.key or "." if is_one else f"{item.product}/{item.key}", item.message]
-            for item in differences[:_LINES]
-        ]
+        rows = [[item.kind, _place(item, is_one=is_one), item.message] for item in differences[:_LINES]]
         lines += ["", columns(rows)]
         if len(differences) > _LINES:
             lines.append(f"and {len(differences) - _LINES:,} more; --json has all")
@@ -38,6 +37,13 @@ def verification_text(result: Verification) -> str:
         "repaired": f"repaired: {len(result.found):,} difference{'s' if len(result.found) > 1 else ''} mended",
     }[result.status]
     return "\n".join([*lines, f"{said} ({result.seconds:.1f} s)"])
+
+
+def _place(item: Difference, *, is_one: bool) -> str:
+    """Return what a difference is of: what is beside the product by itself, all else by the product, if of several."""
+    if is_one or item.key.startswith(f"{STATE}/"):
+        return item.key or "."
+    return f"{item.product}/{item.key}".rstrip("/")
 
 
 def _product(item: VerifiedProduct, seed: int) -> list[str]:
