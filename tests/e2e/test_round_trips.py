@@ -96,7 +96,7 @@ def test_one_object_takes_ten_requests_and_seven_turns(published):
 
 
 def test_a_verification_takes_four_turns(published):
-    """Is it a product; state, listing and uploads; manifest and record; headers."""
+    """Is it a product; state, listing and uploads; manifest and record, while a long listing goes on; headers."""
     storage = published.config()["storage"]
     turns = [
         Together(("GET", "*/head.json"), ("GET", "*/lease.json"), ("GET", "list-type&prefix"), ("GET", "uploads*")),

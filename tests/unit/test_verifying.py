@@ -13,11 +13,12 @@ from trees import md5
 from zsync.errors import ConfigError
 from zsync.storage import Headers, Version
 from zsync.tables import MANIFEST, TARGET, table_of
-from zsync.verifying.compare import compare, is_plain, kept_versions, same_headers
+from zsync.verifying.compare import compare, kept_versions
 from zsync.verifying.difference import Difference, in_order
 from zsync.verifying.repair import doubted_keys
 from zsync.verifying.sampling import Sample
 from zsync.verifying.structure import kind_of, sparse, stores_to_look_at, structure
+from zsync.verifying.told import is_plain, same_headers
 from zsync.verifying.zarr_checksum import zarr_checksum
 from zsync.words import Kind
 

@@ -16,5 +16,5 @@ its key before it counts as missing. Where a head moved meanwhile all is asked o
 `verifying/repair` is an ordinary publish. What was found wrong is a fact of its stock (`Stock.doubted`): the target is
 not believed to hold it, though size and ETag are those on record.
 
-Thinking (`compare`, `structure`, `sampling`, `zarr_checksum`, `difference`) does no I/O.
+Thinking (`compare`, `told`, `structure`, `sampling`, `zarr_checksum`, `difference`) does no I/O.
 """

@@ -6,24 +6,21 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from zsync.errors import ConfigError, ObjectNotFoundError, TargetError
 from zsync.inventory import Objects, Scan, Selection, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts
 from zsync.storage import list_versions, unfinished_uploads
-from zsync.tables import column, scalar
 from zsync.tasks import TaskGroup, side_by_side
-from zsync.verifying.compare import kept_versions
 from zsync.verifying.difference import Difference, Wrong, difference
 from zsync.words import Finding, Kind, Stage
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Sequence
+
+    import pyarrow as pa
 
     from zsync.inventory import Listing
     from zsync.publication import Head, LeaseState
@@ -122,14 +119,18 @@ class Found:
         """Return the keys of what was published as data: no metadata, and nothing that names others."""
         if self.recorded is None:
             return frozenset()
-        return frozenset(
-            self.recorded.filter(pc.equal(self.recorded["stage"], scalar(str(Stage.DATA))))["key"].to_pylist()
-        )
+        pairs = zip(self.recorded["key"].to_pylist(), self.recorded["stage"].to_pylist(), strict=True)
+        return frozenset(key for key, stage in pairs if stage == Stage.DATA)
 
     def on_record(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return what is on record of some objects, by key."""
         if self.recorded is None:
             return {}
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from zsync.tables import column
+
         rows = self.recorded.filter(pc.is_in(self.recorded["key"], column(list(keys), pa.string())))
         return {row["key"]: row for row in rows.to_pylist()}
 
@@ -162,7 +163,7 @@ class _State:
 
 
 def ask(target: Target, at: str | None) -> Found:
-    """Ask for one product.
+    """Ask for one product: for its record, lease, uploads and listing side by side.
 
     Parameters
     ----------
@@ -176,30 +177,27 @@ def ask(target: Target, at: str | None) -> Found:
     TargetError
         The target cannot be reached, or refuses.
     """
-    from zsync.publication import Head, LeaseState
+    from zsync.publication import LeaseState
 
     place, state = target.place, _State(target.name)
     store, keys, path = place.store, place.state, place.location.path
     with TaskGroup(4, "verify") as tasks:
-        reading = tasks.start(state.or_else, _of_state(place, keys.head), lambda: read_head(store, keys), Head())
+        recording = tasks.start(_on_record, target, at, state)
         leasing = tasks.start(
             state.or_else, _of_state(place, keys.lease), lambda: read_lease(store, keys), LeaseState()
         )
         asking = tasks.start(_uploads, target)
-        listing = list_target(store, path)
-    head, lease, (uploads, findings) = reading.result(), leasing.result(), asking.result()
-    parts, publication = (head.parts, head.publication) if at is None else read_parts(store, keys, at)
-    recorded, kind = None, None
-    if publication is not None:
-        recorded, kind = _on_record(target, publication, parts, state)
-    elif not listing.keys:
+        answering = tasks.start(list_target, store, path)
+        from zsync.verifying.compare import of_others  # while the service thinks: it takes longer than an answer
+
+    record, lease, listing = recording.result(), leasing.result(), answering.result()
+    uploads, findings = asking.result()
+    if record.publication is None and not listing.keys:
         raise ConfigError("there is nothing there", place.url, "check the URL")
-    if recorded is not None and listing.others:
-        is_ours = [not is_below(key, listing.others) for key in recorded["key"].to_pylist()]
-        recorded = recorded.filter(column(is_ours, pa.bool_()))
+    recorded, head = of_others(record.manifest, listing.others), record.head
     listing = _agreed(target, listing, recorded)
     found = Found(
-        target, kind, publication, head, recorded, listing.table(), listing, lease,
+        target, record.kind, record.publication, head, recorded, listing.table(), listing, lease,
         tuple(item for item in uploads if not is_below(item.key, listing.others)),
         tuple(state.differences), (*findings, *_unfit(target, listing)),
         is_past=at is not None and at != head.publication, keeps_versions=head.is_versioned,
@@ -223,21 +221,35 @@ def _uploads(target: Target) -> tuple[list[Upload], list[Finding]]:
     return [replace(item, key=item.key.removeprefix(place.base)) for item in found], []
 
 
-def _on_record(
-    target: Target, publication: str, parts: Sequence[Any], state: _State
-) -> tuple[pa.Table | None, Kind | None]:
-    """Return the manifest of a publication and what kind of product it is; what is lost of them is said."""
-    place = target.place
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is on record: the head, and of the publication in question its id, its manifest and what it is of."""
+
+    head: Head
+    publication: str | None = None
+    manifest: pa.Table | None = None
+    kind: Kind | None = None
+
+
+def _on_record(target: Target, at: str | None, state: _State) -> _Record:
+    """Return what is on record; what of it is lost is said."""
+    from zsync.publication import Head
+
+    place, keys = target.place, target.place.state
+    head = state.or_else(_of_state(place, keys.head), lambda: read_head(place.store, keys), Head())
+    parts, publication = (head.parts, head.publication) if at is None else read_parts(place.store, keys, at)
+    if publication is None:
+        return _Record(head)
     with TaskGroup(1, "record") as tasks:
         recording = tasks.start(_kind_on_record, target, publication, state)
         try:
-            recorded = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
+            recorded = manifest.read(place.store, keys, parts, cache_directory() / "manifests")
         except ManifestLostError as error:
             message = f"the manifest of what was published is lost: {error}"
-            key = _of_state(place, f"{place.state.prefix}/manifests")
+            key = _of_state(place, f"{keys.prefix}/manifests")
             state.differences.append(difference(target.name, key, Wrong.STATE, message))
             recorded = None
-    return recorded, recording.result()
+    return _Record(head, publication, recorded, recording.result())
 
 
 def _kind_on_record(target: Target, publication: str, state: _State) -> Kind | None:
@@ -278,6 +290,8 @@ def _as_kept(found: Found) -> Found:
     recorded, place = found.recorded, found.target.place
     if recorded is None or not any(version not in (None, "null") for version in recorded["version"].to_pylist()):
         return replace(found, keeps_versions=False)
+    from zsync.verifying.compare import kept_versions
+
     there = kept_versions(recorded, list_versions(place.spec, place.base), place.base)
     return replace(found, there=there, keeps_versions=True)
 

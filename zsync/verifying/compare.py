@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import TARGET, scalar, table_of
+from zsync.inventory.selection import is_below
+from zsync.tables import TARGET, column, scalar, table_of
 from zsync.verifying.difference import Difference, Wrong, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pyarrow as pa
-
-    from zsync.storage import Headers, Version
-
-_STANDARD = "STANDARD"  # what a service means that names no class; some name it
-_PLAIN_ENCODINGS = ("", "identity", "aws-chunked")  # the last is of how it came, and some services keep it
+    from zsync.storage import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +112,14 @@ def kept_versions(manifest: pa.Table, versions: Iterable[Version], base: str) ->
     return table_of(rows, TARGET)
 
 
-def same_headers(found: Headers, recorded: str) -> bool:
-    """Return whether the headers of an object come to a digest that is on record.
+def of_others(manifest: pa.Table | None, others: frozenset[str]) -> pa.Table | None:
+    """Return a manifest without what belongs to other products by now.
 
-    Examples
-    --------
-    >>> from zsync.storage import Headers
-    >>> same_headers(Headers("text/plain", storage_class="STANDARD"), Headers("text/plain").digest)
-    True
+    Parameters
+    ----------
+    others
+        Places of these below the product's.
     """
-    from dataclasses import replace
-
-    classes = {None, _STANDARD} if found.storage_class in (None, _STANDARD) else {found.storage_class}
-    return any(replace(found, storage_class=name).digest == recorded for name in classes)
-
-
-def is_plain(encoding: str) -> bool:
-    """Return whether a Content-Encoding leaves an object as it is: with any other, ranges of it make no sense."""
-    return encoding.lower() in _PLAIN_ENCODINGS
+    if manifest is None or not others:
+        return manifest
+    return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))

@@ -9,8 +9,8 @@ from zsync.errors import ObjectNotFoundError, TargetError
 from zsync.keys import under
 from zsync.storage import described, tags_of
 from zsync.tasks import side_by_side
-from zsync.verifying.compare import is_plain, same_headers
 from zsync.verifying.difference import Difference, Wrong, difference
+from zsync.verifying.told import is_plain, same_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

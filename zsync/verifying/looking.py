@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from zsync.publication import read_head
 from zsync.tasks import side_by_side
 from zsync.verifying import asking
-from zsync.verifying.compare import compare
 from zsync.verifying.difference import Wrong, advised, in_order
 from zsync.verifying.headers import check_headers, tells_headers
 from zsync.verifying.looked import Looked
@@ -114,6 +113,8 @@ def _has_moved(found: Found) -> bool:
 def _compared(found: Found) -> Looked:
     looked = Looked(found, found.kind or _kind_of(found), list(found.differences))
     if found.recorded is not None:
+        from zsync.verifying.compare import compare
+
         compared = compare(found.name, found.recorded, found.there, is_here=found.is_here, counts=not found.is_past)
         looked.differences += compared.differences
         _leave_what_may_be(looked)
