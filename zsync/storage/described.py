@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from zsync.errors import TargetError
 from zsync.storage.base import Headers, bare_etag
@@ -96,7 +96,7 @@ def list_versions(spec: StoreSpec, prefix: str) -> Iterator[Version]:
         page = documented(asked(spec, "GET", query=query).body, spec.location.url)
         if name_of(page) != _ROOT:
             raise TargetError("the service does not list versions", spec.location.url, "leave out `at`")
-        decode = unquote if text_of(page, "EncodingType") == "url" else str
+        decode = unquote_plus if text_of(page, "EncodingType") == "url" else str
         for found in page:
             if name_of(found) == "Version":
                 yield _version(found, decode(text_of(found, "Key") or ""), spec)

@@ -82,5 +82,8 @@ def _pages(spec: StoreSpec, prefix: str) -> Iterator[Element]:
 
 
 def _upload(found: Element) -> Upload:
-    begun = dt.datetime.fromisoformat(text_of(found, "Initiated") or "1970-01-01T00:00:00Z")
+    try:
+        begun = dt.datetime.fromisoformat(text_of(found, "Initiated") or "")
+    except ValueError:  # it does not say when
+        begun = dt.datetime.fromtimestamp(0, dt.UTC)
     return Upload(text_of(found, "Key") or "", text_of(found, "UploadId") or "", begun)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zsync.errors import ConfigError, ObjectNotFoundError, TargetError
+from zsync.errors import ConfigError, ObjectNotFoundError, TargetError, UnfitKeyError
 from zsync.inventory import Objects, Scan, Selection, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.inventory import Listing
-    from zsync.publication import Head, LeaseState
+    from zsync.publication import Head, LeaseState, Part
     from zsync.publication.places import Place
     from zsync.storage import Upload
 
@@ -242,14 +242,15 @@ def _on_record(target: Target, at: str | None, state: _State) -> _Record:
         return _Record(head)
     with TaskGroup(1, "record") as tasks:
         recording = tasks.start(_kind_on_record, target, publication, state)
-        try:
-            recorded = manifest.read(place.store, keys, parts, cache_directory() / "manifests")
-        except ManifestLostError as error:
-            message = f"the manifest of what was published is lost: {error}"
-            key = _of_state(place, f"{keys.prefix}/manifests")
-            state.differences.append(difference(target.name, key, Wrong.STATE, message))
-            recorded = None
+        recorded = state.or_else(_of_state(place, f"{keys.prefix}/manifests"), lambda: _manifest(place, parts), None)
     return _Record(head, publication, recorded, recording.result())
+
+
+def _manifest(place: Place, parts: Sequence[Part]) -> pa.Table | None:
+    try:
+        return manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
+    except (ManifestLostError, UnfitKeyError, ValueError) as error:
+        raise TargetError(f"the manifest of what was published is lost: {error}") from error
 
 
 def _kind_on_record(target: Target, publication: str, state: _State) -> Kind | None:

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 _CHUNKS = 3  # of an array that are decoded
 _WINDOW = 256  # pixels
+_DRIVER = "GTiff"  # what is called so may be anything, and other drivers follow what it names
 _BUFFER = 2**16  # bytes asked for at once
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, NotImplementedError, RuntimeError, OSError, ArithmeticError)
+_MOST_BYTES = 2**31  # of a chunk that is decoded
+# As readers and codecs fail over what anybody may have written.
+_UNREADABLE = (
+    ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError, OSError, ArithmeticError,
+    MemoryError,
+)  # fmt: skip
 
 
 def as_reader(
@@ -111,6 +117,10 @@ class _Store:
 
     def _decoded(self, path: str, array: Any) -> Iterator[Difference]:
         """Decode some chunks of an array."""
+        if math.prod(array.shards or array.chunks) * max(array.dtype.itemsize, 1) > _MOST_BYTES:
+            message = "its chunks are too large to be decoded by the way"
+            self._findings.append(Finding("info", "large-chunks", self._name, self._key(path), message))
+            return
         for where in _some_chunks(array, self._seed):
             try:
                 array[where]
@@ -177,7 +187,7 @@ def _raster(found: Found, key: str) -> Difference | None:
 def _opened(rasterio: Any, found: Found, key: str) -> Any:
     """Open a raster as GDAL does, with what lies beside it; far away, in byte ranges of what is listed."""
     if found.is_here:
-        return rasterio.open(f"/{found.target.place.base}{key}")
+        return rasterio.open(f"/{found.target.place.base}{key}", driver=_DRIVER)
     listing = found.listing
     rows = zip(listing.keys, listing.sizes, listing.etags, strict=True)
     there: dict[str, tuple[int, str | None]] = {name: (size, etag) for name, size, etag in rows}
@@ -189,7 +199,7 @@ def _opened(rasterio: Any, found: Found, key: str) -> Any:
         size, etag = there[path]
         return io.BufferedReader(_Ranges(found, path, size, etag), _BUFFER)
 
-    return rasterio.open(key, opener=opener)
+    return rasterio.open(key, opener=opener, driver=_DRIVER)
 
 
 class _Ranges(io.RawIOBase):
