@@ -56,7 +56,7 @@ def unfinished_uploads(spec: StoreSpec, prefix: str) -> list[Upload]:
         return []
     try:
         return [_upload(found) for page in _pages(spec, prefix) for found in page if name_of(found) == "Upload"]
-    except NotSupportedError:
+    except (NotSupportedError, ObjectNotFoundError):  # some say that there is no such object
         return []
 
 
