@@ -2,7 +2,8 @@
 
 One listing answers most of it: it is compared with the manifest of the publication, object by object. Lease, head and
 unfinished uploads are asked for beside it, manifest and record beside each other; what a listing lacks is asked for by
-its key before it counts as missing. Where a head moved meanwhile all is asked once more.
+its key before it counts as missing. What differs is asked for again,
+until the head is the one that it was before.
 
 1. *From the listing* (`verifying/asking`, `verifying/compare`): what is missing, what nobody published, what somebody
    wrote over, in size or in ETag.

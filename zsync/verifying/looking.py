@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from zsync.publication import read_head
 from zsync.tasks import side_by_side
 from zsync.verifying import asking
 from zsync.verifying.difference import Wrong, advised, in_order
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from zsync.words import Kind
 
 _HEADERS = 128  # objects of which the headers are asked for
-_ATTEMPTS = 3
+_ATTEMPTS = 4
 
 
 def verify_products(
@@ -88,12 +87,16 @@ def _read(looked: Looked, depth: Depth, progress: Progress, only: Collection[str
 
 
 def _from_listing(target: Target, depth: Depth) -> Looked:
-    """Compare what is listed with what is on record; where somebody published meanwhile, once more."""
-    for attempt in range(_ATTEMPTS):
-        found = asking.ask(target, depth.at)
-        looked = _compared(found)
-        is_last = attempt == _ATTEMPTS - 1
-        if is_last or not looked.differences or found.is_past or not _has_moved(found):
+    """Compare what is listed with what is on record.
+
+    What differs is asked for again until the head is the one that it was: else somebody may have published between the
+    answers that are compared.
+    """
+    head = None
+    for _ in range(_ATTEMPTS):
+        looked = _compared(asking.ask(target, depth.at))
+        found, before, head = looked.found, head, looked.found.head
+        if not looked.differences or found.is_past or found.publication is None or head == before:
             break
     differences, findings = asking.of_state(looked.found, dt.datetime.now(dt.UTC))
     looked.differences += differences
@@ -103,11 +106,6 @@ def _from_listing(target: Target, depth: Depth) -> Looked:
 
         inspect(looked)
     return looked
-
-
-def _has_moved(found: Found) -> bool:
-    place = found.target.place
-    return found.publication is not None and read_head(place.store, place.state).etag != found.head.etag
 
 
 def _compared(found: Found) -> Looked:
