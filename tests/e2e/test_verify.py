@@ -349,3 +349,21 @@ def shared(s3):
     s3.create_bucket("verify-refused")
     lasting_client(s3).put_object(Bucket="verify-refused", Key="x/zarr.json", Body=b"{")
     return "verify-refused"
+
+
+def test_what_was_left_behind_is_cleared_away_without_a_source_or_a_publication(site):
+    site.store("a.zarr", weather(6, 8))
+    site.publish()
+    url, options = f"s3://{site.bucket}/run/a.zarr", {**site.config()["storage"], "progress": False}
+    bucket = Bucket(site)
+    bucket.begin_upload("a.zarr/t2m/0.0")
+    bucket.begin_upload("b.zarr/of-others")
+    bucket.put(".zsync/a.zarr/lease.json", json.dumps(LEFT).encode())
+    mended = zsync.verify(url, repair=True, **options)
+    assert (mended.status, mended.repair) == ("repaired", None)
+    assert {item.kind for item in mended.found} == {"unfinished-upload", "left-lease"}
+    assert bucket.uploads() == ["run/b.zarr/of-others"]
+    bucket.put(".zsync/a.zarr/lease.json", json.dumps({**LEFT, "by": {}, "is_unfinished": True}).encode())
+    assert by_key(zsync.verify(url, **options)) == {(".zsync/a.zarr/lease.json", "unfinished-run")}
+    assert zsync.verify(url, repair=True, **options).status == "repaired"
+    assert sum("/publications/" in key for key in s3_tree(site.s3, site.bucket, "run")) == 1

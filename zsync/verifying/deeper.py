@@ -30,8 +30,6 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 def inspect(looked: Looked) -> None:
     """Inspect all where nothing is on record; else the stores of which metadata is not as it was published."""
     found, kind = looked.found, looked.kind
-    if found.is_past:
-        return
     keys, is_foreign = found.listing.keys, found.recorded is None
     prefixes = frozenset({""})
     if not is_foreign:

@@ -111,8 +111,11 @@ def mend(
     """
     of_objects = [pair for pair in wrong if any(item.kind not in OF_STATE for item in pair[1].differences)]
     published = _publish(source, of_objects, progress, is_dry=is_dry) if of_objects else None
+    is_done = published is None or published.status != "unretired"
     for target, product in () if is_dry else wrong:
-        _clear(target, product, finishes=published is None or published.status != "unretired")
+        # Where a configuration lets others be, nobody knows of all that is there whether it is on record.
+        is_all = target.selection.is_everything and not target.keeps_all
+        _clear(target, product, finishes=is_done and is_all)
     return published
 
 
