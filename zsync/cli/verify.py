@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsync.cli.base import app
+from zsync.cli.base import app, set_level
 from zsync.cli.options import Anonymous, Quiet, Workers
 from zsync.cli.output import say
 from zsync.cli.reaching import Reach, reaching
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 _What = Annotated[
     str | None,
     typer.Argument(
-        metavar="[URL|CONFIG|DIRECTORY]",
+        metavar="URL|CONFIG|DIRECTORY",
         help="URL of a product, or of a prefix that holds several; a configuration (the environment if left out); or a"
         " directory.",
     ),
 ]
 _Source = Annotated[
-    str | None, typer.Argument(metavar="[SOURCE]", help="Where --repair sends from, if not from CONFIG's own source.")
+    str | None, typer.Argument(metavar="SOURCE", help="Where --repair sends from, if not from CONFIG's own source.")
 ]
 
 
@@ -69,6 +70,8 @@ def verify(
     """
     if dry_run and not repair:
         raise ConfigError("nothing is written without --repair", "--dry-run", "leave it out, or add --repair")
+    if quiet:
+        set_level(logging.WARNING)
     from zsync.verbs.verify import verify as run
 
     options = {"anonymous": anonymous, "workers": workers, **reach.storage}
