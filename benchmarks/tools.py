@@ -127,10 +127,10 @@ class Place:
     def s5cmd(self, *words: str) -> list[str]:
         return [str(BIN / "s5cmd"), "--endpoint-url", self.endpoint_url, "--log", "error", "sync", *words]
 
-    def rclone(self, *words: str) -> list[str]:
+    def rclone(self, *words: str, work: tuple[str, ...] = ("sync", "--checksum")) -> list[str]:
         remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{self.endpoint_url}',region=us-east-1:bench"
         there = [word.replace("s3://bench", remote) for word in words]
-        return [str(BIN / "rclone"), "sync", "--checksum", "--transfers", "32", "--checkers", "32", *there]
+        return [str(BIN / "rclone"), *work, "--transfers", "32", "--checkers", "32", *there]
 
 
 @contextmanager

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
     from zsync.verbs.sync import sync as sync
+    from zsync.verbs.verify import verify as verify
     from zsync.verbs.watch import WatchResult as WatchResult
     from zsync.verbs.watch import watch as watch
+    from zsync.verifying.verification import Verification as Verification
 
 _HOMES = {
     "Difference": "zsync.history.between",
@@ -40,6 +42,7 @@ _HOMES = {
     "RunConfig": "zsync.config",
     "SnapshotStore": "zsync.snapshots.store",
     "SyncResult": "zsync.team.synced",
+    "Verification": "zsync.verifying.verification",
     "WatchResult": "zsync.verbs.watch",
     "ZsyncError": "zsync.errors",
     "log": "zsync.verbs.log",
@@ -49,6 +52,7 @@ _HOMES = {
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
     "sync": "zsync.verbs.sync",
+    "verify": "zsync.verbs.verify",
     "watch": "zsync.verbs.watch",
 }
 
@@ -61,6 +65,7 @@ __all__ = [
     "RunConfig",
     "SnapshotStore",
     "SyncResult",
+    "Verification",
     "WatchResult",
     "ZsyncError",
     "__version__",
@@ -71,6 +76,7 @@ __all__ = [
     "publish",
     "pull",
     "sync",
+    "verify",
     "watch",
 ]
 

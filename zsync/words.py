@@ -66,6 +66,7 @@ class Reason(StrEnum):
     NEW = "new"  # not in the target
     CHANGED = "changed"  # other bytes than those published
     FOREIGN_WRITE = "overwritten by others"  # the target no longer holds what was published
+    DOUBTED = "not as on record"  # it was looked at: what a listing shows of the target is not so
     UNKNOWN = "unknown content"  # the target's content cannot be known from a listing
     HEADERS = "headers"  # same bytes, other content type, cache control, storage class, ...
     CLASS = "storage class"  # same bytes, but the target keeps them in another storage class than asked for

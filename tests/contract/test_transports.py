@@ -28,9 +28,8 @@ from zsync.errors import (
     PreconditionError,
     TargetError,
 )
-from zsync.storage import Headers, ObjectStore, connect, spec_for
+from zsync.storage import Headers, ObjectStore, connect, list_versions, spec_for
 from zsync.storage.opening import open_s3fs
-from zsync.storage.versions import list_versions
 
 S3 = ["obstore", "s3fs"]
 ALL = [*S3, "file", "memory"]

@@ -454,6 +454,32 @@ def test_a_record_of_a_publication_that_is_none(forged, here, body):
     assert not here.exists()
 
 
+def test_verify_names_whatever_is_no_record(forged):
+    url, options = f"s3://{forged.site.bucket}/run/files", {**forged.site.config()["storage"], "progress": False}
+
+    def kinds():
+        found = zsync.verify(url, **options).differences
+        assert all("\n" not in item.message + item.key for item in found)
+        return {item.kind for item in found}
+
+    record, head = f"{STATE}/publications/{forged.head['publication']}.json", json.dumps(forged.head)
+    for body in (b"{", b"[" * 200_000, b'{"products": [{"name": 1, "kind": []}], "product": 1}'):
+        forged.put(record, body)
+        assert kinds() == {"lost-record"}
+    for keys, _ in KEYS.values():
+        forged.forge(with_column(forged.manifest(), "key", keys))
+        assert kinds() <= {"lost-record", "missing", "extra"}
+    for body in [*MANIFESTS.values(), with_column(forged.manifest(), "size", [-1, 3, 5])]:
+        forged.forge(body)
+        assert "lost-record" in kinds()
+    for body in HEADS.values():
+        forged.put(f"{STATE}/head.json", body)
+        assert kinds() == {"lost-record"}
+    forged.put(f"{STATE}/head.json", head)
+    forged.put(f"{STATE}/lease.json", b'{"by": 7}')
+    assert kinds() == {"lost-record"}
+
+
 def test_the_command_says_it_in_one_line(forged, here, run_zsync):
     forged.put(f"{STATE}/head.json", HEADS["deep"])
     site = forged.site

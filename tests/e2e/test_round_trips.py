@@ -5,6 +5,7 @@ Requests that are said to come together are held until all of them have come: if
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from target import same
 from trees import read_tree, weather
 
 import zsync
+from zsync.inventory import cache_directory
 from zsync.storage import opening
 
 PATIENCE_S = 15
@@ -93,6 +95,21 @@ def test_one_object_takes_ten_requests_and_seven_turns(published):
     ]
 
 
+def test_a_verification_takes_four_turns(published):
+    """Is it a product; state, listing and uploads; manifest and record, while a long listing goes on; headers."""
+    storage = published.config()["storage"]
+    turns = [
+        Together(("GET", "*/head.json"), ("GET", "*/lease.json"), ("GET", "list-type&prefix"), ("GET", "uploads*")),
+        Together(("GET", "*/manifests/*"), ("GET", "*/publications/*")),
+        Together(*(("HEAD", f"*/a.zarr/{key}") for key in (".zgroup", ".zmetadata", "t2m/.zarray", "t2m/0.0"))),
+    ]
+    shutil.rmtree(cache_directory() / "manifests")
+    published.proxy.faults += turns
+    assert zsync.verify(f"s3://{published.bucket}/run/a.zarr", progress=False, **storage).status == "sound"
+    assert all(together.all.is_set() for together in turns)
+    assert len(published.proxy.requests) == 1 + 4 + 2 + len(read_tree(published.root / "a.zarr"))
+
+
 def test_three_products_take_no_more_turns_than_two(site):
     for name in ("a.zarr", "b.zarr", "c.zarr"):
         site.store(name, weather(6, 8))
@@ -130,8 +147,6 @@ def test_what_a_service_does_with_conditions_is_tried_once_on_a_machine(publishe
         return sum(e.method == "PUT" and e.key.endswith("/lease.json") for e in published.proxy.requests)
 
     assert leases_written() == 2
-
-    from zsync.inventory import cache_directory
 
     [known] = (cache_directory() / "services").iterdir()
     known.unlink()

@@ -314,7 +314,7 @@ def test_unfinished_uploads_come_page_by_page(bucket, proxy, spec):
     assert second == third
 
 
-@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed"), (404, "NoSuchKey")])
 def test_a_service_that_lists_no_uploads_has_none(proxy, spec, status, code):
     proxy.faults.append(on(Fault.error(status, code), query="uploads", times=None))
     assert unfinished_uploads(spec, "") == []

@@ -13,6 +13,7 @@ import yaml
 from zsync.cli import app
 from zsync.config import RunConfig
 from zsync.errors import ExitStatus
+from zsync.verifying.difference import Wrong
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -53,6 +54,11 @@ def test_every_option_that_is_named_exists():
     named = set(re.findall(r"`(--[a-z-]+)", table))
     assert "--dry-run" in named
     assert named <= known, named - known
+
+
+def test_every_kind_of_difference_is_told():
+    told = (ROOT / "docs" / "verifying.md").read_text()
+    assert {str(kind) for kind in Wrong} <= set(re.findall(r"`([a-z-]+)`", told))
 
 
 def test_every_exit_status_is_told():

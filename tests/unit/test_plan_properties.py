@@ -97,6 +97,18 @@ def test_only_what_differs_is_sent(source, target, published):
     assert set(sent) == {key for key, body in source.items() if target.get(key) != body}
 
 
+@given(source=TREES, target=TREES, published=TREES, doubted=st.frozensets(KEYS))
+def test_what_is_doubted_is_sent_whatever_a_listing_shows_and_the_rest_as_ever(source, target, published, doubted):
+    made = survey(source, target, published)
+    plain, plan = plan_of(made), plan_of(replace(made, doubted=doubted))
+    sent = set(plan.rows(Action.SEND)["key"].to_pylist())
+    assert sent == set(plain.rows(Action.SEND)["key"].to_pylist()) | (doubted & source.keys())
+    assert plan.rows(Action.RETIRE) == plain.rows(Action.RETIRE)
+    reasons = dict(zip(plan.table["key"].to_pylist(), plan.table["reason"].to_pylist(), strict=True))
+    news = {key for key in sent if reasons[key] == Reason.DOUBTED}
+    assert news == set(plain.rows(Action.UNCHANGED)["key"].to_pylist()) & doubted
+
+
 @given(source=TREES, target=TREES)
 def test_an_unknown_hash_is_never_equal(source, target):
     plan = plan_of(survey(source, target, etag_is_md5=False))

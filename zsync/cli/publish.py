@@ -115,7 +115,7 @@ def plan(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what a publish would do and why, and what it would cost; write nothing."""
+    """Show what the target lacks: what a publish would do and why, and what it would cost; write nothing."""
     _run_publish(**locals(), dry_run=True)
 
 

@@ -59,6 +59,8 @@ class Survey:
         The target's ETags may be compared with MD5s.
     misplaced
         Keys that the target keeps in another storage class than asked for.
+    doubted
+        Keys of which the target is known not to hold what is on record, whatever a listing shows.
     """
 
     source: pa.Table
@@ -71,6 +73,7 @@ class Survey:
     manifest: pa.Table
     etag_is_md5: bool
     misplaced: Collection[str] = ()
+    doubted: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +193,14 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
     same = pc.and_(pc.or_(same_digest, same_etag), pc.invert(related["other_size"]))
     drifted = pc.and_(same_digest, _differs(survey.headers, related["headers"]))
     misplaced = pc.and_(same, pc.is_in(source["key"], value_set=column(list(survey.misplaced), pa.string())))
+    doubted = pc.and_(same, pc.is_in(source["key"], value_set=column(list(survey.doubted), pa.string())))
     generated = pc.is_in(source["key"], value_set=column(list(survey.generated), pa.string()))
     unknown = pc.and_(pc.invert(related["comparable"]), pc.invert(pc.or_(related["pristine"], related["other_size"])))
     # The first that holds. Headers and class come before `same`: of these objects only the bytes are.
     reason = pc.case_when(
         pc.make_struct(
             pc.invert(related["in_target"]),
+            doubted,
             drifted,
             misplaced,
             same,
@@ -207,6 +212,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             scalar(str(word))
             for word in (
                 Reason.NEW,
+                Reason.DOUBTED,
                 Reason.HEADERS,
                 Reason.CLASS,
                 Reason.SAME,

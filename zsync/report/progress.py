@@ -24,6 +24,7 @@ _STEPS = {
     "group": "group metadata",
     "root": "root metadata",
     "retire": "retiring",
+    "check": "checking bytes",
 }
 
 

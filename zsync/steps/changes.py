@@ -177,7 +177,7 @@ def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str
 
 
 def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
-    """Read metadata objects of a store in the target; what is gone or cannot be understood is left out."""
+    """Read metadata objects of a store in the target; what is gone, or known to be none of ours, is left out."""
     store, path = connect(item.stock.spec), item.stock.product.location.path
     base = "".join(f"{part}/" for part in (path, prefix) if part)
 
@@ -188,4 +188,5 @@ def _read(item: Surveyed, prefix: str, keys: Iterable[str]) -> dict[str, Any]:
             return key, None
         return key, document if isinstance(document, dict) else None
 
-    return {key: document for key, document in side_by_side(one, list(keys)) if document is not None}
+    believed = [key for key in keys if join(prefix, key) not in item.stock.doubted]
+    return {key: document for key, document in side_by_side(one, believed) if document is not None}

@@ -79,6 +79,7 @@ class Memo:
                 str(item.product), str(replace(item.spec, credentials="")), item.head.etag,
                 item.head.publication, item.scan.keys, item.scan.signatures, listed,
                 None if item.within is None else sorted(item.within), sorted(item.without), sorted(item.misplaced),
+                sorted(item.doubted),
             ]  # fmt: skip
             total.update(json.dumps(found).encode())
         return total.hexdigest()

@@ -48,6 +48,8 @@ class Stock:
         What is unfit, and why; it is part of `without`.
     misplaced
         Keys that the target keeps in another storage class than asked for.
+    doubted
+        Keys of which the target was found not to hold what is on record, whatever a listing shows: they are sent again.
     unfinished
         Files of the target that a run which died began to write; nobody sees them, and they go.
     noticed
@@ -77,6 +79,7 @@ class Stock:
     without: frozenset[str] = frozenset()
     left_out: tuple[Finding, ...] = ()
     misplaced: frozenset[str] = frozenset()
+    doubted: frozenset[str] = frozenset()
     unfinished: tuple[str, ...] = ()
     noticed: tuple[Finding, ...] = ()
     recognised: pa.Table | None = None

@@ -212,6 +212,7 @@ def _relate(
         manifest=manifest,
         etag_is_md5=connect(stock.spec).capabilities.etag_is_md5,
         misplaced=stock.misplaced,
+        doubted=stock.doubted,
     )
     return related, unfit, done
 

@@ -9,7 +9,7 @@ from zsync.errors import CredentialsError, NetworkError, NoBucketError, TargetEr
 from zsync.inventory import list_target
 from zsync.keys import under
 from zsync.publication.whereabouts import Kept, Version, whereabouts
-from zsync.storage.versions import list_versions
+from zsync.storage import list_versions
 from zsync.tasks import TaskGroup
 
 if TYPE_CHECKING:

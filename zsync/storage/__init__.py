@@ -33,6 +33,7 @@ from zsync.storage.base import (
     Stored,
     is_absent,
 )
+from zsync.storage.described import Described, Version, described, list_versions, tags_of
 from zsync.storage.header_rules import HeaderRules
 from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
 from zsync.storage.pacing import Pace
@@ -43,6 +44,7 @@ from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 __all__ = [
     "PARTS_MAX",
     "Capabilities",
+    "Described",
     "Fetched",
     "Habits",
     "HeaderRules",
@@ -55,13 +57,17 @@ __all__ = [
     "StoreSpec",
     "Stored",
     "Upload",
+    "Version",
     "abort_uploads",
     "connect",
     "connected_once",
+    "described",
     "is_absent",
+    "list_versions",
     "pace_of",
     "retry",
     "s3fs_options",
     "spec_for",
+    "tags_of",
     "unfinished_uploads",
 ]

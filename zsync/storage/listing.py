@@ -6,28 +6,22 @@ it. Here the root of every answer is looked at. It is slower, and is asked only 
 
 from __future__ import annotations
 
-import functools
-import os
-import re
 import threading
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import unquote_plus
 
 from zsync.errors import TargetError, TransientError
-from zsync.storage.answers import error_for, unreached
+from zsync.storage.answers import error_for
 from zsync.storage.base import Page, bare_etag
-from zsync.storage.certificates import problem_in
-from zsync.storage.reach import circumstances, reach
-from zsync.storage.spec import ANONYMOUS
+from zsync.storage.signed import name_of, signed_requests, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from xml.etree.ElementTree import Element
 
-    from zsync.storage.reach import Reach
     from zsync.storage.spec import StoreSpec
 
 T = TypeVar("T")
@@ -35,9 +29,7 @@ T = TypeVar("T")
 PAGE = 1000  # entries of a page that is full
 _ASKED_WITH = "zsync_asked_with"
 _ROOT = "ListBucketResult"
-_MOST_BYTES = 64 * 2**20  # a page of a thousand of the longest keys, each byte of them escaped, is a tenth of it
 PATIENCE_S = 60.0  # with a listing that may have no end
-_TIMEOUTS_S = (5.0, 60.0)  # to connect, and without a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +72,19 @@ def list_strictly(spec: StoreSpec, prefix: str, delimiter: str = "") -> Iterator
     TargetError
         The service refuses, or its listing has no end.
     """
-    lister = _lister(spec, circumstances(spec), os.getpid())
+    requests, url = signed_requests(spec), spec.location.url
     wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     if delimiter:
         wanted["delimiter"] = delimiter
     seen = set()
     after: dict[str, str] = {}
     while True:
-        listed, token = lister.ask({**wanted, **after})
+        listed, token = _read(_parsed(requests.ask("GET", query={**wanted, **after}).body, url), url)
         yield listed
         if token is None:
             return
         if token in seen:
-            raise endless(lister.url)
+            raise endless(url)
         seen.add(token)
         after = {"continuation-token": token}
 
@@ -145,85 +137,6 @@ def see_listings(session: Any, url: str) -> None:
     session.register("after-call.s3.ListObjectsV2", see_end)
 
 
-@functools.lru_cache(maxsize=64)
-def _lister(spec: StoreSpec, _circumstances: int, _process: int) -> _Lister:
-    return _Lister(spec, reach(spec))
-
-
-class _Lister:
-    """Asks one bucket, signing with botocore's own parts: to import all of it takes four times as long."""
-
-    def __init__(self, spec: StoreSpec, place: Reach) -> None:
-        from botocore.httpsession import URLLib3Session
-        from botocore.utils import get_environ_proxies
-
-        self.url = spec.location.url
-        self._place = place
-        self._address = _address(spec, place)
-        self._signs = spec.credentials != ANONYMOUS
-        self._headers = {"x-amz-request-payer": "requester"} if spec.requester_pays else {}
-        self._session = URLLib3Session(
-            verify=spec.ca_bundle or True,
-            proxies=get_environ_proxies(self._address),
-            timeout=_TIMEOUTS_S,
-            max_pool_connections=512,  # no more than may be used at once: urllib3 warns of each that is one too many
-        )
-
-    def ask(self, query: Mapping[str, str]) -> tuple[Listed, str | None]:
-        """Return one answer, and the token that the next one is asked with; None after the last."""
-        status, headers, body = self._send(query)
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            text = body.decode(errors="replace")
-            region = (
-                headers.get("x-amz-bucket-region") if status == HTTPStatus.MOVED_PERMANENTLY else _first("Region", text)
-            )
-            raise error_for(status, _first("Code", text), self.url, region=region)
-        return _read(_parsed(body, self.url), self.url)
-
-    def _send(self, query: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
-        import urllib3.exceptions
-        from botocore import exceptions
-        from botocore.awsrequest import AWSRequest
-
-        address = f"{self._address}?{urlencode(query, quote_via=quote, safe='-_.~')}"
-        request = AWSRequest("GET", address, headers=self._headers, stream_output=True)
-        if self._signs:
-            self._sign(request)
-        try:
-            answer = self._session.send(request.prepare())
-            try:
-                body = answer.raw.read(_MOST_BYTES, decode_content=True)
-                answer.raw.drain_conn()
-            finally:
-                answer.raw.release_conn()
-        except exceptions.SSLError as error:
-            raise problem_in(str(error), self._address) or unreached(self._address) from error
-        except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError
-                ) as error:  # fmt: skip
-            raise unreached(self._address) from error
-        except (exceptions.HTTPClientError, urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientError("the connection broke", self.url, "try again") from error
-        return answer.status_code, answer.headers, body
-
-    def _sign(self, request: Any) -> None:
-        from botocore.auth import S3SigV4Auth
-        from botocore.credentials import Credentials
-
-        keys = self._place.keys or self._place.provider()
-        token = keys.get("session_token") or keys.get("token")
-        credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], token)
-        S3SigV4Auth(credentials, "s3", self._place.region).add_auth(request)
-
-
-def _address(spec: StoreSpec, place: Reach) -> str:
-    bucket = spec.location.bucket
-    endpoint = (place.endpoint_url or f"https://s3.{place.region}.amazonaws.com").rstrip("/")
-    if not spec.virtual_hosted(place.endpoint_url):
-        return f"{endpoint}/{bucket}"
-    scheme, _, host = endpoint.partition("://")
-    return f"{scheme}://{bucket}.{host}/"
-
-
 def _parsed(body: bytes, url: str) -> Element:
     from xml.etree import ElementTree as ET
 
@@ -231,42 +144,29 @@ def _parsed(body: bytes, url: str) -> Element:
         root = ET.fromstring(body)  # noqa: S314 - expat has bounds of its own for entities
     except (ET.ParseError, ValueError, LookupError) as error:
         raise not_a_listing(url) from error
-    if _name(root) == "Error":
-        raise error_for(200, _text(root, "Code"), url)
-    if _name(root) != _ROOT:
+    if name_of(root) == "Error":
+        raise error_for(200, text_of(root, "Code"), url)
+    if name_of(root) != _ROOT:
         raise not_a_listing(url)
     return root
 
 
 def _read(root: Element, url: str) -> tuple[Listed, str | None]:
-    is_truncated = _text(root, "IsTruncated") == "true"
-    token = _text(root, "NextContinuationToken")
-    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
+    is_truncated = text_of(root, "IsTruncated") == "true"
+    token = text_of(root, "NextContinuationToken")
+    decode = unquote_plus if text_of(root, "EncodingType") == "url" else str
     keys, sizes, etags, prefixes = [], [], [], []
     try:
         for child in root:
-            if _name(child) == "Contents":
-                found = {_name(field): field.text or "" for field in child}
+            if name_of(child) == "Contents":
+                found = {name_of(field): field.text or "" for field in child}
                 keys.append(decode(found["Key"]))
                 sizes.append(int(found["Size"]))
                 etags.append(bare_etag(found.get("ETag") or None))
-            elif _name(child) == "CommonPrefixes":
-                prefixes.append(decode(next(field.text or "" for field in child if _name(field) == "Prefix")))
+            elif name_of(child) == "CommonPrefixes":
+                prefixes.append(decode(next(field.text or "" for field in child if name_of(field) == "Prefix")))
     except (KeyError, ValueError, StopIteration) as error:
         raise not_a_listing(url) from error
     if is_truncated and not token:
         raise not_a_listing(url)
     return Listed(Page(keys, sizes, etags), tuple(prefixes), is_truncated), token if is_truncated else None
-
-
-def _name(element: Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def _text(root: Element, name: str) -> str | None:
-    return next((child.text or "" for child in root if _name(child) == name), None)
-
-
-def _first(name: str, text: str) -> str | None:
-    match = re.search(rf"<{name}>([\w-]+)</{name}>", text)
-    return match[1] if match else None

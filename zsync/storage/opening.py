@@ -17,7 +17,7 @@ from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from obstore.store import S3Store
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zsync.storage.calls import S3Calls
     from zsync.storage.pacing import Pace
     from zsync.storage.retrying import RetryPolicy
+    from zsync.storage.signed import Answer
     from zsync.storage.silence import Silence
     from zsync.storage.spec import StoreSpec
 
@@ -220,6 +221,26 @@ def calls_to(spec: StoreSpec) -> S3Calls:
     from zsync.storage.calls import S3Calls
 
     return S3Calls(spec.location, functools.partial(open_s3fs, spec), pace_of(spec), _policy_of(spec))
+
+
+def asked(spec: StoreSpec, method: str, key: str = "", *, query: Mapping[str, str]) -> Answer:
+    """Make a signed request about an object of a bucket of S3, or about the bucket, at its pace, and insist on it.
+
+    Raises
+    ------
+    TargetError
+        The service refuses, or cannot be reached.
+    """
+    from zsync.storage.retrying import retry
+    from zsync.storage.signed import signed_requests
+
+    pace, policy = pace_of(spec), _policy_of(spec)
+
+    def paced() -> Answer:
+        with pace.slot(0, insists=policy.insists):
+            return signed_requests(spec).ask(method, key, query)
+
+    return retry(paced, policy)
 
 
 def open_s3fs(spec: StoreSpec) -> Any:

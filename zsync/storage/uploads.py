@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zsync.errors import NotSupportedError, ObjectNotFoundError
-from zsync.storage.opening import calls_to
+from zsync.storage.opening import asked, calls_to
+from zsync.storage.signed import documented, name_of, text_of
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Iterator
+    from xml.etree.ElementTree import Element
 
     from zsync.storage.spec import StoreSpec
+
+_ROOT = "ListMultipartUploadsResult"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,17 @@ def unfinished_uploads(spec: StoreSpec, prefix: str) -> list[Upload]:
     -------
     list[Upload]
         Empty where there is no such thing: other stores than S3, and services that do not list uploads.
+
+    Raises
+    ------
+    TargetError
+        The service refuses, or cannot be reached.
     """
     if spec.location.scheme != "s3":
         return []
     try:
-        return [
-            Upload(found["Key"], found["UploadId"], found["Initiated"])
-            for page in _pages(spec, prefix)
-            for found in page.get("Uploads", [])
-        ]
-    except NotSupportedError:
+        return [_upload(found) for page in _pages(spec, prefix) for found in page if name_of(found) == "Upload"]
+    except (NotSupportedError, ObjectNotFoundError):  # some say that there is no such object
         return []
 
 
@@ -62,11 +67,23 @@ def abort_uploads(spec: StoreSpec, uploads: Iterable[Upload]) -> None:
             calls_to(spec).again("abort_multipart_upload", upload.key, Key=upload.key, UploadId=upload.upload_id)
 
 
-def _pages(spec: StoreSpec, prefix: str) -> Iterator[dict[str, Any]]:
-    after: dict[str, str] = {}
+def _pages(spec: StoreSpec, prefix: str) -> Iterator[Element]:
+    query = {"uploads": "", "prefix": prefix}
     while True:
-        page = calls_to(spec).again("list_multipart_uploads", prefix, Prefix=prefix, **after)
-        yield page
-        if not page.get("IsTruncated"):
+        page = documented(asked(spec, "GET", query=query).body, spec.location.url)
+        if name_of(page) != _ROOT:  # a service that knows no such question, and answers another one
             return
-        after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+        yield page
+        after = {"key-marker": text_of(page, "NextKeyMarker"), "upload-id-marker": text_of(page, "NextUploadIdMarker")}
+        more = {name: value for name, value in after.items() if value}
+        if text_of(page, "IsTruncated") != "true" or not more or more.items() <= query.items():
+            return
+        query |= more
+
+
+def _upload(found: Element) -> Upload:
+    try:
+        begun = dt.datetime.fromisoformat(text_of(found, "Initiated") or "")
+    except ValueError:  # it does not say when
+        begun = dt.datetime.fromtimestamp(0, dt.UTC)
+    return Upload(text_of(found, "Key") or "", text_of(found, "UploadId") or "", begun)

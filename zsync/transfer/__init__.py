@@ -12,7 +12,8 @@ Why it is so
   process mostly waits. A batch is only what is handed out, and what a process that dies has to have done again.
 """
 
-from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
+from zsync.transfer.batch import Batch, Batches, Check, Failure, Outcome, Receipt, Retire, Send, cut
+from zsync.transfer.checking import check_batch
 from zsync.transfer.destination import Destination
 from zsync.transfer.engine import carry_out, retire
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
@@ -20,6 +21,8 @@ from zsync.transfer.headers import HeaderPolicy
 
 __all__ = [
     "Batch",
+    "Batches",
+    "Check",
     "Destination",
     "Executor",
     "Failure",
@@ -31,6 +34,8 @@ __all__ = [
     "Serial",
     "Threads",
     "carry_out",
+    "check_batch",
+    "cut",
     "executor_for",
     "retire",
 ]

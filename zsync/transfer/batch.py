@@ -74,6 +74,32 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One object to be read, of which nothing is kept but what its bytes come to.
+
+    Attributes
+    ----------
+    target
+        Its whole key in the bucket.
+    etag, version
+        What it has to be when it is read.
+    digest
+        What its bytes should come to; None where nobody knows.
+    is_md5
+        The digest is an MD5; else it is a BLAKE3.
+    """
+
+    product: str
+    key: str
+    target: Key
+    size: int
+    etag: str | None
+    version: str | None = None
+    digest: str | None = None
+    is_md5: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one worker does at a time, in one bucket.
 
@@ -84,7 +110,7 @@ class Batch:
     """
 
     store: StoreSpec
-    items: tuple[Send | Retire, ...]
+    items: tuple[Send | Retire | Check, ...]
     claim: Claim | None = None
 
 
