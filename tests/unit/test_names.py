@@ -224,6 +224,8 @@ def test_documents_that_other_tools_keep_in_a_store_go_after_what_they_name():
     assert place["g/t/0"] < place["g/t/.nczarray"] < place["g/t/.zarray"] < place["g/.nczgroup"] < place["g/.zgroup"]
     assert place["g/.zgroup"] < place[".nczgroup"] < place[".zgroup"] < place["g/zmetadata.json"]
     assert place[".zgroup"] < place["zmetadata"]
+    alone = describe(Kind.ZARR, "p", ["0", ".nczarray", ".zarray"], {".zarray": array}).objects.to_pylist()
+    assert [(row["stage"], row["rank"]) for row in alone] == [("data", 0), ("root", 0), ("root", 2)]
 
 
 # --- Families ---------------------------------------------------------------------------------------------------------
