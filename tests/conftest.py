@@ -6,7 +6,10 @@ import gc
 import itertools
 import logging
 import os
+import re
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +57,22 @@ os.environ.setdefault("GOGC", "off")
 os.environ.setdefault("GOMEMLIMIT", "1GiB")
 os.environ.setdefault("GOMAXPROCS", "1")
 
+
+def _use_memory(directory: Path = Path("/dev/shm"), room: int = 4 * 2**30) -> None:
+    """Have temporary directories be in memory, if there is room, and nobody said otherwise (`TMPDIR=`).
+
+    Tests make and remove files all the time, and a disk's file system then looks for a long while for inodes that were
+    not freed just now: a fifth of what a test of pulls takes.
+    """
+    if "TMPDIR" in os.environ or not os.access(directory, os.W_OK):
+        return
+    available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    if available and min(int(available[1]) * 1024, shutil.disk_usage(directory).free) > room:
+        os.environ["TMPDIR"] = str(directory)
+        tempfile.tempdir = None  # whoever asked before was told another
+
+
+_use_memory()
 prepared.share_loaders()
 
 _FAMILIES = ("AWS_", "S3_", "ZSYNC_")
@@ -185,9 +204,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector leave alone what stays: modules and tests, a quarter of a second to look through."""
+    """Have the garbage collector leave alone what stays: modules and tests, a quarter of a second to look through.
+
+    And look for the rest less often: hardly anything that tests leave behind is a circle, and an eighth of their time
+    went there.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 _TALLY = "tally: "

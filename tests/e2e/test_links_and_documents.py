@@ -229,24 +229,6 @@ def test_no_codec_of_a_bucket_unpickles(service, tmp_path, monkeypatch, codecs):
     assert not (tmp_path / "ran").exists()
 
 
-def test_every_form_of_such_a_codec_is_seen():
-    from zsync.layout.codecs import unsafe_codec
-
-    shard = {"name": "sharding_indexed", "configuration": {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}]}}
-    for document in (
-        {"codecs": [shard]}, {"codecs": ["bytes", "numcodecs.pickle"]}, {"filters": [{"id": "PICKLE"}]},
-        {"compressor": {"id": "cloudpickle"}}, {"metadata": {"a/.zarray": {"filters": [{"id": "pickle"}]}}},
-        {"consolidated_metadata": {"metadata": {"a": {"codecs": [shard]}}}},
-    ):  # fmt: skip
-        assert unsafe_codec(document) is not None, document
-    for document in (
-        {"filters": [{"id": "delta", "dtype": "<f4"}], "compressor": {"id": "blosc", "cname": "lz4"}},
-        {"codecs": [{"name": "bytes"}, {"name": "zstd"}], "attributes": {"codecs": "pickle", "name": "pickle"}},
-        {"metadata": {"a/.zattrs": {"filters": "pickle"}}},
-    ):
-        assert unsafe_codec(document) is None, document
-
-
 # --- documents of ours ------------------------------------------------------------------------------------------------
 
 

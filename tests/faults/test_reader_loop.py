@@ -16,6 +16,7 @@ bytes, whatever the order of writes. Both kinds are counted, and must be few. No
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import time
 from collections import Counter
@@ -126,6 +127,7 @@ def read_until(stop, publishes, done, begun, arrived, answered, answers, target)
     """Read what is published until told to stop; runs in a process of its own."""
     open_store = opener(*target)
     reads = []
+    gc.set_threshold(50_000, 20, 50)  # an eighth of its time went to the garbage collector, as in `conftest`
     while not stop.is_set():
         if len(reads) >= len(STORES):
             time.sleep(REST_S)

@@ -9,6 +9,7 @@ files for a short while, a kill -9 in the middle, and one pass.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -24,8 +25,9 @@ from pathlib import Path
 import pytest
 import xarray as xr
 import yaml
+import zarr
 from seeds import rng
-from servers import tool_env
+from servers import opened, tool_env
 from target import CHUNKS, NOT_FOUND
 from trees import append, read_tree, s3_tree, weather, write_store
 
@@ -33,6 +35,7 @@ FILES, FEW, SITES, WITH_STORE = 10_000, 2_000, 5, 2
 CHANGES, SHORT = 2_200, 300  # of each site, in the storm and until the service has been killed
 BURST, PAUSE_S, SHORT_PAUSE_S = 10, 0.15, 0.25
 WIDTH = 8
+BY_URL = 10  # one read in so many goes by URL
 STORE = "grows.zarr"
 QUIET_S = 90  # what the service may take to catch up on a slow machine
 
@@ -153,21 +156,29 @@ class Grower(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """Opens a store as anybody would and reads it whole, time and again, and writes down what was wrong."""
+    """Opens a store as anybody would and reads it whole, time and again, and writes down what was wrong.
 
-    def __init__(self, url: str, options: dict[str, object]) -> None:
+    One read in so many goes by URL, through s3fs and dask, all others through obstore.
+    """
+
+    def __init__(self, s3, bucket: str, store: str) -> None:
         super().__init__(daemon=True)
-        self.url, self.options = url, options
+        keys = {"key": s3.access_key, "secret": s3.secret_key, "endpoint_url": s3.endpoint_url}
+        options = {"storage_options": {**keys, "use_listings_cache": False}}
+        place = zarr.storage.ObjectStore(opened(s3, bucket, store), read_only=True)
+        self.ways = [(f"s3://{bucket}/{store}", options), *[(place, {"chunks": None})] * (BY_URL - 1)]
         self.problems: list[str] = []
         self.lengths: list[int] = []
         self.ends = threading.Event()
         self.start()
 
     def run(self) -> None:
-        while not self.ends.wait(0.2):
+        for where, options in itertools.cycle(self.ways):
+            if self.ends.wait(0.2):
+                return
             try:
-                with xr.open_zarr(self.url, consolidated=True, storage_options=self.options) as opened:
-                    found = opened.load()
+                with xr.open_zarr(where, consolidated=True, **options) as there:
+                    found = there.load()
             except Exception as error:
                 # Before it was published, and between the last two objects of its first publication, there is no store.
                 if self.lengths or not (type(error).__name__ in NOT_FOUND or str(error) == ".zmetadata"):
@@ -206,11 +217,9 @@ def test_a_storm_over_five_sites_ends_with_bytes_equal(s3, bucket, sites, tmp_pa
     roots, config = sites
     env = {**os.environ, **tool_env(s3)}
     service = Service(config, env, tmp_path / "watch.log")
-    options = {"key": s3.access_key, "secret": s3.secret_key, "endpoint_url": s3.endpoint_url,
-               "use_listings_cache": False}  # fmt: skip
     try:
         service.wait_for_address()
-        readers = [Reader(f"s3://{bucket}/site{number}/{STORE}", options) for number in range(WITH_STORE)]
+        readers = [Reader(s3, bucket, f"site{number}/{STORE}") for number in range(WITH_STORE)]
         wait_until_read(readers)  # what a slow machine takes for the first 10,000 files is not what is tried here
         storms, threads = run_storm(roots, 1, CHANGES, PAUSE_S)
         growers = [Grower(roots[f"site{number}"] / STORE, threads[number]) for number in range(WITH_STORE)]

@@ -176,6 +176,8 @@ def test_p11_attributes():
     published = {"t/.zattrs": ATTRIBUTES, "u/.zattrs": {}, "t/.zarray": zarray()}
     [found] = lost_attributes("p", "s", ["t/.zattrs", "u/.zattrs", "v/.zattrs"], published)
     assert (found.key, "units" in found.message) == ("s/t/.zattrs", True)
+    many = {"t/.zattrs": dict.fromkeys("edcba", 1)}
+    assert "would lose a, b, c, d;" in lost_attributes("p", "s", many, many)[0].message
 
 
 # --- what foreign writers make is sound -------------------------------------------------------------------------------
@@ -286,6 +288,14 @@ def test_p11_the_dimensions_of_netcdf():
 
     assert misfits(group(2, 2), group(2, 4)) == ["b"]
     assert misfits(group(2, 3), group(2, 4)) == []
+
+
+def test_p11_an_array_with_a_dimension_that_has_no_name_keeps_a_group_from_being_a_dataset():
+    def group(*names):
+        return files({"zarr.json": GROUP, "a/zarr.json": zarr_json((2, 4), (2, 2), dimension_names=names)})
+
+    assert misfits(group("y", "x"), group("y", None)) == ["a"]
+    assert misfits(group("y", None), group("y", None)) == []
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -405,8 +415,50 @@ def test_what_readers_lose():
         ("array", "r/a", "r"), ("range", "s/t", None), ("chunks", "s/t", None), ("rasters", "x.tif", None),
         ("store", "waits", None),
     }  # fmt: skip
-    text = "\n".join(losses_text(losses, 8))
-    assert "range: time 40..49 of 50 (s/t)" in text
-    assert "with them: 2 arrays" in text
-    assert "rasters: 2, the first is x.tif" in text
+    assert losses_text(losses, 8) == [
+        "store: r, waits", "group: s/g", "array: s/v", "rasters: 2, the first is x.tif", "with them: 2 arrays",
+        "range: time 40..49 of 50 (s/t)", "chunks: 1 of s/t, fill value from then on",
+    ]  # fmt: skip
     assert losses_text([], 8) == []
+
+
+def test_what_is_lost_with_others_is_named_by_the_nearest():
+    table = planned(*({"key": f"{group}/zarr.json"} for group in ("g", "g/u", "g/u/v")))
+    losses = losses_of("p", table, {}, [], table_of([], MANIFEST))
+    assert [(loss.kind, loss.key, loss.inside) for loss in losses] == [
+        ("store", "g", None), ("group", "g/u", "g"), ("group", "g/u/v", "g/u"),
+    ]  # fmt: skip
+    assert [loss.to_dict()["count"] for loss in losses] == [1, 1, 1]
+    assert losses_of("p", planned(), {}, [], table_of([], MANIFEST)) == []
+
+
+def test_ranges_are_lost_along_the_axes_that_get_shorter():
+    """Also where an array is replaced; and one of other dimensions is another array."""
+    documents = {"s/zarr.json": GROUP} | {
+        f"s/{name}/zarr.json": zarr_json((4, 9), (2, 3), dimension_names=names)
+        for name, names in (("named", ["y", "x"]), ("half", ["y", None]), ("none", None))
+    }
+    stores = look(files(documents)).stores
+    changes = [
+        ArrayChange("p", "s", "named", ChangeClass.RESIZE, 0, (8, 5), (4, 9)),
+        ArrayChange("p", "s", "half", ChangeClass.INCOMPATIBLE, 0, (5, 9), (4, 9)),
+        ArrayChange("p", "s", "none", ChangeClass.SHRINK, 0, (4, 1010), (4, 9)),
+        ArrayChange("p", "s", "named", ChangeClass.INCOMPATIBLE, 0, (99,), (4, 9)),
+        ArrayChange("p", "s", "named", ChangeClass.REMOVED),
+    ]
+    losses = losses_of("p", planned(), stores, changes, table_of([], MANIFEST))
+    assert [(loss.key, loss.detail, loss.count) for loss in losses] == [
+        ("s/named", "y 4..7 of 8", 4), ("s/half", "axis 0 4..4 of 5", 1), ("s/none", "axis 1 9..1,009 of 1,010", 1001),
+    ]  # fmt: skip
+
+
+def test_chunks_are_counted_by_array():
+    gone = {"role": "chunk", "reason": "vanished chunk"}
+    table = planned(
+        *({"key": f"s/t/{number}", "array": "t", **gone} for number in range(3)),
+        {"key": "0", "store": "", "array": "", **gone}, {"key": "r/t/0", "store": "r", "array": "t", **gone},
+    )  # fmt: skip
+    losses = losses_of("p", table, {}, [], table_of([], MANIFEST))
+    assert {(loss.kind, loss.key, loss.count) for loss in losses} == {
+        ("chunks", "", 1), ("chunks", "r/t", 1), ("chunks", "s/t", 3)
+    }  # fmt: skip

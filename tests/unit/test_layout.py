@@ -8,10 +8,12 @@ import pytest
 from layout_strategies import GROUP, ZGROUP, files, zarr_json, zarray
 
 from zsync.config import Location, ResolvedProduct
-from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata, key_findings
+from zsync.layout import Array, Grid, KeyEncoding, describe, is_metadata, key_findings, unfit_name
+from zsync.layout.checks import in_order
+from zsync.layout.codecs import unsafe_codec
 from zsync.steps.inspect import kind_of
 from zsync.tables import OBJECTS
-from zsync.words import Kind
+from zsync.words import Finding, Kind
 
 
 def look(objects, sizes=None, kind=Kind.ZARR):
@@ -324,6 +326,13 @@ def test_metadata_that_some_reader_opens_is_none_of_our_business(key, content):
         ("zarr.json", zarr_json((4,), (4,), codecs=sharded([3])), "has shards of [4] that chunks of [3] do not fill"),
         ("zarr.json", zarr_json((4,), (4,), codecs=sharded([2, 2])), "has shards of [4] that chunks of [2, 2] do not"),
         ("zarr.json", zarr_json((4,), (4,), codecs=sharded(2)), "has a chunk_shape in its shards that is not a list"),
+        (
+            "zarr.json",
+            zarr_json((4,), (4,), codecs=sharded([-2])),
+            "has a chunk_shape in its shards that is not a list",
+        ),
+        ("zarr.json", zarr_json((4,), (4,), codecs=sharded([True])), "has a chunk_shape in its shards that is not"),
+        ("zarr.json", zarr_json((4,), (4,), codecs=sharded([0])), "has shards of [4] that chunks of [0] do not fill"),
     ],
 )
 def test_bad_metadata(key, content, what):
@@ -339,6 +348,37 @@ def test_metadata_may_be_five_hundred_levels_deep(levels, is_fine):
     nested = b'{"a":' * levels + b"[1]" + b"}" * levels
     found = look({".zgroup": ZGROUP, ".zattrs": b'{"b":' + nested + b"}"}).findings
     assert [finding.code for finding in found] == ([] if is_fine else ["bad-metadata"])
+
+
+@pytest.mark.parametrize(("levels", "is_fine"), [(500, True), (501, False)])
+def test_consolidated_metadata_holds_whatever_its_nodes_may_hold(levels, is_fine):
+    """Around those it puts four levels of its own."""
+    attributes = b'{"a":' * levels + b"1" + b"}" * levels
+    node = b'{"zarr_format": 3, "node_type": "group", "attributes": %s}' % attributes
+    inside = b'{"kind": "inline", "metadata": {"g": %s}}' % node
+    root = b'{"zarr_format": 3, "node_type": "group", "consolidated_metadata": %s}' % inside
+    assert [f.code for f in look({"zarr.json": root}).findings] == ([] if is_fine else ["bad-metadata"])
+    listed = b'{"zarr_consolidated_format": 1, "metadata": {".zattrs": {"b": {"b": %s}}}}' % attributes
+    assert [f.code for f in look({".zgroup": ZGROUP, ".zmetadata": listed}).findings] == (
+        [] if is_fine else ["bad-metadata"]
+    )
+
+
+def test_every_form_of_a_codec_that_runs_what_it_decodes_is_seen():
+    shard = {"name": "sharding_indexed", "configuration": {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}]}}
+    for document in (
+        {"codecs": [shard]}, {"codecs": ["bytes", "numcodecs.pickle"]}, {"filters": [{"id": "PICKLE"}]},
+        {"compressor": {"id": "cloudpickle"}}, {"metadata": {"a/.zarray": {"filters": [{"id": "pickle"}]}}},
+        {"consolidated_metadata": {"metadata": {"a": {"codecs": [shard]}}}},
+    ):  # fmt: skip
+        assert unsafe_codec(document) is not None, document
+    for document in (
+        {"filters": [{"id": "delta", "dtype": "<f4"}], "compressor": {"id": "blosc", "cname": "lz4"}},
+        {"codecs": [{"name": "bytes"}, {"name": "zstd"}], "attributes": {"codecs": "pickle", "name": "pickle"}},
+        {"metadata": {"a/.zattrs": {"filters": "pickle"}}}, {"name": "pickle", "note": {"id": "pickle"}},
+        {"codecs": [{"name": "unpickled"}]},
+    ):  # fmt: skip
+        assert unsafe_codec(document) is None, document
 
 
 def test_chunks_of_an_array_with_bad_metadata_are_still_chunks():
@@ -396,12 +436,34 @@ V2_KEYS = {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "
         (zarr_json((4,), (4,), **V2_KEYS), "error"),
         (zarr_json((4,), (2,)), "error"),
         (zarr_json((4,), (2,), chunk_key_encoding={"name": "new"}), None),  # nobody knows which chunks it has
+        (zarr_json((4,), (2,), chunk_key_encoding={"name": "v2", "configuration": {"separator": "/"}}), None),
+        (zarr_json((4, 4), (2, 2), **V2_KEYS), "error"),
         (GROUP, "error"),
     ],
 )
 def test_two_formats_that_tell_of_other_chunks(document, level):
     layout = look({".zgroup": ZGROUP, "zarr.json": GROUP, "a/.zarray": zarray((4,), (2,)), "a/zarr.json": document})
     assert [f.level for f in layout.findings if f.key == "a/zarr.json"] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(("separator", "fits"), [(".", True), ("/", False)])
+def test_two_formats_of_several_dimensions_need_the_same_keys(separator, fits):
+    document = zarr_json((4, 4), (2, 2), chunk_key_encoding={"name": "v2", "configuration": {"separator": separator}})
+    array = {"a/.zarray": zarray((4, 4), (2, 2)), "a/zarr.json": document}
+    layout = look({".zgroup": ZGROUP, "zarr.json": GROUP, **array})
+    assert [f.level for f in layout.findings if f.key == "a/zarr.json"] == ([] if fits else ["error"])
+
+
+@pytest.mark.parametrize("prefix", ["", "a/"])
+@pytest.mark.parametrize(
+    ("name", "of_v2", "of_v3"), [(".zarray", zarray(), zarr_json(**V2_KEYS)), (".zgroup", ZGROUP, GROUP)]
+)
+def test_a_document_of_v2_beside_one_of_v3_goes_after_its_attributes(prefix, name, of_v2, of_v3):
+    above = {"zarr.json": GROUP} if prefix else {}
+    placed = rows(look(above | {f"{prefix}zarr.json": of_v3, f"{prefix}.zattrs": {}, f"{prefix}{name}": of_v2}))
+    ranks = [placed[f"{prefix}{key}"]["rank"] for key in (".zattrs", name, "zarr.json")]
+    assert ranks[0] < ranks[1] <= ranks[2]
+    assert len({placed[f"{prefix}{key}"]["stage"] for key in (".zattrs", name, "zarr.json")}) == 1
 
 
 REFERENCES = {"r.parq/.zmetadata": {"metadata": {}, "record_size": 10}, "r.parq/t/refs.0.parq": b"x"}
@@ -585,6 +647,22 @@ def test_sizes_belong_to_keys():
 # Keys as such
 
 
+def test_errors_come_first_then_warnings():
+    said = [("info", "a"), ("warning", "b"), ("error", "d"), ("error", "c")]
+    findings = [Finding(level, code, "p", "k", "m") for level, code in said]
+    assert [(found.level, found.code) for found in in_order(findings)] == [
+        ("error", "c"), ("error", "d"), ("warning", "b"), ("info", "a"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("a", None), ("a b.zarr", None), ("a/b", "slash"), ("..", "elsewhere"), ("", "empty part")]
+)
+def test_names_of_products_that_can_be_directories(name, why):
+    found = unfit_name(name)
+    assert found is None if why is None else why in found
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_keys_that_differ_by_case(kind):
     layout = look({"zarr.json": GROUP, "Notes": b"x", "notes": b"x", "STRASSE": b"x", "straße": b"x"}, kind=kind)
@@ -594,7 +672,17 @@ def test_keys_that_differ_by_case(kind):
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize(("key", "wrong"), [("k" * 1024, 0), ("k" * 1025, 1), ("ü" * 512, 0), ("ü" * 513, 1)])
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("k" * 1024, 0),
+        ("k" * 1025, 1),
+        ("ü" * 512, 0),
+        ("ü" * 513, 1),
+        ("\U0001d11e" * 256, 0),
+        ("\U0001d11e" * 257, 1),
+    ],
+)
 def test_long_keys(kind, key, wrong):
     layout = look({"zarr.json": GROUP, key: b"x"}, kind=kind)
     assert [f.level for f in layout.findings if f.code == "key-too-long"] == ["error"] * wrong

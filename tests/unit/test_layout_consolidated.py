@@ -224,6 +224,33 @@ def test_what_is_shown_for_moments_is_fit_too():
         assert strictly(with_shape(zarr_json((9,), attributes=attributes), (3,)))["shape"] == [3]
 
 
+def test_copies_of_a_groups_metadata_are_given_the_same_shapes():
+    """zarr-python 3.0 put them into the root's."""
+    inner = inline({"t": zarr_json((9,)), "gone": GROUP})
+    shown = json.loads(with_shapes(inline({"g": inner}), {"g/t": (3,), "g/gone": None}))
+    [group] = shown["consolidated_metadata"]["metadata"].values()
+    [(name, array)] = group["consolidated_metadata"]["metadata"].items()
+    assert (name, array["shape"]) == ("t", [3])
+    assert with_shapes(inline({"g": inner, "h": 3}), {"other/t": (3,), "h/t": (3,)}) is None
+
+
+@pytest.mark.parametrize("name", [".zarray", ".zgroup", ".zattrs"])
+def test_nothing_that_is_left_out_is_listed(name):
+    document = zmetadata(**{f"t/{name}": {}, "tt/.zgroup": ZGROUP})
+    assert json.loads(with_shapes(document, {"t": None}))["metadata"] == {"tt/.zgroup": ZGROUP}
+    assert with_shapes(document, {"u": None}) is None
+
+
+@pytest.mark.parametrize("inside", [None, {}])
+def test_consolidated_metadata_that_lists_nothing_is_borne(inside):
+    for document in (
+        {"zarr_consolidated_format": 1, "metadata": inside}, GROUP | {"consolidated_metadata": inside},
+        GROUP | {"consolidated_metadata": {"metadata": inside}}, {"zarr_consolidated_format": 1}, GROUP,
+    ):  # fmt: skip
+        assert members_of(document) == {}
+        assert with_shapes(document, {"t": (1,), "u": None}) is None
+
+
 def test_siblings_apart_are_brought_together():
     nodes = {f"{g}/{n}/zarr.json": zarr_json() for g in "ab" for n in "xy"} | {f"{g}/zarr.json": GROUP for g in "ab"}
     listed = {"a": GROUP, "b": GROUP} | {path: zarr_json() for path in ("a/x", "b/x", "a/y", "b/y")}

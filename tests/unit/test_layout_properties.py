@@ -70,6 +70,13 @@ def test_an_index_has_one_key(encoding, ndim, rel):
         assert len(index) == ndim
 
 
+def test_an_index_has_no_more_digits_than_any_array_needs():
+    """`int` refuses thousands of digits."""
+    encoding = KeyEncoding("v2", ".")
+    assert encoding.parse("9" * 19, 1) == (10**19 - 1,)
+    assert encoding.parse("9" * 20, 1) is None
+
+
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 4)), max_size=3), ENCODINGS)
 def test_the_grid_holds_its_objects_and_no_others(axes, encoding):
     grid = Grid(tuple(n for n, _ in axes), tuple(c for _, c in axes), encoding)

@@ -428,6 +428,31 @@ def rectilinear(*axes):
             {"filters": [{"id": "delta", "dtype": "<i2"}]},
             {"filters": [{"id": "delta", "dtype": "int16", "astype": "i2"}]},
         ),
+        *(
+            (V2, {"filters": [{"id": name}]}, {"filters": [{"id": name, field: default}]})
+            for name, field, default in (
+                ("crc32", "location", "start"),
+                ("crc32c", "location", "end"),
+                ("jenkins_lookup3", "initval", 0),
+                ("jenkins_lookup3", "prefix", None),
+                ("lzma", "format", 1),
+                ("lzma", "preset", 9),
+                ("blosc", "clevel", 1),
+            )
+        ),
+        *(
+            (V2 | {"dtype": "|O"}, {"filters": [{"id": name}]}, {"filters": [{"id": name, field: default}]})
+            for name, field, default in (
+                ("json2", "encoding", "utf-8"),
+                ("json2", "strict", True),
+                ("msgpack2", "raw", False),
+                ("categorize", "astype", "|u1"),
+            )
+        ),
+        # What was lost in encoding stays lost.
+        (V2 | {"dtype": "<f4"}, {"filters": [{"id": "quantize", "digits": 2, "dtype": "<f4"}]}, {"filters": None}),
+        (V2, {"filters": [{"id": "shuffle", "elementsize": 1}]}, {"filters": None}),
+        (V2, {"filters": [{"id": "shuffle"}]}, {"filters": [{"id": "shuffle", "elementsize": 4}]}),
         (V2, {"shape": [0, 8], "chunks": [1, 8]}, {"chunks": [10, 8]}),  # there was no chunk
         (V3 | {"chunk_grid": regular(1, 4)}, {"codecs": [TURNED, "bytes"]}, {"codecs": ["bytes"]}),
         (V3, {"codecs": [TURNED, TURNED, "bytes"]}, {"codecs": ["bytes"]}),
@@ -437,6 +462,29 @@ def test_the_same_in_other_words(base, old, new):
     assert difference(base | old, base | new) is None
     if "shape" not in old:
         assert same_document(base | old, base | new)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "old", "new"),
+    [
+        ("<i2", {"id": "crc32"}, {"id": "crc32", "location": "end"}),
+        ("<i2", {"id": "jenkins_lookup3"}, {"id": "jenkins_lookup3", "initval": 1}),
+        ("<i2", {"id": "delta", "dtype": "<i2"}, {"id": "delta", "dtype": "<i2", "astype": "<i4"}),
+        ("<i2", {"id": "shuffle", "elementsize": 2}, {"id": "shuffle", "elementsize": 4}),
+        ("<f8", {"id": "quantize", "digits": 2, "dtype": "<f8"}, {"id": "quantize", "digits": 2, "dtype": "<f4"}),
+        (
+            "<f4",
+            {"id": "fixedscaleoffset", "scale": 10, "offset": 0, "dtype": "<f4", "astype": "u1"},
+            {"id": "fixedscaleoffset", "scale": 10, "offset": 1, "dtype": "<f4", "astype": "u1"},
+        ),
+        ("|O", {"id": "categorize", "labels": ["a", "b"]}, {"id": "categorize", "labels": ["b", "a"]}),
+        ("|O", {"id": "json2"}, {"id": "json2", "encoding": "utf-16"}),
+        ("<i2", {"id": "not known", "level": 1}, {"id": "not known", "level": 2}),
+    ],
+)
+def test_what_a_decoder_asks_makes_a_difference(dtype, old, new):
+    base = V2 | {"dtype": dtype}
+    assert difference(base | {"filters": [old]}, base | {"filters": [new]})[0] == "filters"
 
 
 @pytest.mark.parametrize("grid", [regular(2, 4), regular(5, 4), rectilinear([1, 9], 4), rectilinear([2, 8], 4)])
@@ -529,6 +577,15 @@ def test_a_fill_value_in_other_words(kind, fill, others, another):
             {"units": "hour since 1970-1-1 0:0:0.0", "calendar": "standard"},
         ),
         ({"units": "days since 2000-01-01 02:00 +02:00"}, {"units": "days since 2000-01-01"}),
+        ({"units": "days since 2000-01-01 05:30:07.50 +0530"}, {"units": "days since 2000-1-1 0:0:7.5"}),
+        ({"units": "days since 1999-12-31 18:30 -05:30"}, {"units": "days since 2000-01-01 UTC"}),
+        ({"units": "days since 2000"}, {"units": "days since 2000-01-01 00:00:00 GMT"}),
+        ({"units": "days since 2000-3"}, {"units": "days since 2000-03-01"}),
+        (
+            {"units": "days since 2000-01-01 +02", "calendar": "noleap"},
+            {"units": "d since 2000-01-01 0:00 +2:00", "calendar": "365_day"},
+        ),
+        ({"units": "days since the flood"}, {"units": "day  since the  flood"}),
         ({"units": "days since 2000-01-01", "calendar": "gregorian"}, {"units": "Days since 2000-01-01 "}),
         (
             {"units": "days since 2000-02-30", "calendar": "360_day"},
@@ -557,6 +614,14 @@ def test_attributes_that_say_the_same(base, old, new):
         ({"units": "hours since 1970-01-01"}, {"units": "seconds since 1970-01-01"}, "units"),
         ({"units": "days since 2000-01-01 02:00 +02:00"}, {"units": "days since 2000-01-01 02:00"}, "units"),
         ({"units": "days since 2000-01-01"}, {"units": "days since 2000-01-01", "calendar": "noleap"}, "calendar"),
+        (
+            {"units": "days since 2000-01-01 02:00 +02:00", "calendar": "noleap"},
+            {"units": "days since 2000-01-01", "calendar": "noleap"},
+            "units",
+        ),
+        ({"units": "days since 2000-01-01 02:00 +02:00"}, {"units": "days since 2000-01-01 02:00 -02:00"}, "units"),
+        ({"units": "days since 2000-01-01 0:0:7.5"}, {"units": "days since 2000-01-01 0:0:7"}, "units"),
+        ({"units": "days since 2000-01-01 0:0:7"}, {"units": "days since 2000-01-01 0:7"}, "units"),
         ({"units": "days"}, {"units": "hours"}, "units"),
         ({"scale_factor": 0.1}, {"scale_factor": 0.2}, "scale_factor"),
         ({"scale_factor": 0.1}, {}, "scale_factor"),

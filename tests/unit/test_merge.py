@@ -64,6 +64,21 @@ def test_every_pair_of_changes(base, here, there, verdict, key):
 
 def test_nothing_to_say_of_what_both_still_agree_on():
     assert merge(States({"f": OLD}, {"f": OLD}, {"f": OLD})) == []
+    # But that no publication tells of it.
+    [change] = merge(States({"f": OLD}, {"f": OLD}, {"f": OLD}, unrecorded=frozenset(["f"])))
+    assert (change.verdict, change.is_recorded) == (Verdict.SAME, False)
+
+
+def test_a_change_tells_what_happened_on_each_side_and_how_much_there_is():
+    base = {"s.zarr/.zgroup": OLD, "s.zarr/0": OLD}
+    here = {"s.zarr/.zgroup": OLD, "s.zarr/0": Content(20, "b"), "s.zarr/1": Content(300, "c")}
+    [change] = merge(States(base, here, base))
+    assert (change.here, change.there, change.size_here, change.size_there) == ("modified", "", 321, 2)
+    assert (change.is_recorded, change.is_unfinished, change.parts) == (True, False, ())
+    assert change.keys == ("s.zarr/.zgroup", "s.zarr/0", "s.zarr/1")
+    [change] = merge(States(base, base, {}, unrecorded=frozenset(base)))
+    assert (change.here, change.there, change.size_there) == ("", "deleted", 0)
+    assert not change.is_unfinished, "all of it is gone, whoever took it away"
 
 
 def test_two_who_edit_other_chunks_of_a_store_are_in_conflict():
@@ -253,8 +268,8 @@ def test_copies_keep_their_ending_and_fit():
     assert copy_name("x.tar.gz", "m", "t") == "x.tar.conflict-m-t.gz"
     assert copy_name("s.zarr", "a/../b", "t") == "s.conflict-a-..-b-t.zarr"
     name = copy_name("é" * 127 + ".x", "m", "t")
-    assert len(name.encode()) <= 255
-    assert name.endswith(".conflict-m-t.x")
+    assert name == "é" * 120 + ".conflict-m-t.x", "no letter is cut in two"
+    assert len(copy_name("a" * 300 + ".x", "m", "t")) == 255
     assert copy_name("f", "m", "t", ["f.conflict-m-t", "f.conflict-m-t-2"]) == "f.conflict-m-t-3"
 
 
@@ -275,6 +290,15 @@ def test_a_name_that_is_a_file_here_and_a_directory_there_is_one_conflict():
     assert (change.here, change.there, change.parts) == ("new", "new", ("d", "d/e/f", "d/s.zarr"))
     [change] = merge(States({"d/x": OLD}, {"d/x": NEW, "d/y": NEW}, {"d": NEW}))
     assert (change.unit, change.verdict, change.parts) == ("d", Verdict.CONFLICT, ("d", "d/x", "d/y"))
+
+
+def test_a_contested_directory_with_a_store_that_is_not_whole_is_not_fit_to_be_brought_here():
+    there = {"d/s.zarr/0": NEW, "d/x": NEW}
+    for unrecorded in (frozenset(), frozenset(["d/s.zarr/0"]), frozenset(["d/x"])):
+        base = {"d/s.zarr/.zgroup": OLD}
+        [change] = merge(States(base, base | {"d": NEW}, there, unrecorded=unrecorded))
+        is_torn = "d/s.zarr/0" in unrecorded
+        assert (change.unit, change.is_recorded, change.is_unfinished) == ("d", not unrecorded, is_torn)
 
 
 def test_a_name_of_which_one_side_has_no_changes_of_its_own_is_no_conflict():

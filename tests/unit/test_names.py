@@ -138,6 +138,14 @@ def test_json_is_understood_whole_and_searched_else(is_whole):
     assert {name for _, name in found} == {"2024/c.tif", "year=2024/d.tif"}
 
 
+def test_no_name_is_longer_than_a_key_can_be():
+    for length, is_found in ((1024, True), (1025, False)):
+        key = "d/" + "x" * (length - 6) + ".tif"
+        objects = Objects([("p", key)])
+        for head, is_whole in ((json.dumps([key]).encode(), True), (key.encode(), True), (key.encode(), False)):
+            assert bool(objects.found(("p", "i"), named_in(head, is_whole=is_whole))) == is_found
+
+
 def test_links_that_lead_up_do_not_count():
     said = {"root": "../catalog.json", "parent": "../catalog.json", "self": "./c.json", "item": "d.json"}
     links = [{"rel": rel, "href": href} for rel, href in said.items()]
@@ -170,6 +178,8 @@ def test_an_icechunk_repository_goes_from_chunks_to_refs():
         places = [(stage is Stage.ROOT, rank) for stage, rank in (rows[key] for key in order)]
         assert all(left < right for left, right in pairwise(places))
         assert rows["r/repo"] == rows["r/refs/branch.main/ref.json"]
+        assert rows["r/transactions/CCCC"] == rows["r/manifests/BBBB"]
+        assert rows["r/config.yaml"] == rows["r/chunks/AAAA"] == (Stage.DATA, 0)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +224,8 @@ def test_documents_that_other_tools_keep_in_a_store_go_after_what_they_name():
     assert place["g/t/0"] < place["g/t/.nczarray"] < place["g/t/.zarray"] < place["g/.nczgroup"] < place["g/.zgroup"]
     assert place["g/.zgroup"] < place[".nczgroup"] < place[".zgroup"] < place["g/zmetadata.json"]
     assert place[".zgroup"] < place["zmetadata"]
+    alone = describe(Kind.ZARR, "p", ["0", ".nczarray", ".zarray"], {".zarray": array}).objects.to_pylist()
+    assert [(row["stage"], row["rank"]) for row in alone] == [("data", 0), ("root", 0), ("root", 2)]
 
 
 # --- Families ---------------------------------------------------------------------------------------------------------
@@ -309,6 +321,18 @@ def test_what_belongs_to_a_raster_and_is_replaced_goes_before_rasters_that_are()
     assert {row["key"]: row["rank"] for row in rows} == {
         "n.tif.msk": -10, "n.tif": 0, "a.tif.msk": 7, "a.tif": 10, "b.txt": 10, "i.json": 10, "n.json": 10,
     }  # fmt: skip
+
+
+def test_a_raster_that_only_gets_other_headers_takes_nothing_with_it():
+    source, target = {"a.tif": b"1", "a.tif.msk": b"n"}, {"a.tif": b"1", "a.tif.msk": b"m", "a.tfw": b"w"}
+    made = survey(source, target, target, headers="other")
+    table, withdrawals = exchange(plan_product("p", made, keeps=True))
+    rows = {row["key"]: (row["action"], row["reason"], row["rank"]) for row in table.to_pylist()}
+    assert withdrawals == []
+    assert rows["a.tif"] == (Action.SEND, Reason.HEADERS, 10)
+    assert (rows["a.tif.msk"], rows["a.tfw"][:2]) == (
+        (Action.SEND, Reason.CHANGED, 7), (Action.KEEP, Reason.POLICY)
+    )  # fmt: skip
 
 
 def test_columns_of_other_types_are_edited_as_well():

@@ -14,10 +14,12 @@ from world import Answer, digest, md5
 
 from zsync.layout import describe, place
 from zsync.planning import (
+    Grace,
     Plan,
     PlannedProduct,
     Survey,
     guard_findings,
+    kept_keys,
     manifest_of,
     plan_product,
     split_arrays,
@@ -197,10 +199,109 @@ def test_reasons(source, target, published, reason):
     assert plan_of(survey(*trees)).table["reason"].to_pylist() == [reason]
 
 
+@pytest.mark.parametrize(
+    ("target", "published", "reason"),
+    [
+        (b"b", None, Reason.UNKNOWN),
+        (b"bc", None, Reason.CHANGED),  # the size tells
+        (b"b", b"b", Reason.CHANGED),  # the record tells
+        (b"b", b"c", Reason.FOREIGN_WRITE),
+        (b"a", b"a", Reason.SAME),
+    ],
+)
+def test_reasons_where_etags_say_nothing(target, published, reason):
+    trees = {"k": b"a"}, {"k": target}, {} if published is None else {"k": published}
+    assert plan_of(survey(*trees, etag_is_md5=False)).table["reason"].to_pylist() == [reason]
+
+
 def test_headers_that_drift_are_mended_and_unknown_ones_are_left():
     tree = {"k": b"a"}
     assert plan_of(survey(tree, tree, tree, headers="other")).table["reason"].to_pylist() == [Reason.HEADERS]
     assert plan_of(survey(tree, tree, None, headers="other")).is_empty
+
+
+def test_what_lies_in_another_storage_class_is_sent_again_for_that_reason_if_for_no_other():
+    tree = {"a": b"a", "b": b"b", "c": b"c", "d": b"d"}
+    made = survey(tree, {**tree, "b": b"old"}, {**tree, "b": b"old"})
+    plan = plan_of(replace(made, misplaced=["a", "b", "absent"]))
+    assert plan.table["reason"].to_pylist() == [Reason.CLASS, Reason.CHANGED, Reason.SAME, Reason.SAME]
+    drifted = replace(made, misplaced=["a"], headers=column(["other", "h", "h", "h"], pa.string()))
+    assert plan_of(drifted).table["reason"].to_pylist()[0] == Reason.HEADERS
+
+
+def test_what_is_on_record_of_headers_and_versions_is_what_is_known():
+    """Of an object that somebody else wrote no listing tells them."""
+    tree = {"foreign": b"1", "new": b"2", "same": b"3"}
+    made = survey(tree, {"foreign": b"1", "same": b"3"}, {"foreign": b"old", "same": b"3"})
+    rows = [{**row, "version": "v1"} for row in made.manifest.to_pylist()]
+    plan = plan_of(replace(made, manifest=table_of(rows, MANIFEST)))
+    answers = {("p", "new"): Answer(digest(b"2"), md5(b"2"), "v2")}
+    manifest = {row["key"]: (row["headers"], row["version"]) for row in manifest_of(plan, "p", answers).to_pylist()}
+    assert manifest == {"foreign": (None, None), "new": ("h", "v2"), "same": ("h", "v1")}
+
+
+def test_what_zsync_makes_itself_comes_from_no_file_of_the_source():
+    tree = {"file": b"1", "made": b"2"}
+    made = replace(survey(tree, {"file": b"0", "made": b"0"}), generated={"made": b"2"})
+    rows = [[row["source_key"], row["reason"], row["content"]] for row in plan_of(made).table.to_pylist()]
+    assert rows == [["file", Reason.CHANGED, None], [None, Reason.GENERATED, b"2"]]
+
+
+# What only the target has
+
+HOUR, NOW = 3600, 1_000_000
+
+
+def gone_of(made, *, since=None, keeps=False, seconds=HOUR):
+    """Return the row of the one object that the source lacks, since some time as the record says."""
+    recorded = [{**row, "gone_s": since, "version": "v1"} for row in made.manifest.to_pylist()]
+    made = replace(made, manifest=table_of(recorded, MANIFEST))
+    [row] = plan_product("p", made, keeps=keeps, grace=Grace(seconds, NOW)).to_pylist()
+    return row
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds", "waits", "told"),
+    [
+        (None, HOUR, True, NOW), (NOW - HOUR + 1, HOUR, True, NOW - HOUR + 1), (NOW - HOUR, HOUR, False, NOW - HOUR),
+        (None, 0, False, NOW),
+        (NOW + 9999, HOUR, True, NOW),  # by a clock that was ahead
+    ],
+)  # fmt: skip
+def test_what_the_source_lost_stays_for_its_grace_and_no_longer(since, seconds, waits, told):
+    row = gone_of(survey({}, {"k": b"a"}, {"k": b"a"}), since=since, seconds=seconds)
+    action, reason = (Action.KEEP, Reason.GRACE) if waits else (Action.RETIRE, Reason.GONE)
+    assert (row["action"], row["reason"], row["gone_s"]) == (action, reason, told)
+    assert row["stage"] == (Stage.DATA if waits else Stage.RETIRE)
+
+
+def test_whoever_keeps_what_is_gone_has_no_grace_to_wait_for():
+    row = gone_of(survey({}, {"k": b"a"}, {"k": b"a"}), keeps=True)
+    assert (row["action"], row["reason"], row["gone_s"]) == (Action.KEEP, Reason.POLICY, NOW)
+
+
+@pytest.mark.parametrize("since", [None, NOW - 5])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_a_selection_leaves_out_stays_as_it_is_on_record(since, keeps):
+    made = replace(survey({}, {"k": b"a"}, {"k": b"a"}), gone_selected=column([False], pa.bool_()))
+    row = gone_of(made, since=since, keeps=keeps, seconds=0)
+    assert (row["action"], row["reason"], row["stage"]) == (Action.KEEP, Reason.NOT_SELECTED, Stage.DATA)
+    assert (row["gone_s"], row["digest"], row["version"], row["source_key"]) == (since, digest(b"a"), "v1", "k")
+
+
+def test_what_stays_of_others_is_on_no_record():
+    made = survey({}, {"foreign": b"1", "ours": b"2"}, {"foreign": b"other", "ours": b"2"})
+    for selected in (True, False):
+        chosen = replace(made, gone_selected=column([selected] * 2, pa.bool_()))
+        plan = plan_of(chosen, keeps=True)
+        assert plan.count(Action.KEEP) == 2
+        assert manifest_of(plan, "p", {})["key"].to_pylist() == ["ours"]
+
+
+@pytest.mark.parametrize(("keeps", "stay"), [(True, ["a", "b"]), (False, ["b"])])
+def test_which_keys_stay_in_the_target(keeps, stay):
+    gone = survey({}, {"a": b"1", "b": b"2"}).gone
+    assert kept_keys(gone, column([True, False], pa.bool_()), keeps=keeps)["key"].to_pylist() == stay
 
 
 @pytest.mark.parametrize(("gone", "limit", "refused"), [(3, 2, True), (2, 2, False), (0, 0, False)])
@@ -218,6 +319,7 @@ def test_arrays_that_a_selection_would_tear():
     objects = describe(Kind.ZARR, "p", [*raw, "t/0", "t/1"], raw).objects
     assert split_arrays(objects, column([True, True, True, False], pa.bool_())) == ["t"]
     assert split_arrays(objects, column([True, False, False, False], pa.bool_())) == []
+    assert split_arrays(objects, column([True] * 4, pa.bool_())) == []
 
 
 @pytest.mark.parametrize(("size", "puts"), [(64 * 2**20, 1), (64 * 2**20 + 1, 2 + 2), (200 * 2**20, 4 + 2)])
@@ -263,10 +365,22 @@ def test_what_no_reader_sees_is_nobody_s_loss():
     assert refused({("", "t")}) == []
     assert refused({("", "u")}) == ["max-delete"]
     assert refused({("s", "t")}) == ["max-delete"]
+    stale = with_values(table, "stage", ["data", "withdraw", "withdraw", "retire"])
+    assert guard_findings("p", stale, lambda _: 1) == [], "no reader can see what is withdrawn"
     vanished = with_values(table, "reason", ["vanished chunk", "gone from the source", "vanished chunk", None])
     found = guard_findings("p", vanished, lambda _: 9)
     assert [(finding.level, finding.code) for finding in found] == [("warning", "vanished-chunks")]
     assert found[0].message.startswith("2 chunks that were published")
+
+
+def test_each_product_has_its_share_of_a_plan_whatever_the_order_of_its_rows():
+    tables = [plan_product(name, survey({"a": b"1", "b": b"2"}, {}), keeps=False) for name in ("p", "q")]
+    mixed = pa.concat_tables([tables[0].slice(0, 1), *tables[1:], tables[0].slice(1)])
+    plan = Plan(mixed, ())
+    for name in ("q", "p"):
+        assert [plan.share(name)[what].to_pylist() for what in ("product", "key")] == [[name] * 2, ["a", "b"]]
+    assert (len(plan.share("other")), len(plan.passing)) == (0, 0)
+    assert (plan.count(Action.SEND), plan.count(Action.SEND, "q"), plan.bytes(Action.SEND, "p")) == (4, 2, 2)
 
 
 def test_how_a_plan_shows_itself(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 from test_plan_properties import survey
 from test_planning import published, store
+from world import World
 
 from zsync.planning import (
     Loss,
@@ -108,6 +109,15 @@ def test_a_plan_of_many_arrays_shows_sixty_lines():
     assert (len(more), more[61]) == (63, "  and 1 more lines; --json or --plan-out has all")
 
 
+def test_of_many_arrays_of_one_class_eight_are_named():
+    names = [f"w{number}" for number in range(6)]
+    eight = World().plan(store(more=names).files("a.zarr"))
+    assert "\n  new: a.zarr/t, a.zarr/v, a.zarr/w0, a.zarr/w1, " in plan_text(eight)
+    assert "more" not in plan_text(eight)
+    nine = World().plan(store(more=[*names, "w6"]).files("a.zarr"))
+    assert "a.zarr/w5 and 1 more" in plan_text(nine)
+
+
 def test_a_plan_as_json():
     told = PLANS.to_dict()
     usual = {"parent": None, "keep": 0}
@@ -139,6 +149,11 @@ def test_a_plan_as_json():
     ]  # fmt: skip
     assert told["cost"] == {"puts": 23, "copies": 13, "lists": 2, "gets": 18, "deletes": 1, "dollars": 0.000197}
     assert (told["fence"], told["withdrawn"], len(told["losses"]), len(told["findings"])) == (3, 1, 2, 1)
+    [_, (_, v), _] = [(row["array"], row) for row in told["arrays"]]
+    assert (v["product"], v["store"], v["inside"], v["detail"]) == ("p", "", 0, "")
+    assert told["losses"][1] == {
+        "product": "r", "kind": "rasters", "key": "b.tif", "detail": "", "count": 2, "inside": None,
+    }  # fmt: skip
 
 
 def test_a_plan_as_tables():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from world import Array, State, World
+from world import Array, State, World, layout_of
 
 from zsync.layout import members_of
-from zsync.planning import ChangeClass, without_moving, without_waiting
+from zsync.planning import ChangeClass, withdraw, without_moving, without_waiting
 from zsync.tables import with_values
 from zsync.words import Action, Reason, Role, Stage
 
@@ -84,6 +84,15 @@ def test_what_is_removed_beside_what_shrinks_is_fenced_with_it(prefix, zarr_form
     assert shapes == {"t": [2], "v": [2, 4], "u": [2]}
 
 
+def test_a_group_that_goes_leaves_consolidated_metadata_with_the_fence():
+    before = store(6)
+    before.arrays["g/u"] = Array((4,))
+    plan = published(before.files("a.zarr")).plan(store(2).files("a.zarr"))
+    [consolidated] = [row for row in plan.shown_while(Stage.FENCE) if row["rank"]]
+    shown = members_of(json.loads(consolidated["content"]))
+    assert set(shown) == {".zgroup", ".zattrs", "t/.zarray", "v/.zarray"}
+
+
 def test_what_names_others_is_retired_before_what_is_named():
     world = published(store(more=["w"]).files())
     plan = world.plan(store().files())
@@ -111,6 +120,54 @@ def test_a_chunk_that_vanished_is_seen_until_all_is_there_whatever_comes_with_it
     assert (gone["key"], gone["reason"], gone["stage"]) == ("a.zarr/v/0.0", Reason.VANISHED, Stage.RETIRE)
 
 
+@pytest.mark.parametrize("prefix", ["", "tree/a.zarr"])
+def test_a_chunk_that_outlived_a_shrink_does_not_come_back_when_the_array_grows(prefix):
+    """Beyond what is shown along one axis is enough; what lies inside can be seen now, and vanishes."""
+    world, key = published(store(2).files(prefix)), f"{prefix}/v/1.0".lstrip("/")
+    world.target[key] = b"old"
+    source = {name: body for name, body in store(4).files(prefix).items() if not name.endswith(("v/1.0", "v/0.1"))}
+    gone = {row["key"]: (row["stage"], row["reason"]) for row in world.plan(source).rows(Action.RETIRE).to_pylist()}
+    assert gone == {
+        key: (Stage.WITHDRAW, Reason.STALE), key.replace("1.0", "0.1"): (Stage.RETIRE, Reason.VANISHED)
+    }  # fmt: skip
+    nowhere = key.replace("1.0", "9.9")  # in no grid: nothing shows it
+    world.target[nowhere] = b"old"
+    rows = {row["key"]: row["stage"] for row in world.plan(source).rows(Action.RETIRE).to_pylist()}
+    assert rows[nowhere] == Stage.RETIRE
+
+
+def test_a_chunk_in_the_grid_that_is_on_no_record_has_not_vanished():
+    world = published(store().files())
+    world.manifest = world.manifest.filter([key != "v/0.0" for key in world.manifest["key"].to_pylist()])
+    source = {key: body for key, body in store().files().items() if key != "v/0.0"}
+    [gone] = world.plan(source).rows(Action.RETIRE).to_pylist()
+    assert (gone["key"], gone["reason"], gone["stage"]) == ("v/0.0", Reason.GONE, Stage.RETIRE)
+
+
+def test_a_vanished_chunk_has_no_grace():
+    """Readers see it until it is gone, at the side of new values."""
+    world = published(store(more=["w"]).files())
+    source = {key: body for key, body in store().files().items() if key != "v/0.0"}
+    rows = {row["key"]: row["reason"] for row in world.plan(source, grace_s=3600).table.to_pylist()}
+    assert (rows["v/0.0"], rows["w/0.0"], rows["w/.zarray"]) == (Reason.VANISHED, Reason.GRACE, Reason.GRACE)
+
+
+def test_what_is_withdrawn_is_not_fenced_before():
+    state, after = store(), store(2)
+    state.arrays["g/u"], after.arrays["g/u"] = Array((4,)), Array((4,), dtype="<u2")
+    plan = published(state.files()).plan(after.files())
+    assert [row["key"] for row in plan.shown_while(Stage.FENCE)] == ["t/.zarray", "v/.zarray"]
+    assert ".zmetadata" in [row["key"] for row in plan.shown_while(Stage.WITHDRAW)]
+
+
+def test_a_plan_that_is_not_to_replace_arrays_withdraws_nothing():
+    world = published(store().files())
+    files = {name: body.replace(b"|u1", b"|i1") for name, body in store().files().items()}
+    plan, stores = world.plan(files), layout_of(files).stores
+    assert withdraw(plan.lasting, stores, plan.changes, replaces=False) == (plan.lasting, [])
+    assert len(withdraw(plan.lasting, stores, plan.changes, replaces=True)[1]) == 4
+
+
 def test_what_is_kept_is_kept_for_that_reason_and_what_vanished_is_told():
     """An array that the source has is whole there: a chunk that it lacks is not kept."""
     world = published(store(more=["w"]).files())
@@ -118,6 +175,7 @@ def test_what_is_kept_is_kept_for_that_reason_and_what_vanished_is_told():
     kept = world.plan(source, keeps=True)
     reasons = {row["key"]: row["reason"] for row in kept.rows(Action.KEEP).to_pylist()}
     assert (reasons["w/0.0"], set(reasons.values())) == (Reason.POLICY, {Reason.POLICY})
+    assert "w" not in classes(kept)
     assert {row["key"]: row["reason"] for row in kept.rows(Action.RETIRE).to_pylist()} == {"v/0.0": Reason.VANISHED}
     gone = {row["key"]: row["reason"] for row in world.plan(source).rows(Action.RETIRE).to_pylist()}
     assert (gone["w/0.0"], gone["v/0.0"]) == (Reason.GONE, Reason.VANISHED)

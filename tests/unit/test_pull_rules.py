@@ -67,6 +67,24 @@ def survey(source, here, pulled, stores):
     )
 
 
+def test_what_is_left_alone_is_on_no_record_and_told_once_a_store():
+    """It is a version of its own: what is there is not what the source has."""
+    source = {"s/root": ("x", 1), "s/a": ("x", 1), "s/b": ("x", 1), "f/a": ("x", 1), "f/b": ("x", 1), "f/c": ("x", 2)}
+    here = {"s/root": ("y", 1), "s/a": ("x", 1), "f/a": ("y", 1), "f/b": ("y", 1), "f/c": ("y", 1)}
+    made = survey(source, here, {}, {"s": "s"})
+    table, findings = leave_existing("p", plan_product("p", made, keeps=True), made)
+    rows = {row["key"]: (row["action"], row["reason"], row["digest"]) for row in table.to_pylist()}
+    left = ("keep", "exists already", None)
+    follows = ("send", "changed", "x")  # of another size
+    assert rows == {"s/root": left, "s/a": left, "f/a": left, "f/b": left, "f/c": follows}
+    assert [(found.level, found.code, found.key) for found in findings] == [
+        ("warning", "left-alone", "s"), ("info", "left-alone", "f/a"),
+    ]  # fmt: skip
+    assert findings[1].message.startswith("2 files are there")
+    empty = survey(source, {}, {}, {"s": "s"})
+    assert leave_existing("p", plan_product("p", empty, keeps=True), empty)[1] == []
+
+
 CONTENT = st.tuples(st.sampled_from("xyz"), st.sampled_from([1, 2]))
 NAMES = st.sampled_from(["s/root", "s/a", "s/b", "f/a", "f/b"])
 TREES = st.dictionaries(NAMES, CONTENT)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SAME_BYTES = (Reason.HEADERS, Reason.CLASS)
-_OURS_TO_MOVE = (Reason.EXISTS, Reason.MOVING)  # what is kept because it is not to be touched
 WITHDRAW_RANK, REMOVE_RANK, SPARE_RANK = 4, 5, 15  # around those of `zsync.planning.diff`
 
 
@@ -104,7 +103,7 @@ def _families(table: pa.Table) -> list[_Family]:
         family = families.setdefault(owner, _Family(raster))
         if _is_sent(row):
             family.sent.append(row)
-        elif row["action"] in (Action.RETIRE, Action.KEEP) and row["reason"] not in _OURS_TO_MOVE:
+        elif row["action"] in (Action.RETIRE, Action.KEEP):
             family.gone.append(row)
     return [family for family in families.values() if family.gone or family.sent]
 

@@ -207,8 +207,7 @@ def _joined(states: States, name: str, parts: Sequence[Change]) -> Change:
 
 def unit_of(key: str, stores: frozenset[str]) -> str:
     """Return the unit that a key belongs to, given the prefixes of all stores."""
-    directory, slash, _ = key.rpartition("/")
-    return next((above for above in lineage(directory if slash else "") if above in stores), key)
+    return next((above for above in lineage(key.rpartition("/")[0]) if above in stores), key)
 
 
 def same(left: Content | None, right: Content | None) -> bool:
