@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
 from zsync.inventory.digest import BLOCK, Signature, read_blocks
-from zsync.inventory.local import Scan, scan
+from zsync.inventory.local import Scan, is_as_seen, scan
 from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.keys import Key, under
+from zsync.packed import Signatures, Texts, packed
 from zsync.storage import connect
 from zsync.storage.details import etag_is_opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
 
     from zsync.storage import StoreSpec
+    from zsync.words import Finding
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_MANY = 50_000  # files
 _ATTEMPTS = 3  # to have an object as it is on record
 
 
@@ -54,12 +59,14 @@ class Origin(Protocol):
     def is_local(self) -> bool:
         """Whether it is cheap to read: then what must be known is found out by hashing."""
 
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """Digests that are known without reading, by key."""
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the digests of some keys that are known without reading, null for the others."""
 
     def look(self) -> Scan:
         """Return what is there now."""
+
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether all objects are as they were seen."""
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects, as it was seen."""
@@ -106,14 +113,22 @@ class Directory:
         """It is."""
         return True
 
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """None are: the digest cache knows."""
-        return {}
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return null for all: the digest cache knows."""
+        import pyarrow as pa
+
+        return pa.chunked_array([pa.nulls(len(keys), pa.string())])
 
     def look(self) -> Scan:
         """Scan it."""
         return scan(self.root, self.product, follow_symlinks=self.follow_symlinks, selection=self.selection)
+
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether all files are as they were seen; of many no second list is made for that."""
+        if len(seen.keys) <= _MANY:  # to list few is sooner done if one of them changed
+            now = self.look()
+            return (now.keys, now.signatures) == (seen.keys, seen.signatures)
+        return is_as_seen(seen, self.root, follow_symlinks=self.follow_symlinks, selection=self.selection)
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""
@@ -216,6 +231,15 @@ class KnownReader:
         return (self.body[start : start + block] for start in range(0, len(self.body), block))
 
 
+Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
+
+
+def _signature(size: int, etag: str | None, version: str | None) -> tuple[int, int, int, int]:
+    """Return what stands for a file's signature: it is another one when the object is."""
+    token = hashlib.blake2b(f"{etag} {version}".encode(), digest_size=8).digest()
+    return size, 0, 0, int.from_bytes(token, "little")
+
+
 @dataclass(frozen=True, slots=True)
 class Objects:
     """A source in a bucket, as a listing or a manifest tells of it.
@@ -224,10 +248,12 @@ class Objects:
     ----------
     base
         The prefix of its keys: empty, or ending in ``/``.
-    tags
-        ETag and version of each object, by key relative to the prefix.
-    digests
-        Digests that are on record, by key.
+    seen
+        Its objects, in the order of their keys.
+    tags, versions
+        ETag and version of each object, in that order.
+    recorded
+        Digests that are on record, likewise.
     documents
         What was read as a document, by key: nobody asks for it again over the network.
     """
@@ -236,9 +262,25 @@ class Objects:
     base: str
     product: str
     seen: Scan
-    tags: Mapping[str, tuple[str | None, str | None]] = field(repr=False)
-    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tags: Texts[str | None] = field(repr=False)
+    versions: Texts[str | None] = field(repr=False)
+    recorded: Texts[str | None] = field(repr=False)
     documents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, store: StoreSpec, base: str, product: str, rows: Iterable[Row], findings: tuple[Finding, ...] = ()
+    ) -> Objects:
+        """Return a source of objects, given in the order of their keys."""
+        keys, signatures = Texts[str](), Signatures()
+        tags, versions, recorded = Texts[str | None](), Texts[str | None](), Texts[str | None]()
+        for key, size, etag, version, digest in rows:
+            keys.append(key)
+            signatures.append(_signature(size, etag, version))
+            tags.append(etag)
+            versions.append(version)
+            recorded.append(digest)
+        return cls(store, base, product, Scan(keys, signatures, findings), tags, versions, recorded)
 
     @property
     def name(self) -> str:
@@ -254,12 +296,16 @@ class Objects:
         """Return what was seen: every read asks for the object that was seen, so nothing can move unnoticed."""
         return self.seen
 
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether it is what was seen."""
+        return (self.seen.keys, self.seen.signatures) == (seen.keys, seen.signatures)
+
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects."""
         if (body := self.documents.get(key)) is not None:
             return KnownReader(body)
-        etag, version = self.tags[key]
-        return ObjectReader(self.store, under(self.base, key), signature.size, etag, version, self.digests.get(key))
+        etag, version, digest = self._known(key)
+        return ObjectReader(self.store, under(self.base, key), signature.size, etag, version, digest)
 
     def document(self, key: str, signature: Signature) -> bytes:
         """Return all of an object."""
@@ -268,5 +314,35 @@ class Objects:
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""
-        etag, version = self.tags[key]
+        etag, version, _ = self._known(key)
         return ObjectReader(self.store, under(self.base, key), start + length, etag, version).part(start, length)
+
+    def _known(self, key: str) -> tuple[str | None, str | None, str | None]:
+        """Return ETag, version and digest of an object.
+
+        Raises
+        ------
+        KeyError
+            It was not seen.
+        """
+        place = packed(self.seen.keys).place_of(key)
+        if place is None:
+            raise KeyError(key)
+        return self.tags[place], self.versions[place], self.recorded[place]
+
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the digests of some keys that are on record, null for the others."""
+        return self._of(keys, self.recorded)
+
+    def etags(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the ETags of some keys, null for those that were not seen."""
+        return self._of(keys, self.tags)
+
+    def _of(self, keys: pa.ChunkedArray, values: Texts[str | None]) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from zsync.tables import column, taken
+
+        known = pa.table([column(values, pa.string())], names=["known"])
+        return taken(known, pc.index_in(keys, column(packed(self.seen.keys), pa.string())))["known"]

@@ -32,6 +32,7 @@ from zsync.storage.base import (
     Page,
     Stored,
     is_absent,
+    sizes_of,
 )
 from zsync.storage.header_rules import HeaderRules
 from zsync.storage.opening import connect, connected_once, pace_of, s3fs_options
@@ -62,6 +63,7 @@ __all__ = [
     "pace_of",
     "retry",
     "s3fs_options",
+    "sizes_of",
     "spec_for",
     "unfinished_uploads",
 ]
