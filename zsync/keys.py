@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NewType, cast
 
 from zsync.errors import UnfitKeyError
+from zsync.packed import Texts
 from zsync.words import STATE
 
 if TYPE_CHECKING:
@@ -154,15 +155,20 @@ def sort(texts: Iterable[str], *, here: bool = False) -> Sorted:
         They are to become files of this machine.
     """
     reason_of = unfit_here if here else unfit
-    fit: list[Key] = []
     wrong: dict[str, str] = {}
-    for text in texts:
+
+    def is_fit(text: str) -> bool:
         reason = reason_of(text)
-        if reason is None:
-            fit.append(Key(text))
-        else:
+        if reason is not None:
             wrong[text] = reason
-    return Sorted(fit, wrong)
+        return reason is None
+
+    return Sorted(together(Key(text) for text in texts if is_fit(text)), wrong)
+
+
+def together(keys: Iterable[Key]) -> Sequence[Key]:
+    """Return keys without an object each."""
+    return cast("Sequence[Key]", Texts[str](keys))
 
 
 def shown(text: str) -> str:

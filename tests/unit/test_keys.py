@@ -146,7 +146,7 @@ ARE_ABOUT_KEYS = re.compile(r"arg-type|assignment|return-value|list-item|misc|op
 KNOWN = {
     ("inventory/snapshot.py", "assignment"), ("storage/obstore_transport.py", "arg-type"),
     ("storage/opening.py", "arg-type"), ("cli/team.py", "arg-type"),
-    ("demo/check.py", "misc"),
+    ("demo/check.py", "misc"), ("packed.py", "assignment"),
 }  # fmt: skip
 
 

@@ -375,5 +375,5 @@ def test_the_order_of_an_index_that_stays_is_as_it_was_put_down():
     rows = [{**row, "order": 17} for row in found.manifest.to_pylist()]
     table = plan_product("p", replace(found, manifest=table_of(rows, found.manifest.schema)), keeps=False)
     assert table["order"].to_pylist() == [17, 17]
-    assert manifest_of(Plan(table, ()), "p", {})["order"].to_pylist() == [17, 17]
+    assert manifest_of(Plan(table, ()), "p")["order"].to_pylist() == [17, 17]
     assert plan_product("p", survey(body, {}), keeps=False)["order"].to_pylist() == [None, 10]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from world import Answer, digest, md5
+from world import answers_of, digest, md5
 
 from zsync.layout import describe, place
 from zsync.planning import (
@@ -167,8 +167,7 @@ def test_waves_are_in_order_and_hold_all_that_is_done(source, target, published)
 def test_the_manifest_is_what_the_target_then_holds(source, target, published, keeps):
     plan = plan_of(survey(source, target, published), keeps=keeps)
     sent = plan.rows(Action.SEND)["key"].to_pylist()
-    answers = {("p", key): Answer(digest(source[key]), md5(source[key])) for key in sent}
-    manifest = manifest_of(plan, "p", answers).to_pylist()
+    manifest = manifest_of(plan, "p", answers_of({key: source[key] for key in sent})).to_pylist()
     after = apply(plan, source, target)
     assert {row["key"]: (row["digest"], row["etag"]) for row in manifest}.items() <= {
         key: (digest(body), md5(body)) for key, body in after.items()
@@ -176,7 +175,7 @@ def test_the_manifest_is_what_the_target_then_holds(source, target, published, k
     assert set(source) <= {row["key"] for row in manifest}
     if sent:
         with pytest.raises(KeyError):
-            manifest_of(plan, "p", {})
+            manifest_of(plan, "p")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +234,7 @@ def test_what_is_on_record_of_headers_and_versions_is_what_is_known():
     made = survey(tree, {"foreign": b"1", "same": b"3"}, {"foreign": b"old", "same": b"3"})
     rows = [{**row, "version": "v1"} for row in made.manifest.to_pylist()]
     plan = plan_of(replace(made, manifest=table_of(rows, MANIFEST)))
-    answers = {("p", "new"): Answer(digest(b"2"), md5(b"2"), "v2")}
+    answers = with_values(answers_of({"new": b"2"}), "version", ["v2"])
     manifest = {row["key"]: (row["headers"], row["version"]) for row in manifest_of(plan, "p", answers).to_pylist()}
     assert manifest == {"foreign": (None, None), "new": ("h", "v2"), "same": ("h", "v1")}
 

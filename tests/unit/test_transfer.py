@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from zsync.config import Location, Storage
 from zsync.publication.manifest import PART_OBJECTS, split
 from zsync.storage import HeaderRules, Headers, spec_for
-from zsync.tables import MANIFEST
+from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads, executor_for
 from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, Batches, Cut, cut
 from zsync.transfer.window import MOST, START
@@ -135,7 +135,8 @@ def test_digests_of_headers_are_those_of_the_headers(content_type):
     policy = HeaderPolicy(Kind.ZARR, HeaderRules.of(storage))
     rows = [("t/0.0", "chunk", "data"), ("t/1.0", "chunk", "data"), ("t/.zarray", "metadata", "array"),
             (".zmetadata", "consolidated", "root"), ("x.csv", "foreign", "data")]  # fmt: skip
-    assert policy.digests(rows) == [policy.headers(*row).digest for row in rows]
+    objects = table_of([dict(zip(("key", "role", "stage"), row, strict=True)) for row in rows], OBJECTS)
+    assert policy.digests(objects).to_pylist() == [policy.headers(*row).digest for row in rows]
     assert policy.headers(*rows[4]).content_type == content_type.get("*.csv", policy.headers(*rows[4]).content_type)
     assert policy.headers(*rows[3]).cache_control == "no-cache"
     assert policy.headers(*rows[0]).cache_control == "max-age=1"
@@ -165,16 +166,20 @@ def manifest(counts, mark="0"):
     return pa.Table.from_pylist(rows, schema=MANIFEST)
 
 
+def parts_of(table):
+    return [table.take(part) for part in split(table)]
+
+
 def test_large_arrays_have_parts_of_their_own():
     table = manifest(
         {("s", "a"): PART_OBJECTS, ("s", "b"): 3, ("t", "c"): 2, ("u", "d"): PART_OBJECTS - 1, ("u", "e"): 1}
     )
-    parts = split(table)
+    parts = parts_of(table)
     assert sorted(len(part) for part in parts) == [5, PART_OBJECTS, PART_OBJECTS]
     assert sorted(key for part in parts for key in part["key"].to_pylist()) == sorted(table["key"].to_pylist())
-    assert [part.to_pylist() for part in split(table.take(list(reversed(range(len(table))))))] == [
+    assert [part.to_pylist() for part in parts_of(table.take(list(reversed(range(len(table))))))] == [
         p.to_pylist() for p in parts
     ]
-    changed = split(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}, mark="1"))
-    before = split(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}))
+    changed = parts_of(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}, mark="1"))
+    before = parts_of(manifest({("s", "a"): PART_OBJECTS, ("s", "b"): PART_OBJECTS}))
     assert [old.equals(new) for old, new in zip(before, changed, strict=True)] == [True, False]

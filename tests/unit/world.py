@@ -34,7 +34,7 @@ from zsync.planning import (
     withdraw,
     withdrawal_table,
 )
-from zsync.tables import MANIFEST, SOURCE, TARGET, column, table_of
+from zsync.tables import ANSWERS, MANIFEST, SOURCE, TARGET, column, table_of
 from zsync.words import Action, Kind, Stage
 
 if TYPE_CHECKING:
@@ -224,21 +224,19 @@ def _cells(target: Mapping[str, bytes], directory: str, document: Mapping[str, A
 # --- a publish -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a service answers for an object."""
-
-    digest: str
-    etag: str
-    version: str | None = None
-
-
 def md5(body: bytes) -> str:
     return hashlib.md5(body).hexdigest()
 
 
 def digest(body: bytes) -> str:
     return blake3(body).hexdigest()
+
+
+def answers_of(bodies: Mapping[str, bytes]) -> pa.Table:
+    """Return what a service answers for some objects, `zsync.tables.ANSWERS`."""
+    return table_of(
+        [{"key": key, "digest": blake3(body).digest(), "etag": md5(body)} for key, body in bodies.items()], ANSWERS
+    )
 
 
 def layout_of(source: Mapping[str, bytes]) -> Layout:
@@ -357,8 +355,7 @@ class World:
 
     def _record(self, plan: Plan, bodies: Mapping[str, bytes]) -> bool:
         sent = plan.rows(Action.SEND)["key"].to_pylist()
-        answers = {("p", key): Answer(digest(bodies[key]), md5(bodies[key])) for key in sent}
-        self.manifest = manifest_of(plan, "p", answers)
+        self.manifest = manifest_of(plan, "p", answers_of({key: bodies[key] for key in sent}))
         return True
 
 

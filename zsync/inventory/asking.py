@@ -113,5 +113,7 @@ def found(store: ObjectStore, base: str, keys: Sequence[str]) -> list[str]:
 
 
 def _lacking(listing: Listing, named: Iterable[str]) -> list[str]:
-    there = set(listing.keys)
-    return sorted({key for key in named if key not in there and not is_below(key, listing.others)})
+    wanted = set(named)
+    if wanted:
+        wanted.difference_update(listing.keys)
+    return sorted(key for key in wanted if not is_below(key, listing.others))

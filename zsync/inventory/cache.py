@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import time
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from zsync.inventory.sealed import keep_sealed, unsealed
 from zsync.inventory.selection import is_below
+from zsync.packed import packed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -51,17 +53,18 @@ class DigestCache:
         """Return a source inventory with the digests that are known; those that it has already stay."""
         import pyarrow.compute as pc
 
-        from zsync.tables import NO_TEXT, scalar, with_values
+        from zsync.tables import NO_TEXT, scalar, taken, with_values
 
         kept = self._load()
         if kept is None or not len(kept):
             return table
         where = pc.index_in(table["key"], kept["key"])
         same = pc.is_valid(where)
+        kept = taken(kept, where)
         for name in _STATS:
-            same = pc.and_(same, pc.fill_null(pc.equal(kept[name].take(where), table[name]), scalar(False)))
+            same = pc.and_(same, pc.fill_null(pc.equal(kept[name], table[name]), scalar(False)))
         for name in ("digest", "etag"):
-            known = pc.coalesce(table[name], pc.if_else(same, kept[name].take(where), NO_TEXT))
+            known = pc.coalesce(table[name], pc.if_else(same, kept[name], NO_TEXT))
             table = with_values(table, name, known)
         return table
 
@@ -81,41 +84,60 @@ class DigestCache:
         hashed_ns
             When hashing began, in nanoseconds since the epoch; None: just now.
         """
+        self.keep_blocks([table], table["key"], there, unseen, hashed_ns=hashed_ns)
+
+    def keep_blocks(
+        self,
+        tables: Iterable[pa.Table],
+        keys: pa.ChunkedArray,
+        there: Sequence[str] = (),
+        unseen: Sequence[str] = (),
+        *,
+        hashed_ns: int | None = None,
+    ) -> None:
+        """Remember the digests of an inventory that comes in pieces; other parameters are those of `keep`.
+
+        Parameters
+        ----------
+        keys
+            All keys of the inventory.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from zsync.tables import scalar
+        from zsync.tables import chosen, scalar
 
         before = scalar((time.time_ns() if hashed_ns is None else hashed_ns) - RACY_NS, pa.int64())
-        old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
-        others = self._others(table, there, frozenset(unseen))
-        table = table.filter(pc.and_(old, pc.is_valid(table["digest"])))
-        if others is not None:
-            table = pa.concat_tables([table, others])
+        others = self._others(keys, there, frozenset(unseen))
+
+        def old(table: pa.Table) -> pa.Table:
+            is_old = pc.and_(pc.less(table["mtime_ns"], before), pc.less(table["ctime_ns"], before))
+            return chosen(table, pc.and_(is_old, pc.is_valid(table["digest"])))
+
         try:
-            keep_sealed(self._path, table)
+            keep_sealed(self._path, itertools.chain(map(old, tables), [] if others is None else [others]))
         except OSError as error:
             log.warning(
                 "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror
             )
 
-    def _others(self, table: pa.Table, there: Sequence[str], unseen: frozenset[str]) -> pa.Table | None:
-        """Return what is known of keys that are there, or may be, and that a table does not tell of."""
+    def _others(self, keys: pa.ChunkedArray, there: Sequence[str], unseen: frozenset[str]) -> pa.Table | None:
+        """Return what is known of keys that are there, or may be, and that are not among some."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from zsync.tables import column
+        from zsync.tables import column, each
 
-        if len(there) <= len(table) and not unseen:
+        if len(there) <= len(keys) and not unseen:
             return None
         kept = self._load()
         if kept is None:
             return None
-        wanted = pc.is_in(kept["key"], column(list(there), pa.string()))
+        wanted = pc.is_in(kept["key"], column(packed(there), pa.string()))
         if unseen:
-            below = [is_below(key, unseen) for key in kept["key"].to_pylist()]
+            below = [is_below(key, unseen) for key in each(kept["key"])]
             wanted = pc.or_(wanted, column(below, pa.bool_()))
-        return kept.filter(pc.and_(wanted, pc.invert(pc.is_in(kept["key"], table["key"]))))
+        return kept.filter(pc.and_(wanted, pc.invert(pc.is_in(kept["key"], keys))))
 
     def _load(self) -> pa.Table | None:
         from zsync.tables import SOURCE

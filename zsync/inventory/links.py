@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 from zsync.inventory.selection import directories_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 
-def links_among(root: str, keys: Iterable[str]) -> frozenset[str]:
+def links_among(root: str, keys: Collection[str]) -> frozenset[str]:
     """Return the links below a directory that are at the place of some keys, or above one.
 
     Every directory is listed once, and no file is asked for by itself.
     """
-    wanted = set(keys)
-    directories = directories_of(wanted)
-    wanted |= directories
+    directories = directories_of(keys)
     found, pending = set(), [""]
     while pending:
         directory = pending.pop()
@@ -28,15 +26,14 @@ def links_among(root: str, keys: Iterable[str]) -> frozenset[str]:
             with os.scandir(f"{root}/{directory}") as entries:
                 for entry in entries:
                     key = prefix + entry.name
-                    if key not in wanted:
-                        continue
                     if entry.is_symlink():
                         found.add(key)
                     elif key in directories and entry.is_dir(follow_symlinks=False):
                         pending.append(key)
         except OSError:  # it is not there yet, or whoever writes there will be told
             continue
-    return frozenset(found)
+    others = found - directories
+    return frozenset(found & directories | (others.intersection(keys) if others else set()))
 
 
 def stays_inside(root: str, key: str) -> bool:

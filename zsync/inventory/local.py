@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import re
 import time
+from array import array
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import chain, compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
 from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.inventory.spare import spare_kind
-from zsync.inventory.walk import Rows, Walk
+from zsync.inventory.walk import Rows, Sum, Walk
+from zsync.packed import Signatures, Texts, packed, signed
 from zsync.words import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
+
+    from zsync.packed import Signature
 
 _SKEW_NS = 10 * 10**9  # nanoseconds that clocks may differ before it is worth a word
 _OUR_UNFINISHED = re.compile(r"(?:^|/)\.[0-9a-f]{32}\.partial$")  # as `zsync.storage` names what it has not renamed yet
@@ -45,8 +50,8 @@ class Scan:
         The symbolic links, whether they were followed or not.
     """
 
-    keys: list[str]
-    signatures: list[tuple[int, int, int, int]]
+    keys: Sequence[str]
+    signatures: Sequence[Signature]
     findings: tuple[Finding, ...]
     unfinished: tuple[tuple[str, tuple[int, int, int, int]], ...] = ()
     unseen: tuple[str, ...] = ()
@@ -60,15 +65,15 @@ class Scan:
         parts = selection.mask([key for key, _ in self.unfinished])
         return replace(
             self,
-            keys=[key for key, is_in in zip(self.keys, chosen, strict=True) if is_in],
-            signatures=[signature for signature, is_in in zip(self.signatures, chosen, strict=True) if is_in],
+            keys=Texts(compress(self.keys, chosen)),
+            signatures=Signatures(compress(self.signatures, chosen)),
             unfinished=tuple(row for row, is_in in zip(self.unfinished, parts, strict=True) if is_in),
         )
 
     @property
     def newest_ns(self) -> int:
         """When anything changed last, in nanoseconds since the epoch; 0 if there is nothing."""
-        signatures = [*self.signatures, *(signature for _, signature in self.unfinished)]
+        signatures = chain(self.signatures, (signature for _, signature in self.unfinished))
         return max((max(mtime, ctime) for _, mtime, ctime, _ in signatures), default=0)
 
     def table(self) -> pa.Table:
@@ -77,11 +82,20 @@ class Scan:
 
         from zsync.tables import SOURCE, column
 
-        stats = zip(*self.signatures, strict=True) if self.keys else ((), (), (), ())
-        columns = [self.keys, *(list(values) for values in stats)]
-        arrays = [column(values, field.type) for values, field in zip(columns, SOURCE, strict=False)]
-        unknown = [pa.nulls(len(self.keys), field.type) for field in list(SOURCE)[len(arrays) :]]
-        return pa.table([*arrays, *unknown], schema=SOURCE)
+        types = {field.name: field.type for field in SOURCE}
+        stats = signed(self.signatures).columns
+        known = {"key": column(packed(self.keys), types["key"])}
+        known |= {
+            name: column(values, types[name])
+            for name, values in zip(("size", "mtime_ns", "ctime_ns", "inode"), stats, strict=True)
+        }
+        unknown = {name: pa.nulls(len(self.keys), types[name]) for name in ("digest", "etag")}
+        return pa.table({**known, **unknown}, schema=SOURCE)
+
+    @property
+    def sizes(self) -> array[int]:
+        """The sizes of the files, in bytes."""
+        return signed(self.signatures).columns[0]
 
 
 def is_unfinished_transfer(key: str) -> bool:
@@ -118,15 +132,28 @@ def scan(root: str, product: str, *, follow_symlinks: bool = False, selection: S
     if not os.path.isdir(root):
         raise SourceError("the source is not a directory", root, f"check the path of product {product}")
     rows = Walk(root, selection, follow_symlinks).run()
-    order = sorted(range(len(rows.keys)), key=rows.keys.__getitem__)
+    order = array("q", sorted(range(len(rows.keys)), key=rows.keys.__getitem__))
     return Scan(
-        [rows.keys[i] for i in order],
-        [rows.signatures[i] for i in order],
+        Texts(map(rows.keys.__getitem__, order)),
+        rows.signatures.in_order(order),
         (*_findings(rows, product), *_clock_findings(rows, product, selection)),
         tuple(sorted(rows.unfinished)),
         tuple(sorted(rows.unseen)),
         tuple(sorted(rows.links)),
     )
+
+
+def is_as_seen(seen: Scan, root: str, *, follow_symlinks: bool = False, selection: Selection = EVERYTHING) -> bool:
+    """Return whether all files are as a scan saw them; parameters as of `scan`, which takes more memory to tell.
+
+    Raises
+    ------
+    SourceError
+        The root is missing, or cannot be read.
+    """
+    now = Sum()
+    Walk(root, selection, follow_symlinks, now).run()
+    return (now.count, now.total) == Sum.of(seen.keys, seen.signatures)
 
 
 def _findings(rows: Rows, product: str) -> tuple[Finding, ...]:
@@ -152,6 +179,8 @@ def _findings(rows: Rows, product: str) -> tuple[Finding, ...]:
 
 def _clock_findings(rows: Rows, product: str, selection: Selection) -> list[Finding]:
     limit = time.time_ns() + _SKEW_NS
+    if not any(mtime > limit for _, mtime, _, _ in rows.signatures):
+        return []
     future = [key for key, (_, mtime, _, _) in zip(rows.keys, rows.signatures, strict=True) if mtime > limit]
     future = [key for key, is_in in zip(future, selection.mask(future), strict=True) if is_in]
     if not future:

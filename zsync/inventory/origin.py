@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
 from zsync.inventory.digest import BLOCK, Signature, read_blocks
-from zsync.inventory.local import Scan, scan
+from zsync.inventory.local import Scan, is_as_seen, scan
 from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.keys import Key, under
+from zsync.packed import Signatures, Texts, packed
 from zsync.storage import connect
 from zsync.storage.details import etag_is_opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
 
     from zsync.storage import StoreSpec
+    from zsync.words import Finding
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_MANY = 50_000  # files
 _ATTEMPTS = 3  # to have an object as it is on record
 
 
@@ -58,12 +63,14 @@ class Origin(Protocol):
     def specs(self) -> tuple[StoreSpec, ...]:
         """How the stores are reached that it is read from."""
 
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """Digests that are known without reading, by key."""
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the digests of some keys that are known without reading, null for the others."""
 
     def look(self) -> Scan:
         """Return what is there now."""
+
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether all objects are as they were seen."""
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects, as it was seen."""
@@ -115,14 +122,22 @@ class Directory:
         """None: it is files."""
         return ()
 
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """None are: the digest cache knows."""
-        return {}
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return null for all: the digest cache knows."""
+        import pyarrow as pa
+
+        return pa.chunked_array([pa.nulls(len(keys), pa.string())])
 
     def look(self) -> Scan:
         """Scan it."""
         return scan(self.root, self.product, follow_symlinks=self.follow_symlinks, selection=self.selection)
+
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether all files are as they were seen; of many no second list is made for that."""
+        if len(seen.keys) <= _MANY:  # to list few is sooner done if one of them changed
+            now = self.look()
+            return (now.keys, now.signatures) == (seen.keys, seen.signatures)
+        return is_as_seen(seen, self.root, follow_symlinks=self.follow_symlinks, selection=self.selection)
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""
@@ -225,6 +240,15 @@ class KnownReader:
         return (self.body[start : start + block] for start in range(0, len(self.body), block))
 
 
+Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
+
+
+def _signature(size: int, etag: str | None, version: str | None) -> tuple[int, int, int, int]:
+    """Return what stands for a file's signature: it is another one when the object is."""
+    token = hashlib.blake2b(f"{etag} {version}".encode(), digest_size=8).digest()
+    return size, 0, 0, int.from_bytes(token, "little")
+
+
 @dataclass(frozen=True, slots=True)
 class Objects:
     """A source in a bucket, as a listing or a manifest tells of it.
@@ -233,10 +257,12 @@ class Objects:
     ----------
     base
         The prefix of its keys: empty, or ending in ``/``.
-    tags
-        ETag and version of each object, by key relative to the prefix.
-    digests
-        Digests that are on record, by key.
+    seen
+        Its objects, in the order of their keys.
+    tags, versions
+        ETag and version of each object, in that order.
+    recorded
+        Digests that are on record, likewise.
     elsewhere
         Whole keys of objects that are not in their places any more, by key.
     documents
@@ -247,10 +273,32 @@ class Objects:
     base: str
     product: str
     seen: Scan
-    tags: Mapping[str, tuple[str | None, str | None]] = field(repr=False)
-    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tags: Texts[str | None] = field(repr=False)
+    versions: Texts[str | None] = field(repr=False)
+    recorded: Texts[str | None] = field(repr=False)
     elsewhere: Mapping[str, Key] = field(default_factory=dict, repr=False)
     documents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        store: StoreSpec,
+        base: str,
+        product: str,
+        rows: Iterable[Row],
+        findings: tuple[Finding, ...] = (),
+        elsewhere: Mapping[str, Key] | None = None,
+    ) -> Objects:
+        """Return a source of objects, given in the order of their keys."""
+        keys, signatures = Texts[str](), Signatures()
+        tags, versions, recorded = Texts[str | None](), Texts[str | None](), Texts[str | None]()
+        for key, size, etag, version, digest in rows:
+            keys.append(key)
+            signatures.append(_signature(size, etag, version))
+            tags.append(etag)
+            versions.append(version)
+            recorded.append(digest)
+        return cls(store, base, product, Scan(keys, signatures, findings), tags, versions, recorded, elsewhere or {})
 
     @property
     def name(self) -> str:
@@ -271,6 +319,10 @@ class Objects:
         """Return what was seen: every read asks for the object that was seen, so nothing can move unnoticed."""
         return self.seen
 
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether it is what was seen."""
+        return (self.seen.keys, self.seen.signatures) == (seen.keys, seen.signatures)
+
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its objects."""
         if (body := self.documents.get(key)) is not None:
@@ -278,8 +330,8 @@ class Objects:
         return self._reader(key, signature.size)
 
     def _reader(self, key: str, size: int) -> ObjectReader:
-        path = self.elsewhere.get(key) or under(self.base, key)
-        return ObjectReader(self.store, path, size, *self.tags[key], self.digests.get(key))
+        etag, version, digest = self._known(key)
+        return ObjectReader(self.store, self.elsewhere.get(key) or under(self.base, key), size, etag, version, digest)
 
     def document(self, key: str, signature: Signature) -> bytes:
         """Return all of an object."""
@@ -289,6 +341,41 @@ class Objects:
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""
         if key in self.elsewhere:  # what lies there may be known by its digest only
-            size = next(s[0] for k, s in zip(self.seen.keys, self.seen.signatures, strict=True) if k == key)
+            size = self.seen.signatures[self._place_of(key)][0]
             return b"".join(self._reader(key, size).blocks())[start : start + length]
         return self._reader(key, start + length).part(start, length)
+
+    def _known(self, key: str) -> tuple[str | None, str | None, str | None]:
+        """Return ETag, version and digest of an object."""
+        place = self._place_of(key)
+        return self.tags[place], self.versions[place], self.recorded[place]
+
+    def _place_of(self, key: str) -> int:
+        """Return which of the objects one is.
+
+        Raises
+        ------
+        KeyError
+            It was not seen.
+        """
+        place = packed(self.seen.keys).place_of(key)
+        if place is None:
+            raise KeyError(key)
+        return place
+
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the digests of some keys that are on record, null for the others."""
+        return self._of(keys, self.recorded)
+
+    def etags(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the ETags of some keys, null for those that were not seen."""
+        return self._of(keys, self.tags)
+
+    def _of(self, keys: pa.ChunkedArray, values: Texts[str | None]) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from zsync.tables import column, taken
+
+        known = pa.table([column(values, pa.string())], names=["known"])
+        return taken(known, pc.index_in(keys, column(packed(self.seen.keys), pa.string())))["known"]

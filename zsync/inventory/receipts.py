@@ -60,7 +60,7 @@ class KeptReceipts:
             They cannot be kept; others may be still.
         """
         if len(table):
-            keep_sealed(self._path, table)
+            keep_sealed(self._path, [table])
         else:
             self.forget()
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import TargetError
 from zsync.inventory.neighbours import is_state, products_inside
 from zsync.inventory.selection import directories_of, is_below
-from zsync.keys import Key, shown, sort
+from zsync.keys import Key, shown, sort, together
+from zsync.packed import Texts, numbers_of, packed
+from zsync.storage import sizes_of
 from zsync.words import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -25,6 +30,7 @@ _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them need
 _LEVELS = 4
 _A_PAGE = 950  # objects, of the thousand that a page holds: a few may be there that nobody expects
 _FLAT_ANSWERS = 4  # one after the other: a level, the level below it, and a listing of each place there are three
+_TOGETHER = 1024  # rows that are Python objects at a time
 FOLDER = "_$folder$"  # how Hadoop's tools end the name of what stands for a directory
 MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
 _EXAMPLES = 5
@@ -49,18 +55,24 @@ class Listing:
         Places of other products below the prefix; what is theirs is not among the keys.
     """
 
-    keys: list[Key]
-    sizes: list[int]
-    etags: list[str | None]
+    keys: Sequence[Key]
+    sizes: Sequence[int]
+    etags: Sequence[str | None]
     unfit: Mapping[str, str] = field(default_factory=dict)
     others: frozenset[str] = frozenset()
 
     def without(self, keys: Collection[str]) -> Listing:
         """Return the listing without some keys."""
-        rows = zip(self.keys, self.sizes, self.etags, strict=True)
-        kept = [row for row in rows if row[0] not in keys]
-        columns = ([row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept])
-        return Listing(*columns, self.unfit, self.others)
+        return self._of(key not in keys for key in self.keys) if keys else self
+
+    def _of(self, mask: Iterable[bool]) -> Listing:
+        stays = bytes(mask)
+        return replace(
+            self,
+            keys=together(compress(self.keys, stays)),
+            sizes=numbers_of(compress(self.sizes, stays)),
+            etags=Texts(compress(self.etags, stays)),
+        )
 
     def small(self, recorded: Container[str] = ()) -> list[Key]:
         """Return the keys of what may stand for a directory: objects that hold nothing, or next to nothing.
@@ -87,7 +99,7 @@ class Listing:
         if not small:
             return self
         others = frozenset(others)
-        markers = directories_of([*self.keys, *others]).intersection(small)
+        markers = directories_of(chain(self.keys, others)).intersection(small)
         markers |= {key for key in small if key.endswith(FOLDER) and key not in others}
         return self.without(markers) if markers else self
 
@@ -124,7 +136,7 @@ class Listing:
 
         from zsync.tables import TARGET, column
 
-        columns: tuple[list[Any], ...] = (self.keys, self.sizes, self.etags)
+        columns: tuple[Any, ...] = (packed(self.keys), numbers_of(self.sizes), packed(self.etags))
         return pa.table(
             [column(values, field.type) for values, field in zip(columns, TARGET, strict=True)], schema=TARGET
         )
@@ -170,32 +182,80 @@ def list_target(
     answers = _answers_for(expected)
     few = store.list_few(base, answers) if answers else None
     if few is not None:
-        pages = [few]
+        rows = _Rows(base, [few])
     else:
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
-            pages = list(_pages(store, base, pool))
-    found: dict[str, tuple[int, str | None]] = {}
-    elsewhere = {}
-    for page in pages:
-        for key, size, etag in zip(page.keys, page.sizes, page.etags, strict=True):
-            if key == base[:-1]:  # what stands for the prefix itself
-                continue
-            if not key.startswith(base):
-                elsewhere[key] = "it lies elsewhere"
-            elif not (key.endswith("/") and size <= MARKER_BYTES):
-                found[key[len(base) :]] = size, etag
+            rows = _Rows(base, _pages(store, base, pool))
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
-    states = [key for key in found if is_state(key)]
-    others = products_inside(states) if states and not takes_all else frozenset()
-    keys = sort([key for key in found if not is_state(key) and not (others and is_below(key, others))], here=here)
-    fit = sorted(keys.fit)
-    told = [found[key] for key in fit]
-    if any(size < 0 or (etag is not None and not etag.isprintable()) for size, etag in told):
+    others = products_inside(rows.states) if rows.states and not takes_all else frozenset()
+    listing = rows.listing(here=here)
+    if others:
+        listing = listing._of(not is_below(key, others) for key in listing.keys)  # noqa: SLF001 - ours
+        unfit = {key: why for key, why in listing.unfit.items() if key in rows.elsewhere or not is_below(key, others)}
+        listing = replace(listing, unfit=unfit, others=others)
+    if any(size < 0 for size in listing.sizes) or not all(etag is None or etag.isprintable() for etag in listing.etags):
         raise TargetError(
             "the service lists what cannot be: a size or an ETag", store.url(prefix), "see to the service"
         )
-    sizes, etags = [size for size, _ in told], [etag for _, etag in told]
-    return Listing(fit, sizes, etags, {**elsewhere, **keys.unfit}, others)
+    return listing
+
+
+class _Rows:
+    """What pages show, told apart as they come.
+
+    Attributes
+    ----------
+    states
+        Keys of the state of products below the prefix.
+    elsewhere
+        Keys that do not lie below it.
+    """
+
+    def __init__(self, base: str, pages: Iterable[Page]) -> None:
+        self.states: list[str] = []
+        self.elsewhere: dict[str, str] = {}
+        self._keys: Texts[str] = Texts()
+        self._sizes, self._etags = numbers_of(()), Texts[str | None]()
+        self._is_in_order, last = True, ""
+        for page in pages:
+            rows = zip(page.keys, page.sizes, page.etags, strict=True)
+            mine = (row for row in rows if self._is_ours(row[0], row[1], base))
+            while some := list(itertools.islice(mine, _TOGETHER)):
+                keys = [last, *(key[len(base) :] for key, _, _ in some)]
+                self._is_in_order = self._is_in_order and all(map(operator.lt, keys, keys[1:]))
+                last = keys[-1]
+                self._keys.extend(keys[1:])
+                self._sizes.extend(sizes_of(size for _, size, _ in some))
+                self._etags.extend(etag for _, _, etag in some)
+
+    def _is_ours(self, key: str, size: int, base: str) -> bool:
+        if not key.startswith(base):
+            if key != base[:-1]:  # else it is what stands for the prefix itself
+                self.elsewhere[key] = "it lies elsewhere"
+            return False
+        if key.endswith("/") and size <= MARKER_BYTES:
+            return False
+        inside = key[len(base) :]
+        if is_state(inside):
+            self.states.append(inside)
+            return False
+        return True
+
+    def listing(self, *, here: bool) -> Listing:
+        """Return what is fit, in the order of keys, which services do not keep; of one shown twice the last row."""
+        texts, sizes, etags = self._keys, self._sizes, self._etags
+        if not self._is_in_order:
+            names = list(texts)
+            places = sorted(range(len(names)), key=names.__getitem__)
+            pairs = itertools.pairwise([*places, -1])
+            order = numbers_of(place for place, after in pairs if after < 0 or names[place] != names[after])
+            sizes, etags = numbers_of(map(sizes.__getitem__, order)), Texts(map(etags.__getitem__, order))
+            texts = Texts(map(names.__getitem__, order))
+        keys = sort(texts, here=here)
+        if keys.unfit:
+            is_fit = [text not in keys.unfit for text in texts]
+            sizes, etags = numbers_of(compress(sizes, is_fit)), Texts(compress(etags, is_fit))
+        return Listing(keys.fit, sizes, etags, {**self.elsewhere, **keys.unfit})
 
 
 def _answers_for(expected: int | None) -> int:

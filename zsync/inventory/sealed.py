@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
 MAGIC = b"zsync\0b1"
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 16_384
 _HEAD = struct.Struct("<8sQ32s")  # magic, length of what follows, its BLAKE3
 
 
@@ -39,8 +39,8 @@ def sealed(table: pa.Table) -> Iterator[bytes]:
         yield body
 
 
-def keep_sealed(path: Path, table: pa.Table) -> None:
-    """Put a table in the place of what a file holds, in one step.
+def keep_sealed(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Put tables in the place of what a file holds, in one step.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def keep_sealed(path: Path, table: pa.Table) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines(sealed(table))
+            file.writelines(block for table in tables for block in sealed(table))
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

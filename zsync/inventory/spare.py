@@ -47,6 +47,11 @@ def is_leftover(key: str) -> bool:
     return any(_LEFTOVER.match(part) for part in key.split("/"))
 
 
+def is_spare_name(name: str) -> bool:
+    """Return whether something of this name may be left out; `judged` tells."""
+    return _SPARE.match(name) is not None
+
+
 def spare_kind(name: str) -> str:
     """Return the pattern that a name of what is left out matches."""
     return next((pattern for pattern in (*LEFTOVERS, *PRIVATE) if fnmatch.fnmatchcase(name, pattern)), name)
@@ -65,7 +70,7 @@ def judged(entry: os.DirEntry[str], *, in_store: bool) -> Spare | None:
     OSError
         It cannot be looked at.
     """
-    if not _SPARE.match(entry.name):
+    if not is_spare_name(entry.name):
         return None
     is_leftover = _LEFTOVER.match(entry.name) is not None
     if (is_leftover or in_store) and _is_node(entry, in_store=in_store):

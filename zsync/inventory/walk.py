@@ -8,15 +8,18 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zsync.errors import SourceError
 from zsync.inventory.digest import stats_of
 from zsync.inventory.selection import Selection, directories_above
-from zsync.inventory.spare import NODE_NAMES, Spare, judged
+from zsync.inventory.spare import NODE_NAMES, Spare, is_spare_name, judged
+from zsync.packed import Signature, Signatures
 from zsync.system import advice_on
 from zsync.words import UNREADABLE, VANISHED
 
-Signature = tuple[int, int, int, int]  # size, mtime and ctime in nanoseconds, inode
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 UNFINISHED = ".partial"
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters and backslash: services disagree about them
@@ -39,7 +42,7 @@ class Rows:
     """
 
     keys: list[str] = field(default_factory=list)
-    signatures: list[Signature] = field(default_factory=list)
+    signatures: Signatures = field(default_factory=Signatures)
     leftovers: list[str] = field(default_factory=list)
     private: list[str] = field(default_factory=list)
     unfinished: list[tuple[str, Signature]] = field(default_factory=list)
@@ -47,6 +50,38 @@ class Rows:
     specials: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+
+    def add(self, key: str, signature: Signature) -> None:
+        """Take in a file."""
+        self.keys.append(key)
+        self.signatures.append(signature)
+
+
+@dataclass(slots=True)
+class Sum(Rows):
+    """What a walk comes across, of which files are only added up: that tells whether they are what they were.
+
+    Attributes
+    ----------
+    count, total
+        How many files there are, and what they come to, in whatever order they come.
+    """
+
+    count: int = 0
+    total: int = 0
+
+    def add(self, key: str, signature: Signature) -> None:
+        """Add up a file."""
+        self.count += 1
+        self.total += hash((key, signature))
+
+    @classmethod
+    def of(cls, keys: Iterable[str], signatures: Iterable[Signature]) -> tuple[int, int]:
+        """Return what some files come to: count and total."""
+        made = cls()
+        for key, signature in zip(keys, signatures, strict=True):
+            made.add(key, signature)
+        return made.count, made.total
 
 
 @dataclass(slots=True)
@@ -79,59 +114,74 @@ class Walk:
         self._selects = not self.selection.is_everything
         pending = [(self.root, "", False)]
         while pending:
-            directory, prefix, in_store = pending.pop()
-            entries = self._entries(directory, prefix)
-            in_store = in_store or any(entry.name in NODE_NAMES for entry in entries)
-            for entry in entries:
-                key = prefix + entry.name
-                try:
-                    if self._is_to_enter(entry, key, in_store=in_store):
-                        pending.append((entry.path, f"{key}/", in_store))
-                except OSError as error:
-                    self._cannot_read(key, "a file", error)
+            pending += self._below(*pending.pop())
         return self.rows
 
-    def _entries(self, directory: str, prefix: str) -> list[os.DirEntry[str]]:
+    def _below(self, directory: str, prefix: str, in_store: bool) -> list[tuple[str, str, bool]]:  # noqa: FBT001 - a fact
+        """Take in what is in a directory, and return the directories there that are to be walked over as well."""
+        deeper: list[os.DirEntry[str]] = []
+        spare: list[os.DirEntry[str]] = []  # whether it is depends on what else is there
+        # Entries are let go of one by one: with its answer from `stat` each takes close to a kilobyte.
+        for entry in self._entries(directory, prefix):
+            in_store = in_store or entry.name in NODE_NAMES
+            if is_spare_name(entry.name):
+                spare.append(entry)
+            elif self._is_to_enter(entry, prefix):
+                deeper.append(entry)
+        data = [entry for entry in spare if not self._is_left(entry, prefix, in_store=in_store)]
+        deeper += [entry for entry in data if self._is_to_enter(entry, prefix)]
+        return [(entry.path, f"{prefix}{entry.name}/", in_store) for entry in deeper]
+
+    def _entries(self, directory: str, prefix: str) -> Iterator[os.DirEntry[str]]:
         try:
             with os.scandir(directory) as entries:
-                return list(entries)
+                yield from entries
         except OSError as error:
             if not prefix and error.errno == errno.ENOENT:
                 raise SourceError("the source is not there any more", self.root, "is it mounted?") from None
-            if error.errno in _OURS:
-                raise SourceError(
-                    f"a directory cannot be read ({error.strerror})", directory, advice_on(error)
-                ) from error
-            if not prefix:
+            if error.errno in _OURS or not prefix:
                 raise SourceError(
                     f"a directory cannot be read ({error.strerror})", directory, advice_on(error)
                 ) from error
             key = prefix[:-1]
             if error.errno in _NOWHERE:
                 self._tell(VANISHED, key, "a directory went away while it was looked at")
-                return []
+                return
             self.rows.unseen.append(key)
             if self.selection.may_take_below(key):
                 message = (
                     f"a directory cannot be read ({error.strerror}), so nothing below it is known; {_advice(error)}"
                 )
                 self.rows.errors.append((UNREADABLE, _shown(key), message))
-            return []
 
-    def _is_to_enter(self, entry: os.DirEntry[str], key: str, *, in_store: bool) -> bool:
+    def _is_left(self, entry: os.DirEntry[str], prefix: str, *, in_store: bool) -> bool:
+        """Whether an entry is left out for what it is; then it is taken in as that."""
+        key = prefix + entry.name
+        try:
+            spare = judged(entry, in_store=in_store)
+        except OSError as error:
+            self._cannot_read(key, "a file", error)
+            return True
+        if spare is None or self.selection.names(key):
+            return False
+        self._add_spare(spare, entry, key)
+        return True
+
+    def _is_to_enter(self, entry: os.DirEntry[str], prefix: str) -> bool:
         """Take in one entry, and return whether it is a directory to walk over as well."""
-        spare = judged(entry, in_store=in_store)
-        if spare is not None and not self.selection.names(key):
-            self._add_spare(spare, entry, key)
+        key = prefix + entry.name
+        try:
+            if not self._is_name(entry.name, key):
+                return False
+            if entry.is_symlink():
+                return self._is_link_to_enter(entry, key)
+            if not entry.is_dir(follow_symlinks=False):
+                self._add_file(key, entry.stat(follow_symlinks=False))
+                return False
+            return not self._is_left_out(key)
+        except OSError as error:
+            self._cannot_read(key, "a file", error)
             return False
-        if not self._is_name(entry.name, key):
-            return False
-        if entry.is_symlink():
-            return self._is_link_to_enter(entry, key)
-        if not entry.is_dir(follow_symlinks=False):
-            self._add_file(key, entry.stat(follow_symlinks=False))
-            return False
-        return not self._is_left_out(key)
 
     def _is_left_out(self, directory: str) -> bool:
         """Whether a directory is not to be entered."""
@@ -163,8 +213,7 @@ class Walk:
 
     def _add_file(self, key: str, status: os.stat_result) -> None:
         if stat.S_ISREG(status.st_mode):
-            self.rows.keys.append(key)
-            self.rows.signatures.append(stats_of(status))
+            self.rows.add(key, stats_of(status))
         elif self._is_of_interest(key):
             self.rows.specials.append(key)
 

@@ -7,11 +7,13 @@ import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from zsync.keys import MAX_KEY_BYTES, unfit_here
 from zsync.words import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 MAX_EXAMPLES = 5
 
@@ -74,12 +76,7 @@ def _composed_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
 
 
 def _case_clashes(product: str, keys: Sequence[str]) -> list[Finding]:
-    if len({key.casefold() for key in keys}) == len(keys):
-        return []
-    alike: defaultdict[str, set[str]] = defaultdict(set)
-    for key in keys:
-        alike[key.casefold()].add(key)
-    clashes = {min(group): group for group in alike.values() if len(group) > 1}
+    clashes = {group[0]: set(group) for group in look_alikes(keys, fold_case=True, normalise=False)}
     return [
         Finding(
             "warning",
@@ -98,7 +95,7 @@ def unfit_name(name: str) -> str | None:
     return "it has a slash" if "/" in name else unfit_here(name)
 
 
-def look_alikes(keys: Iterable[str], *, fold_case: bool, normalise: bool) -> list[tuple[str, ...]]:
+def look_alikes(keys: Collection[str], *, fold_case: bool, normalise: bool) -> list[tuple[str, ...]]:
     """Return keys that are one to a file system that does not tell case, or composed and decomposed letters, apart.
 
     Examples
@@ -106,24 +103,31 @@ def look_alikes(keys: Iterable[str], *, fold_case: bool, normalise: bool) -> lis
     >>> look_alikes(["a/B", "a/b", "c"], fold_case=True, normalise=False)
     [('a/B', 'a/b')]
     """
+
+    def seen(key: str) -> str:
+        key = unicodedata.normalize("NFC", key) if normalise else key
+        return key.casefold() if fold_case else key
+
+    # Almost always none are alike: a number a key tells that, where a set of texts would take ten times as much.
+    marks, counts = np.unique(np.fromiter((hash(seen(key)) for key in keys), np.int64), return_counts=True)
+    doubled = set(marks[counts > 1].tolist())
     alike: defaultdict[str, set[str]] = defaultdict(set)
-    for key in keys:
-        seen = unicodedata.normalize("NFC", key) if normalise else key
-        alike[seen.casefold() if fold_case else seen].add(key)
+    for key in keys if doubled else ():
+        if hash(seen(key)) in doubled:
+            alike[seen(key)].add(key)
     return sorted(tuple(sorted(group)) for group in alike.values() if len(group) > 1)
 
 
-def local_findings(product: str, keys: Iterable[str]) -> list[Finding]:
+def local_findings(product: str, keys: Collection[str]) -> list[Finding]:
     """Return an error for each key that cannot, or must not, become a path below a directory.
 
     A key is any text: it may climb out of the directory, be no name for a file, be a file where another key needs a
     directory, or lie where zsync keeps its own records.
     """
-    names = set(keys)
-    needed = {above for key in names for above in _directories(key)}
-    found = [(key, reason) for key in sorted(names) if (reason := unfit_here(key)) is not None]
+    needed = {above for key in keys for above in _directories(key)}
+    found = sorted({(key, reason) for key in keys if (reason := unfit_here(key)) is not None})
     advice = dict.fromkeys((key for key, _ in found), "exclude it")
-    for key in sorted(names & needed):  # a glob would leave out what is below as well
+    for key in sorted({key for key in keys if key in needed}):  # a glob would leave out what is below as well
         found.append((key, "it is a file, and other keys need a directory of that name"))
         advice[key] = f"exclude it alone: 're:^{re.escape(key)}$'"
     return [

@@ -12,6 +12,7 @@ specifications; kerchunk's Parquet references; Icechunk's specification; NCZarr.
 from __future__ import annotations
 
 import re
+from array import array
 from typing import TYPE_CHECKING
 
 from zsync.layout.objects import Verdict, Verdicts
@@ -115,7 +116,7 @@ def describe_files(keys: Sequence[str], kind: Kind) -> pa.Table:
     verdicts = Verdicts()
     repositories = icechunk_repositories(keys)
     judge = _with_icechunk(repositories, kind) if repositories else lambda key: file_verdict(key, kind)
-    return verdicts.table(keys, [verdicts.number(judge(key)) for key in keys])
+    return verdicts.table(keys, array("i", (verdicts.number(judge(key)) for key in keys)))
 
 
 def icechunk_repositories(keys: Iterable[str]) -> frozenset[str]:

@@ -26,11 +26,16 @@ def store_roots(keys: Iterable[str]) -> frozenset[str]:
     >>> sorted(store_roots(["a/b.zarr/.zgroup", "a/b.zarr/t/.zarray", "c.zarr/t/0.0", "d/readme"]))
     ['a/b.zarr', 'c.zarr']
     """
-    places = {(directory, name) for directory, _, name in (key.rpartition("/") for key in keys)}
-    nodes = {directory for directory, name in places if name in NODE_NAMES or name == ZMETADATA}
+    nodes, named_so = set(), set()
+    for key in keys:
+        directory, _, name = key.rpartition("/")
+        if name in NODE_NAMES or name == ZMETADATA:
+            nodes.add(directory)
+        if STORE_SUFFIX in directory:
+            named_so.add(directory)
     roots = {next(above for above in lineage(directory) if above in nodes) for directory in nodes}
     above_roots = {above for root in roots for above in lineage(root)}
-    for directory in {directory for directory, _ in places if STORE_SUFFIX in directory}:
+    for directory in named_so:
         named = _deepest_named(directory)
         if named is not None and named not in above_roots and unit_of(directory, roots) not in roots:
             roots.add(named)

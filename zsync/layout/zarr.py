@@ -9,6 +9,7 @@ Sources: Zarr v2 specification, "Logical storage paths"; Zarr v3 core specificat
 
 from __future__ import annotations
 
+import array
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -89,10 +90,10 @@ class _Notes:
         for scope, keys in self.wrong_separator.items():
             for key, more in examples(keys, limit=1):
                 findings.append(Finding("error", "wrong-separator", product, key, scope.separator_message() + more))
-        for array, keys in self.empty.items():
+        for name, keys in self.empty.items():
             for key, more in examples(keys):
                 message = (
-                    f"this chunk of the array {array} has no bytes, as a writer that crashed leaves it; write it again"
+                    f"this chunk of the array {name} has no bytes, as a writer that crashed leaves it; write it again"
                 )
                 findings.append(Finding("error", "empty-chunk", product, key, message + more))
         return findings
@@ -254,14 +255,14 @@ def judge(keys: Sequence[str], nodes: Mapping[str, Node]) -> pa.Table:
     return verdicts.table(keys, _judge(keys, nodes, verdicts, _Notes()))
 
 
-def _judge(keys: Sequence[str], nodes: Mapping[str, Node], verdicts: Verdicts, notes: _Notes) -> list[int]:
+def _judge(keys: Sequence[str], nodes: Mapping[str, Node], verdicts: Verdicts, notes: _Notes) -> Sequence[int]:
     """Return the code of each key's verdict."""
     nowhere = _Nowhere(Verdict(Role.FOREIGN, Stage.DATA), verdicts, notes)
     scopes = {directory: _scope(node, verdicts, notes) for directory, node in nodes.items()}
     scopes.setdefault("", nowhere)
     for directory in reference_directories(keys):
         scopes[directory] = _InReferences(None, verdicts, notes)
-    codes = []
+    codes = array.array("i")
     for key in keys:
         directory, _, name = key.rpartition("/")
         if directory not in scopes:

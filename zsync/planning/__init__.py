@@ -73,7 +73,7 @@ from zsync.planning.incompatible import INCOMPATIBLE, incompatible_findings, sum
 from zsync.planning.losses import Loss, losses_of
 from zsync.planning.model import Plan, PlannedProduct, Wave
 from zsync.planning.moving import without_moving
-from zsync.planning.record import manifest_of
+from zsync.planning.record import Recorded, manifest_of
 from zsync.planning.safe import leave_existing
 from zsync.planning.seen import files_seen
 from zsync.planning.withdraw import Withdrawal, edited, withdraw, withdrawal_table, without_waiting
@@ -89,6 +89,7 @@ __all__ = [
     "Loss",
     "Plan",
     "PlannedProduct",
+    "Recorded",
     "Survey",
     "Wave",
     "Withdrawal",

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from zsync.layout import Meaning, join, meaning_of, named_axes
+from zsync.packed import Texts
+from zsync.tables import chosen, column, each, each_row
 from zsync.words import Action, Reason, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    import pyarrow as pa
 
     from zsync.layout import Store
 
@@ -171,7 +174,7 @@ class _Rows:
     def __init__(self, table: pa.Table, same_cells: Collection[str]) -> None:
         self.metadata_new: Counter[Place] = Counter()
         self.metadata_sent: Counter[Place] = Counter()
-        self.chunks: dict[Place, list[tuple[str, str]]] = {}
+        self.chunks: dict[Place, Texts[str]] = {}
         self.retired: set[Place] = set()
         self.staying = _staying(table)
         for row in _relevant(table):
@@ -182,19 +185,20 @@ class _Rows:
                 self.metadata_sent[place] += 1
                 self.metadata_new[place] += row["etag"] is None
             elif row["role"] == Role.CHUNK and row["key"] not in same_cells:
-                self.chunks.setdefault(place, []).append((row["key"], row["action"]))
+                self.chunks.setdefault(place, Texts()).append(row["key"])
 
 
 def _staying(table: pa.Table) -> set[str]:
     """Return the keys that only the target has and that stay as long as nothing else is asked for."""
-    reasons, keys = table["reason"].to_pylist(), table["key"].to_pylist()
-    return {key for key, reason in zip(keys, reasons, strict=True) if reason in _STAYS}
+    stays = pc.is_in(table["reason"], column([str(reason) for reason in _STAYS], pa.string()))
+    return set(each(table["key"].filter(stays)))
 
 
 def _relevant(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for row in table.select(["key", "store", "array", "role", "stage", "action", "etag"]).to_pylist():
-        if row["array"] is not None and (row["action"] in (Action.SEND, Action.RETIRE)):
-            yield row
+    names = ("key", "store", "array", "role", "stage", "action", "etag")
+    acts = pc.is_in(table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+    rows = chosen(table.select(names), pc.and_(acts, pc.is_valid(table["array"])))
+    return (dict(zip(names, row, strict=True)) for row in each_row(rows, names))
 
 
 def _classify_array(
@@ -213,7 +217,7 @@ def _classify_array(
     if old is None or new is None:
         return ArrayChange(product, prefix, path, ChangeClass.UNCHANGED, new_shape=shape)
     common = tuple(map(min, old.shape, new.shape))
-    inside = sum(1 for key, _ in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
+    inside = sum(1 for key in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
     if (difference := old.difference(new)) is not None:
         change = ArrayChange(product, prefix, path, ChangeClass.INCOMPATIBLE, inside, old.shape, new.shape)
         return replace(_told(change, old, new, difference), axes=named_axes(store.documents, path))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import NO_TEXT, PLAN, column, scalar, with_values
+from zsync.tables import NO_TEXT, PLAN, column, looked_up, scalar, taken, with_values
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
@@ -157,9 +157,10 @@ def _relate(survey: Survey) -> pa.Table:
     keys = survey.source["key"]
     in_target = pc.index_in(keys, survey.target["key"])
     in_manifest = pc.index_in(keys, survey.manifest["key"])
-    etag = survey.target["etag"].take(in_target)
-    size = survey.target["size"].take(in_target)
-    recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers", "order"]).take(in_manifest)
+    seen = taken(survey.target.select(["etag", "size"]), in_target)
+    etag, size = seen["etag"], seen["size"]
+    recorded = survey.manifest.select(["digest", "etag", "size", "version", "headers", "order"])
+    recorded = taken(recorded, in_manifest)
     there = pc.is_valid(in_target)
     # Nobody wrote over what we sent: then the digest on record speaks for what the target holds.
     pristine = pc.and_(_equal(etag, recorded["etag"]), _equal(size, recorded["size"]))
@@ -237,7 +238,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
         {
             "product": _constant(name, count),
             "key": source["key"],
-            "source_key": pc.if_else(generated, NO_TEXT, source["key"]),
+            "source_key": pc.if_else(generated, NO_TEXT, source["key"]) if survey.generated else source["key"],
             "store": objects["store"],
             "array": objects["array"],
             "role": objects["role"],
@@ -265,10 +266,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
 
 def _contents(survey: Survey) -> pa.Array:
     """Return the bytes of what zsync makes itself, null for all else."""
-    made = survey.generated
-    if not made:
-        return pa.nulls(len(survey.source), pa.binary())
-    return column([made.get(key) for key in survey.source["key"].to_pylist()], pa.binary())
+    return looked_up(survey.source["key"], survey.generated, pa.binary())
 
 
 def _order(objects: pa.Table) -> Any:

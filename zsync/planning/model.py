@@ -14,7 +14,7 @@ from zsync.planning.cost import Cost, cost_of
 from zsync.report.format import human_bytes
 from zsync.report.showing import Showing
 from zsync.report.shown import Findings, Line, Table
-from zsync.tables import column, groups, numbers, scalar
+from zsync.tables import chosen, column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from zsync.planning.losses import Loss
     from zsync.report.shown import Part
+
+
+_CHUNKS = 64  # of a table that may be sliced as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,14 @@ class Plan(Showing):
 
     def count(self, action: Action, product: str | None = None) -> int:
         """Return the number of objects with an action, of one product or of all."""
-        return len(self.rows(action, product))
+        table = self.lasting if product is None else self.share(product)
+        return int(pc.sum(pc.equal(table["action"], scalar(str(action)))).as_py() or 0)
 
     def bytes(self, action: Action, product: str | None = None) -> int:
         """Return the size of the objects with an action, in bytes."""
-        return int(pc.sum(self.rows(action, product)["size"]).as_py() or 0)
+        table = (self.lasting if product is None else self.share(product)).select(["action", "size"])
+        sizes = table.filter(pc.equal(table["action"], scalar(str(action))))["size"]
+        return int(pc.sum(sizes).as_py() or 0)
 
     def replaced(self, product: str) -> int:
         """Return the number of objects of a product that take the place of others."""
@@ -139,7 +145,7 @@ class Plan(Showing):
     def rows(self, action: Action, product: str | None = None) -> pa.Table:
         """Return the part of the table with an action, of one product or of all."""
         table = self.lasting if product is None else self.share(product)
-        return table.filter(pc.equal(table["action"], scalar(str(action))))
+        return chosen(table, pc.equal(table["action"], scalar(str(action))))
 
     def share(self, product: str) -> pa.Table:
         """Return the part of the table about one product; it is cut once, for there may be thousands of them."""
@@ -149,13 +155,13 @@ class Plan(Showing):
 
     def waves(self) -> Iterator[Wave]:
         """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in each."""
-        todo = self.table.filter(
-            pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
+        todo = chosen(
+            self.table, pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
         )
         for stage in STAGES:
-            rows = todo.filter(pc.equal(todo["stage"], scalar(str(stage))))
+            rows = chosen(todo, pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
-                yield Wave(stage, rank, rows.filter(pc.equal(rows["rank"], scalar(rank, pa.int32()))))
+                yield Wave(stage, rank, chosen(rows, pc.equal(rows["rank"], scalar(rank, pa.int32()))))
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one row a product, store, array, action and reason, with number and size of the objects."""
@@ -279,7 +285,8 @@ def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     if (np.diff(codes) < 0).any():
         order = np.argsort(codes, kind="stable")
         table, codes = table.take(column(order.tolist(), pa.int64())), codes[order]
-    table = table.combine_chunks()  # to slice a table of many chunks takes as long as there are chunks
+    if table["key"].num_chunks > _CHUNKS:  # to slice a table of many chunks takes as long as there are chunks
+        table = table.combine_chunks()
     ends = np.searchsorted(codes, np.arange(len(names)), side="right").tolist()
     for name, start, end in zip(names.to_pylist(), [0, *ends], ends, strict=False):
         yield name, table.slice(start, end - start)

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import MANIFEST, scalar, with_values
+from zsync.tables import ANSWERS, MANIFEST, chosen, column, hexadecimal, scalar, table_of, taken, with_values
 from zsync.words import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from zsync.planning.model import Plan
 
-
-class Answer(Protocol):
-    """What the store answered for one object that was sent."""
-
-    @property
-    def digest(self) -> str:
-        """BLAKE3 of the bytes that were sent."""
-
-    @property
-    def etag(self) -> str | None:
-        """ETag that the store gave them."""
-
-    @property
-    def version(self) -> str | None:
-        """Version that the store gave them."""
+NO_ANSWERS = table_of([], ANSWERS)
 
 
-def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answer]) -> pa.Table:
-    """Return what the target holds of a product once the plan is carried out.
+class Recorded:
+    """What the target holds of a product once a plan is carried out; rows are made when they are asked for.
 
     Parameters
     ----------
@@ -42,24 +27,62 @@ def manifest_of(plan: Plan, product: str, answers: Mapping[tuple[str, str], Answ
     product
         Name of the product.
     answers
-        What the store answered, by product and key; one for every object that the plan sends.
-
-    Returns
-    -------
-    pyarrow.Table
-        `zsync.tables.MANIFEST`. Objects of others that stay in the target unasked are not part of it.
+        What the store answered, `zsync.tables.ANSWERS`: a row for every object that the plan sends.
 
     Raises
     ------
     KeyError
         An object that was to be sent has no answer.
     """
-    rows = plan.share(product)
-    unchanged = rows.filter(pc.equal(rows["action"], scalar(str(Action.UNCHANGED))))
-    is_known = pc.or_(pc.is_valid(rows["digest"]), pc.is_valid(rows["gone_s"]))
-    kept = rows.filter(pc.and_(pc.equal(rows["action"], scalar(str(Action.KEEP))), is_known))
-    sent = rows.filter(pc.equal(rows["action"], scalar(str(Action.SEND))))
-    mine = [answers[product, key] for key in sent["key"].to_pylist()]
-    for name in ("digest", "etag", "version"):
-        sent = with_values(sent, name, [getattr(answer, name) for answer in mine])
-    return pa.concat_tables([part.select(MANIFEST.names) for part in (unchanged, kept, sent)]).cast(MANIFEST)
+
+    def __init__(self, plan: Plan, product: str, answers: pa.Table) -> None:
+        rows = plan.share(product)
+        is_known = pc.or_(pc.is_valid(rows["digest"]), pc.is_valid(rows["gone_s"]))
+        stays = pc.and_(_is(rows, Action.KEEP), is_known)  # objects of others stay unasked, and are no part of it
+        goes_on_record = pc.or_(pc.or_(_is(rows, Action.UNCHANGED), stays), _is(rows, Action.SEND))
+        self._rows = chosen(rows, goes_on_record)
+        self._answers = answers
+        self._is_sent = _is(self._rows, Action.SEND)
+        self._where = pc.index_in(self._rows["key"], answers["key"])
+        lacking = self._rows["key"].filter(pc.and_(self._is_sent, pc.is_null(self._where)))
+        if len(lacking):
+            raise KeyError(lacking[0].as_py())
+
+    @property
+    def places(self) -> pa.Table:
+        """Store, array and key of each row."""
+        return self._rows.select(["store", "array", "key"])
+
+    def rows(self, places: np.ndarray | None = None) -> pa.Table:
+        """Return rows as `zsync.tables.MANIFEST`, those at some places in the order of these; by default all."""
+        if not len(self._rows):
+            return table_of([], MANIFEST)
+        if places is None:
+            places = np.arange(len(self._rows))
+        # A slice costs nothing, and what is taken of it need not be looked for in all that there is.
+        first, count = int(places.min()), int(np.ptp(places)) + 1
+        which = column(places - first, pa.int64())
+        table = taken(self._rows.slice(first, count), which)
+        is_sent = self._is_sent.slice(first, count).take(which)
+        answers = taken(self._answers, self._where.slice(first, count).take(which))
+        found = {"digest": hexadecimal(answers["digest"]), "etag": answers["etag"], "version": answers["version"]}
+        for name, values in found.items():
+            table = with_values(table, name, pc.if_else(is_sent, values, table[name]))
+        return table.select(MANIFEST.names).cast(MANIFEST)
+
+
+def manifest_of(plan: Plan, product: str, answers: pa.Table = NO_ANSWERS) -> pa.Table:
+    """Return what the target holds of a product once the plan is carried out, as `zsync.tables.MANIFEST`.
+
+    Parameters are those of `Recorded`.
+
+    Raises
+    ------
+    KeyError
+        An object that was to be sent has no answer.
+    """
+    return Recorded(plan, product, answers).rows()
+
+
+def _is(rows: pa.Table, action: Action) -> pa.ChunkedArray:
+    return pc.equal(rows["action"], scalar(str(action)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import NO_TEXT, column, scalar, with_values
+from zsync.tables import NO_TEXT, column, scalar, taken, with_values
 from zsync.words import Action, Finding, Reason, Role, Stage
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def leave_existing(product: str, table: pa.Table, survey: Survey) -> tuple[pa.Ta
     findings
         What was left alone though it differs.
     """
+    names = ["etag", "size"]
     where = pc.index_in(table["key"], survey.target["key"])
-    there = survey.target.take(where)
-    recorded = survey.manifest.take(pc.index_in(table["key"], survey.manifest["key"]))
+    there = taken(survey.target.select(names), where)
+    recorded = taken(survey.manifest.select(names), pc.index_in(table["key"], survey.manifest["key"]))
     is_there = pc.is_valid(where)
     is_ours = pc.fill_null(
         pc.and_(pc.equal(there["etag"], recorded["etag"]), pc.equal(there["size"], recorded["size"])), scalar(False)
@@ -48,14 +49,14 @@ def leave_existing(product: str, table: pa.Table, survey: Survey) -> tuple[pa.Ta
     in_store = pc.is_valid(table["store"])
     same_size = pc.fill_null(pc.equal(there["size"], table["size"]), scalar(False))
 
-    stores = table["store"].to_pylist()
-    foreign = zip(stores, is_there.to_pylist(), is_ours.to_pylist(), acts.to_pylist(), strict=True)
-    shown = _shown_stores(table, is_there)
-    left_stores = {store for store, exists, ours, acted in foreign if exists and not ours and acted and store in shown}
+    foreign = table["store"].filter(pc.and_(pc.and_(is_there, pc.invert(is_ours)), acts))
+    left_stores = _shown_stores(table, is_there).intersection(pc.unique(foreign).to_pylist())
     in_left_store = pc.and_(in_store, pc.is_in(table["store"], column(sorted(left_stores), pa.string())))
     left_files = pc.and_(pc.and_(pc.invert(in_store), is_there), pc.and_(acts, same_size))
     # What is ours and of another size, or gone, follows the source; so does all of a store that is ours.
     left = pc.and_(acts, pc.or_(in_left_store, left_files))
+    if not pc.any(left).as_py():
+        return table, []
     findings = _findings(product, table.filter(left), left_stores)
     return _kept(table, left, is_there), findings
 

@@ -10,7 +10,7 @@ from zsync.printable import listed
 from zsync.words import Action, Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
     from zsync.planning.model import Plan
 
@@ -18,7 +18,7 @@ _NAMES = 3  # that a sentence names
 _SAME_BYTES = (Reason.HEADERS, Reason.CLASS)
 
 
-def files_seen(plan: Plan, sent: Collection[tuple[str, str]], *, is_exchanging: bool) -> list[str]:
+def files_seen(plan: Plan, sent: Iterable[tuple[str, str]], *, is_exchanging: bool) -> list[str]:
     """Return a sentence a product of which readers find files that are new, or do not find some, outside stores.
 
     Parameters

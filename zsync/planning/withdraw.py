@@ -12,15 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from zsync.layout import join, lineage
 from zsync.planning.classify import ChangeClass
-from zsync.tables import PLAN, table_of, with_values
+from zsync.tables import PLAN, column, each_row, table_of, with_values
 from zsync.words import Action, Reason, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    import pyarrow as pa
 
     from zsync.layout import Store
     from zsync.planning.classify import ArrayChange
@@ -89,26 +91,28 @@ def withdraw(
 def _candidates(table: pa.Table, directories: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows that may be concerned: chunks that only the target has, and metadata in some directories."""
     names = ["product", "key", "store", "array", "role", "action", "reason", "etag"]
-    columns = [table[name].to_pylist() for name in names]
-    for number, values in enumerate(zip(*columns, strict=True)):
-        _, key, _, array, role, action, _, etag = values
-        if etag is None:  # it is not in the target: nothing can come to light
-            continue
-        is_document = role in _DOCUMENTS and key.rpartition("/")[2] != _ATTRIBUTES
-        is_leftover = role == Role.CHUNK and array is not None and action in (Action.RETIRE, Action.KEEP)
-        if is_leftover or (is_document and key.rpartition("/")[0] in directories):
-            yield number, dict(zip(names, values, strict=True))
+    is_document = _is_any(table["role"], _DOCUMENTS) if directories else _is_any(table["role"], ())
+    stays_or_goes = _is_any(table["action"], (Action.RETIRE, Action.KEEP))
+    is_leftover = pc.and_(_is_any(table["role"], (Role.CHUNK,)), pc.and_(pc.is_valid(table["array"]), stays_or_goes))
+    # What is not in the target cannot come to light.
+    where = pc.indices_nonzero(pc.and_(pc.is_valid(table["etag"]), pc.or_(is_leftover, is_document)))
+    rows = each_row(table.select(names).take(where), names)
+    for number, values in zip(where.to_pylist(), rows, strict=True):
+        row = dict(zip(names, values, strict=True))
+        directory, _, name = row["key"].rpartition("/")
+        if row["role"] == Role.CHUNK or (name != _ATTRIBUTES and directory in directories):
+            yield number, row
+
+
+def _is_any(values: pa.ChunkedArray, words: Iterable[str]) -> pa.ChunkedArray:
+    return pc.is_in(values, column([str(word) for word in words], pa.string()))
 
 
 def _unseen_stores(table: pa.Table) -> set[str]:
     """Return the stores of which the root is not in the target: nothing of them can be seen."""
-    names = ("store", "stage", "role", "action", "etag")
-    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
-    return {
-        store
-        for store, stage, role, action, etag in rows
-        if stage == Stage.ROOT and role == Role.METADATA and action == Action.SEND and etag is None
-    }
+    is_new = pc.and_(pc.is_null(table["etag"]), _is_any(table["action"], (Action.SEND,)))
+    is_root = pc.and_(_is_any(table["stage"], (Stage.ROOT,)), _is_any(table["role"], (Role.METADATA,)))
+    return set(table["store"].filter(pc.and_(is_new, is_root)).to_pylist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +167,9 @@ def _retired(reason: Reason, rank: int) -> dict[str, Any]:
 
 def without_waiting(table: pa.Table, keys: Collection[str]) -> pa.Table:
     """Return a plan in which objects that only the target has go in any case: what they tell readers is untrue."""
-    rows = zip(table["key"].to_pylist(), table["action"].to_pylist(), table["rank"].to_pylist(), strict=True)
+    waits = pc.and_(_is_any(table["action"], (Action.KEEP,)), pc.is_in(table["key"], column([*keys], pa.string())))
     gone = {"stage": Stage.RETIRE, "action": Action.RETIRE, "reason": Reason.GONE}
-    edits = {
-        n: gone | {"rank": rank} for n, (key, action, rank) in enumerate(rows) if key in keys and action == Action.KEEP
-    }
-    return edited(table, edits)
+    return edited(table, dict.fromkeys(pc.indices_nonzero(waits).to_pylist(), gone))
 
 
 def edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
@@ -176,11 +177,13 @@ def edited(table: pa.Table, edits: Mapping[int, Mapping[str, Any]]) -> pa.Table:
     if not edits:
         return table
     for name in dict.fromkeys(name for edit in edits.values() for name in edit):
-        values = table[name].to_pylist()
-        for number, edit in edits.items():
-            values[number] = edit.get(name, values[number])
-        texts = [value if value is None or isinstance(value, int) else str(value) for value in values]
-        table = with_values(table, name, texts)
+        values = {number: edits[number][name] for number in sorted(edits) if name in edits[number]}
+        is_edited = np.zeros(len(table), np.bool_)
+        is_edited[[*values]] = True
+        new = [value if value is None or isinstance(value, int) else str(value) for value in values.values()]
+        mask, column_now = column(is_edited, pa.bool_()), table[name]
+        edit = column(new, column_now.type)
+        table = with_values(table, name, pc.replace_with_mask(column_now, mask, edit))
     return table
 
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ObjectNotFoundError, TargetError, TooLargeError, UnfitKeyError
 from zsync.keys import SUSPECT, shown, unfit
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
 
     from zsync.publication.state import StateKeys
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 # Fewer objects than this share a part with their neighbours: hundreds of stores of a few objects each must not cost a
 # request an array.
 PART_OBJECTS = 512
+MOST_OBJECTS = 65_536  # of a part: it is in memory as a whole
 _HEADERS = Headers(content_type="application/vnd.apache.parquet")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ROW_BYTES = 4096  # unpacked: two keys of a kilobyte, and what is known of the object
@@ -42,6 +44,17 @@ _ANEW = "have it published anew"
 
 class ManifestLostError(Exception):
     """A part of a manifest is missing or damaged."""
+
+
+class Rows(Protocol):
+    """Rows of a manifest that are made when they are asked for."""
+
+    @property
+    def places(self) -> pa.Table:
+        """Store, array and key of each."""
+
+    def rows(self, places: np.ndarray) -> pa.Table:
+        """Return those at some places, `zsync.tables.MANIFEST`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +85,44 @@ class Part:
         return part
 
 
-def split(table: pa.Table) -> list[pa.Table]:
-    """Cut a manifest into parts: an array of many objects alone, the rest of a store of many alone, then the rest.
+def split(places: pa.Table) -> list[np.ndarray]:
+    """Return, for each part of a manifest, where its rows are, in the order of their keys.
 
-    Pure; the same table gives the same parts, each sorted by key.
+    An array of many objects is a part of its own, the rest of a store of many as well, and then the rest; what is
+    larger than a part may be is several. Pure; the same rows give the same parts.
+
+    Parameters
+    ----------
+    places
+        Store, array and key of each row.
     """
+    import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    from zsync.tables import NO_TEXT, scalar
+    from zsync.tables import NO_TEXT, column, numbers, scalar
 
-    store = pc.fill_null(table["store"], scalar("\0"))
-    array = pc.fill_null(table["array"], scalar("\0"))
+    store = pc.fill_null(places["store"], scalar("\0"))
+    array = pc.fill_null(places["array"], scalar("\0"))
     names = pc.binary_join_element_wise(store, array, scalar("\1"))
     large = _large(names)
     in_large_array = pc.is_in(names, value_set=large)
     rest_of_store = pc.if_else(in_large_array, NO_TEXT, store)
     in_large_store = pc.and_(pc.invert(in_large_array), pc.is_in(store, value_set=_large(rest_of_store)))
     group = pc.if_else(in_large_array, names, pc.if_else(in_large_store, store, scalar("")))
-    return [table.filter(pc.equal(group, scalar(name))).sort_by("key") for name in sorted(pc.unique(group).to_pylist())]
+    groups = column(sorted(pc.unique(group).to_pylist()), pa.string())
+    codes, keys = numbers(pc.index_in(group, groups)), places["key"]
+    if pc.all(pc.less(keys.slice(0, max(len(keys) - 1, 0)), keys.slice(1))).as_py():
+        order = np.argsort(codes, kind="stable")
+    else:
+        rows = pa.table([column(codes, pa.int64()), keys], names=["code", "key"])
+        order = numbers(pc.sort_indices(rows, sort_keys=[("code", "ascending"), ("key", "ascending")]))
+    ends = np.searchsorted(codes[order], np.arange(len(groups)), side="right")
+    return [
+        part[start : start + MOST_OBJECTS]
+        for part in np.split(order, ends[:-1])
+        for start in range(0, len(part), MOST_OBJECTS)
+    ]
 
 
 def _large(names: Any) -> Any:
@@ -105,14 +138,14 @@ def _large(names: Any) -> Any:
 
 
 def write(
-    store: ObjectStore, keys: StateKeys, table: pa.Table, known: Iterable[Part], cache: Path, tasks: TaskGroup
+    store: ObjectStore, keys: StateKeys, rows: Rows, known: Iterable[Part], cache: Path, tasks: TaskGroup
 ) -> tuple[Part, ...]:
     """Have the parts of a manifest written that are not there yet, and return all of them.
 
     Parameters
     ----------
-    table
-        `zsync.tables.MANIFEST`.
+    rows
+        What is to be on record; of one part after the other rows are asked for, and let go.
     known
         Parts of the publication before, which are there already.
     cache
@@ -128,11 +161,11 @@ def write(
 
     there = {part.digest for part in known}
 
-    def one(rows: pa.Table) -> Part:
+    def one(table: pa.Table) -> Part:
         buffer = io.BytesIO()
-        pq.write_table(rows, buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
-        part = Part(blake3(data).hexdigest(), len(rows), pc.sum(rows["size"]).as_py() or 0)
+        part = Part(blake3(data).hexdigest(), len(table), pc.sum(table["size"]).as_py() or 0)
         if part.digest not in there:
             tasks.start(put, part.digest, data)
         return part
@@ -141,7 +174,7 @@ def write(
         store.put(keys.manifest(digest), data, _HEADERS)
         _remember(cache, digest, data)
 
-    return tuple(one(rows) for rows in split(table))
+    return tuple(one(rows.rows(part)) for part in split(rows.places))
 
 
 def read(store: ObjectStore, keys: StateKeys, parts: Sequence[Part], cache: Path) -> pa.Table:
@@ -184,6 +217,8 @@ def _read_part(store: ObjectStore, keys: StateKeys, part: Part, cache: Path) -> 
         _refuse_too_much(part, len(data), file.metadata, url)
         table = _completed(file.read()).select(MANIFEST.names).cast(MANIFEST)
         table.validate(full=True)
+        if table["source_key"].equals(table["key"]):  # as almost always: then it is there once
+            table = table.set_column(MANIFEST.get_field_index("source_key"), "source_key", table["key"])
     except (pa.ArrowException, KeyError, OSError) as error:  # an OSError: pages that cannot be decompressed
         raise ManifestLostError(f"{url} cannot be read ({error})") from error
     _refuse_unsound(table, url)

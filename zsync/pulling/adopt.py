@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from zsync.inventory import Objects, digest_source
 from zsync.inventory.digest import Signature, Wanted
-from zsync.tables import MANIFEST, column, scalar, table_of, with_values
+from zsync.packed import packed
+from zsync.tables import MANIFEST, column, looked_up, scalar, table_of, taken, with_values
 
 if TYPE_CHECKING:
     from zsync.steps.surveyed import Surveyed
@@ -28,8 +29,9 @@ def adopted(item: Surveyed, *, everything: bool) -> Surveyed:
     survey, origin = item.survey, item.stock.origin
     if not isinstance(origin, Objects):
         return item
-    here = survey.target.take(pc.index_in(survey.source["key"], survey.target["key"]))
-    recorded = survey.manifest.take(pc.index_in(survey.source["key"], survey.manifest["key"]))
+    here = taken(survey.target.select(["etag", "size"]), pc.index_in(survey.source["key"], survey.target["key"]))
+    where = pc.index_in(survey.source["key"], survey.manifest["key"])
+    recorded = taken(survey.manifest.select(["etag"]), where)
     unknown = pc.and_(
         pc.fill_null(pc.equal(here["size"], survey.source["size"]), scalar(False)),
         pc.or_(
@@ -39,25 +41,27 @@ def adopted(item: Surveyed, *, everything: bool) -> Surveyed:
     )
     if not everything:
         unknown = pc.and_(unknown, pc.is_valid(survey.objects["store"]))
-    rows = pa.table([survey.source["key"], survey.source["digest"], here["etag"]], names=["key", "digest", "token"])
-    rows = rows.filter(pc.and_(unknown, pc.is_in(rows["key"], column(list(origin.tags), pa.string())))).to_pylist()
+    names = ["key", "digest", "token"]
+    table = pa.table([survey.source["key"], survey.source["digest"], here["etag"]], names=names).filter(unknown)
+    seen = table.filter(pc.is_in(table["key"], column(packed(origin.seen.keys), pa.string())))
+    rows = seen.append_column("etag", origin.etags(seen["key"])).to_pylist()
     if not rows:
         return item
     root = f"/{item.stock.product.location.path}"
     stats = {row["key"]: os.stat(f"{root}/{row['key']}") for row in rows}  # noqa: PTH116 - a path an object costs more
-    wanted = [Wanted(row["key"], Signature.of(stats[row["key"]]), origin.tags[row["key"]][0]) for row in rows]
+    wanted = [Wanted(row["key"], Signature.of(stats[row["key"]]), row["etag"]) for row in rows]
     hashed = digest_source(root, wanted, workers=os.cpu_count() or 1)
-    tokens = {row["key"]: (row["digest"], row["token"]) for row in rows}
+    known_of = {row["key"]: row for row in rows}
     same = [
         found
         for found in hashed
-        if found.digest == tokens[found.key][0]
-        or (tokens[found.key][0] is None and found.etag == origin.tags[found.key][0])
+        if found.digest == known_of[found.key]["digest"]
+        or (known_of[found.key]["digest"] is None and found.etag == known_of[found.key]["etag"])
     ]
     known = table_of(
         [
             {"key": found.key, "source_key": found.key, "size": stats[found.key].st_size, "digest": found.digest,
-             "etag": tokens[found.key][1]}
+             "etag": known_of[found.key]["token"]}
             for found in same
         ],
         MANIFEST,
@@ -65,9 +69,6 @@ def adopted(item: Surveyed, *, everything: bool) -> Surveyed:
     keys = column([found.key for found in same], pa.string())
     others = survey.manifest.filter(pc.invert(pc.is_in(survey.manifest["key"], keys)))
     digests = {found.key: found.digest for found in same}
-    values = [
-        digests.get(key, digest)
-        for key, digest in zip(survey.source["key"].to_pylist(), survey.source["digest"].to_pylist(), strict=True)
-    ]
-    source = with_values(survey.source, "digest", values)
+    found_here = looked_up(survey.source["key"], digests, pa.string())
+    source = with_values(survey.source, "digest", pc.coalesce(found_here, survey.source["digest"]))
     return replace(item, survey=replace(survey, source=source, manifest=pa.concat_tables([others, known])))

@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from zsync.pulling.adopt import adopted
 from zsync.pulling.edits import keeping_edits
 from zsync.pulling.pending import forget, note
@@ -16,6 +19,7 @@ from zsync.steps.room import check_links, check_names, check_space
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
 from zsync.storage.writable import check_replaceable, check_writable, directories_for
+from zsync.tables import column, texts_of
 from zsync.words import Action
 
 if TYPE_CHECKING:
@@ -124,16 +128,20 @@ def _check_room(plan: Plan, wanted: Sequence[Wanted], *, tries: bool) -> None:
         check_names(above, [os.path.relpath(item.directory, above) for item in wanted])
     for item in wanted:
         check_space(item.directory, plan.bytes(Action.SEND, item.name))
-        sent, retired = (plan.rows(action, item.name)["key"].to_pylist() for action in (Action.SEND, Action.RETIRE))
-        check_links(item.directory, [*sent, *retired])
+        check_links(item.directory, _keys(plan, item.name, Action.SEND, Action.RETIRE))
         if tries:
-            check_names(item.directory, [*sent, *plan.rows(Action.UNCHANGED, item.name)["key"].to_pylist()])
+            check_names(item.directory, _keys(plan, item.name, Action.SEND, Action.UNCHANGED))
+
+
+def _keys(plan: Plan, product: str, *actions: Action) -> Sequence[str]:
+    rows, words = plan.share(product), column([str(action) for action in actions], pa.string())
+    return texts_of(rows["key"].filter(pc.is_in(rows["action"], words)))
 
 
 def _check_writable(plan: Plan, items: Sequence[Surveyed]) -> None:
     """Raise if a pull would not get to its end here, before it begins."""
     for item in items:
         root = f"/{item.stock.product.location.path}"
-        sent = plan.rows(Action.SEND, item.name)["key"].to_pylist()
+        sent = _keys(plan, item.name, Action.SEND)
         check_writable([f"/{item.stock.state.prefix}", *directories_for(root, sent)])
         check_replaceable(root, sent)

@@ -18,7 +18,7 @@ from zsync.storage.answers import error_of_system
 from zsync.storage.handles import is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from zsync.pulling.wanted import Wanted
@@ -53,9 +53,9 @@ class Found:
         return origin.store, origin.base, {key for key, is_taken in zip(keys, mask, strict=True) if is_taken}
 
 
-def sources_of(found: Sequence[Found]) -> list[tuple[StoreSpec, str, Collection[str]]]:
-    """Return where what was found comes from, as far as that is far away."""
-    return [source for item in found if (source := item.source) is not None]
+def sources_of(found: Sequence[Found]) -> Iterator[tuple[StoreSpec, str, Collection[str]]]:
+    """Yield where what was found comes from, as far as that is far away."""
+    return (source for item in found if (source := item.source) is not None)
 
 
 def look(

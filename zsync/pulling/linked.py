@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from zsync.inventory.links import links_among
 from zsync.inventory.selection import is_in
 from zsync.layout import store_roots, unit_of
+from zsync.packed import packed
 from zsync.words import Finding
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ def leaving_links(stock: Stock, directory: str) -> Stock:
     What is behind a link that stays in the directory is there under another name as well. A store of which a part is
     behind one is left alone whole. Links that lead out are refused when it is known what is to be written.
     """
-    there = stock.scan.keys if stock.listing is None else [*stock.scan.keys, *stock.listing.keys]
-    links = links_among(directory, there) if os.path.isdir(directory) else frozenset()
+    if not os.path.isdir(directory):
+        return stock
+    there = stock.scan.keys if stock.listing is None else packed(chain(stock.scan.keys, stock.listing.keys))
+    links = links_among(directory, there)
     inside = frozenset(link for link in links if _is_inside(directory, link))
     if not inside:
         return stock

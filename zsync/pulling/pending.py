@@ -23,7 +23,7 @@ from zsync.keys import Key, sort, under
 from zsync.publication import ManifestLostError, manifest, new_publication_id
 from zsync.storage import Headers
 from zsync.storage import connect as open_store
-from zsync.tables import MANIFEST, scalar, table_of, with_values
+from zsync.tables import MANIFEST, chosen, scalar, table_of, with_values
 from zsync.words import Action, Stage
 
 if TYPE_CHECKING:
@@ -35,26 +35,31 @@ if TYPE_CHECKING:
     from zsync.steps.surveyed import Surveyed
     from zsync.storage import ObjectStore
 
+_ROWS = 65_536  # that are packed at a time
 _HEADERS = Headers(content_type="application/vnd.apache.parquet")
 
 
 def note(item: Surveyed, plan: Plan) -> None:
     """Note what of Zarr stores is about to be written, and to be removed: on record is then what stays."""
     sent, gone = (plan.rows(action, item.name) for action in (Action.SEND, Action.RETIRE))
-    rows = sent.filter(pc.is_valid(sent["store"])).to_pylist()
-    tags = item.stock.origin.tags if isinstance(item.stock.origin, Objects) else {}
+    sent = chosen(sent, pc.is_valid(sent["store"]))
     # A digest that is not on record is told by the ETag that the bucket gives.
-    noted = [{**row, "etag": tags.get(row["source_key"], (None, None))[0]} for row in rows]
+    nothing, origin = pa.nulls(len(sent), pa.string()), item.stock.origin
+    tags = origin.etags(sent["source_key"]) if isinstance(origin, Objects) else nothing
     gone = gone.filter(pc.and_(pc.is_valid(gone["store"]), pc.is_valid(gone["digest"])))
-    noted += [{**row, "etag": None} for row in gone.to_pylist()]
-    noted += [
+    fence = [
         {"key": row["key"], "store": "", "size": row["size"], "digest": blake3(row["content"]).hexdigest()}
         for row in plan.shown_while(Stage.FENCE, product=item.name)
     ]
-    if not noted:
+    noted = [
+        with_values(sent.select(MANIFEST.names), "etag", tags),
+        with_values(gone.select(MANIFEST.names), "etag", pa.nulls(len(gone), pa.string())),
+        table_of(fence, MANIFEST),
+    ]
+    if not any(map(len, noted)):
         return
     buffer = io.BytesIO()
-    pq.write_table(table_of(noted, MANIFEST), buffer, compression="zstd")
+    pq.write_table(pa.concat_tables(noted), buffer, compression="zstd", row_group_size=_ROWS)
     body = buffer.getvalue()
     key = under(item.stock.state.pending, f"{new_publication_id()}.{blake3(body).hexdigest()}.parquet")
     open_store(item.stock.spec).put(key, body, _HEADERS)

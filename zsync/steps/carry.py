@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory
-from zsync.planning import manifest_of, without_moving
+from zsync.planning import Recorded, without_moving
 from zsync.publication import (
     Leases,
     Publication,
@@ -31,13 +32,15 @@ from zsync.steps.settle import left_for_the_next
 from zsync.steps.sweep import sweep
 from zsync.steps.told import not_retired, shortcomings, what_readers_see
 from zsync.storage import connect
+from zsync.system import let_go_of_memory
+from zsync.tables import column, scalar
 from zsync.tasks import AT_ONCE, TaskGroup, side_by_side
-from zsync.transfer import Destination, carry_out, retire
+from zsync.transfer import Destination, Receipts, carry_out, retire
 from zsync.version import __version__
 from zsync.words import Action, Finding, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from zsync.planning import Plan, PlannedProduct
     from zsync.publication import Part, Remarks
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
     from zsync.storage import Habits
-    from zsync.transfer import Executor, Failure, Receipt
+    from zsync.transfer import Executor, Failure
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +125,7 @@ def carry(
         An object could not be sent; a warning on the log says what readers see.
     """
     publication = new_publication_id()
-    receipts: list[Receipt] = []
+    receipts = Receipts()
     planned = {product.name: product for product in plan.products}
     destinations = {item.name: _destination(item, plan, terms, publication, planned[item.name]) for item in items}
     leases = Leases(
@@ -144,12 +147,14 @@ def carry(
                 recorded = {item.name: item.survey.manifest for item in items}
                 rest = without_moving(plan.lasting, left, recorded)
                 plan = replace(plan, table=pa.concat_tables([rest, plan.passing]))
+            let_go_of_memory(len(plan.table))
             stay: Sequence[Failure] = ()
             if terms.retires_first:
                 _refuse_what_stays(retire(plan, destinations, executor, progress, before_wave=gate))
             record = Record(publication, terms.member, provenance.remarks)
             _commit(items, plan, receipts, record, leases.prove)
             gate.is_on_record = True
+            let_go_of_memory(len(plan.table))
             arrivals.forget()  # the manifest says from now on what arrived
             if not terms.retires_first:
                 stay = retire(plan, destinations, executor, progress, before_wave=gate)
@@ -183,20 +188,19 @@ def _take_away_empty(items: Sequence[Surveyed], plan: Plan) -> None:
             prune(f"/{location.path}", plan.rows(Action.RETIRE, item.name)["key"].to_pylist())
 
 
-def _remember(items: Sequence[Surveyed], receipts: Sequence[Receipt]) -> None:
+def _remember(items: Sequence[Surveyed], receipts: Receipts) -> None:
     """Keep the digests of what was sent, also when an error ended the work."""
-    sent: dict[str, dict[str, str]] = {}
-    for receipt in receipts:
-        sent.setdefault(receipt.product, {})[receipt.key] = receipt.digest
     for item in items:
-        if item.name in sent and not item.stock.is_part:
-            remember_receipts(item, sent[item.name])
+        if item.name in receipts.products and not item.stock.is_part:
+            remember_receipts(item, receipts.table(item.name))
 
 
 def _sends_families(plan: Plan, product: str) -> bool:
     """Whether files are to be sent that name others, or belong to others, which must be there then."""
-    roles = plan.rows(Action.SEND, product)["role"].to_pylist()
-    return str(Role.INDEX) in roles or str(Role.SIDECAR) in roles
+    rows = plan.share(product).select(["action", "role"])
+    words = column([str(Role.INDEX), str(Role.SIDECAR)], pa.string())
+    sent = pc.equal(rows["action"], scalar(str(Action.SEND)))
+    return bool(pc.any(pc.and_(sent, pc.is_in(rows["role"], words))).as_py())
 
 
 def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, planned: PlannedProduct) -> Destination:
@@ -218,7 +222,7 @@ def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, pla
 def _commit(
     items: Sequence[Surveyed],
     plan: Plan,
-    receipts: Sequence[Receipt],
+    receipts: Receipts,
     said: Record,
     prove: Callable[[], None],
 ) -> None:
@@ -227,10 +231,9 @@ def _commit(
     Manifests and records are nobody's before a head names them: they are written side by side, and the leases are
     looked at meanwhile.
     """
-    answers = {(receipt.product, receipt.key): receipt for receipt in receipts}
     with TaskGroup(AT_ONCE, "commit") as tasks:
         tasks.start(prove)
-        shares = tuple(_share(item, plan, _write_manifest(item, plan, answers, tasks)) for item in items)
+        shares = tuple(_share(item, plan, _write_manifest(item, plan, receipts, tasks)) for item in items)
         record = Publication.now(said.publication, shares, __version__, said.member, said.remarks())
         for item, share in zip(items, shares, strict=True):
             tasks.start(write_record, connect(item.stock.spec), item.stock.state, record, share)
@@ -242,12 +245,10 @@ def _commit(
     side_by_side(move, list(zip(items, shares, strict=True)))
 
 
-def _write_manifest(
-    item: Surveyed, plan: Plan, answers: Mapping[tuple[str, str], Receipt], tasks: TaskGroup
-) -> tuple[Part, ...]:
-    table = manifest_of(plan, item.name, answers)
+def _write_manifest(item: Surveyed, plan: Plan, receipts: Receipts, tasks: TaskGroup) -> tuple[Part, ...]:
+    rows = Recorded(plan, item.name, receipts.table(item.name))
     cache = cache_directory() / "manifests"
-    return manifest.write(connect(item.stock.spec), item.stock.state, table, item.parts, cache, tasks)
+    return manifest.write(connect(item.stock.spec), item.stock.state, rows, item.parts, cache, tasks)
 
 
 def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProduct:

@@ -144,9 +144,15 @@ def _group_keys(item: Surveyed, prefix: str) -> list[str]:
     """Return the keys, in a store, of the target's objects that may hold consolidated metadata: the root's first."""
     survey, store = item.survey, item.layout.stores[prefix]
     base = f"{prefix}/" if prefix else ""
-    inside = [key[len(base) :] for key in survey.target["key"].to_pylist() if key.startswith(base)]
+    inside = [key[len(base) :] for key in _documents(survey.target["key"]) if key.startswith(base)]
     arrays = {f"{path}/zarr.json" if path else "zarr.json" for path in store.arrays}
     return [key for key in inside if key.rpartition("/")[2] in _CONSOLIDATED and key not in arrays]
+
+
+def _documents(keys: pa.ChunkedArray) -> list[str]:
+    """Return the keys that are named as metadata is, and few others."""
+    found: list[str] = keys.filter(pc.match_substring_regex(keys, r"(^|/)(\.z[a-z]+|zarr\.json)$")).to_pylist()
+    return found
 
 
 def _array_keys(changes: Iterable[ArrayChange], store: Store) -> list[str]:
@@ -171,7 +177,7 @@ def _as_seen(item: Surveyed, prefix: str, documents: dict[str, Any]) -> dict[str
     base = f"{prefix}/" if prefix else ""
     # Also what the source has no more: a store may have been of another format.
     keys = [
-        key for key in item.survey.target["key"].to_pylist() if key.startswith(base) and is_metadata(Kind.ZARR, key)
+        key for key in _documents(item.survey.target["key"]) if key.startswith(base) and is_metadata(Kind.ZARR, key)
     ]
     return _read(item, prefix, [key[len(base) :] for key in keys])
 

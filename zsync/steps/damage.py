@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from zsync.layout import is_chunk_like, is_node_document, join, lineage, lost_arrays, lost_nodes
 from zsync.steps.fitness import tolerated
-from zsync.tables import scalar
+from zsync.tables import each, scalar
 from zsync.words import Role
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def gone_documents(related: Survey) -> list[str]:
     # What was gone at an earlier publication already, and stays for a while or for ever, readers do not find any more.
     since = related.manifest["gone_s"].take(pc.index_in(documents["key"], related.manifest["key"]))
     documents = documents.filter(pc.is_null(since))
-    above = {place for key in related.source["key"].to_pylist() for place in lineage(key.rpartition("/")[0])}
+    above = {place for key in each(related.source["key"]) for place in lineage(key.rpartition("/")[0])}
     rows = zip(documents["key"].to_pylist(), documents["selected"].to_pylist(), strict=True)
     return [
         key for key, is_selected in rows if is_selected or (key.rpartition("/")[0] in above and is_node_document(key))

@@ -36,11 +36,11 @@ from zsync.steps.changes import array_changes
 from zsync.steps.consolidating import consolidated_findings
 from zsync.steps.fitness import tolerated, unreadable
 from zsync.steps.naming import in_order_of_names
-from zsync.tables import column, scalar
+from zsync.tables import chosen, column, each, scalar
 from zsync.words import Action, Finding, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from zsync.planning import ArrayChange, FenceWrite, Loss, Withdrawal
     from zsync.steps.changes import Changes
@@ -178,10 +178,9 @@ def _damage(item: Surveyed, findings: Sequence[Finding], terms: Terms) -> tuple[
     return tolerated(findings, allows_damage=terms.allows_damage) if item.stock.origin.is_local else ()
 
 
-def _to_be_read(table: pa.Table) -> list[str]:
+def _to_be_read(table: pa.Table) -> Iterator[str]:
     sent = pc.and_(pc.equal(table["action"], scalar(str(Action.SEND))), pc.is_valid(table["source_key"]))
-    keys: list[str] = table.filter(sent)["source_key"].to_pylist()
-    return keys
+    return each(chosen(table.select(["source_key"]), sent)["source_key"])
 
 
 def refuse_errors(plan: Plan) -> None:
@@ -206,7 +205,7 @@ def is_on_record(plan: Plan, items: Sequence[Surveyed]) -> bool:
     return all(
         item.stock.head.publication is not None
         and not item.is_behind
-        and _same_rows(manifest_of(plan, item.name, {}), item.survey.manifest)
+        and _same_rows(manifest_of(plan, item.name), item.survey.manifest)
         for item in items
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from itertools import chain, compress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import Scan, Selection
 from zsync.inventory.digest import Signature
 from zsync.layout import describe, is_metadata, local_findings, store_prefixes, store_roots, unit_of, with_families
+from zsync.packed import Signatures, Texts
 from zsync.words import DAMAGE, OUTSIDE_GRID, THEIRS, UNREADABLE, VANISHED, Finding, Kind
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def fit_part(
     stock, documents = _documents(stock, kind, roots)
     while True:
         scan = _part(stock)
-        keys, sizes = scan.keys, [signature[0] for signature in scan.signatures]
+        keys, sizes = scan.keys, scan.sizes
         documents = {key: documents[key] for key in keys if key in documents}
         layout = describe(kind, stock.product.name, keys, documents, sizes)
         layout = replace(layout, findings=tolerated(layout.findings, allows_damage=allows_damage, besides=besides))
@@ -132,7 +134,7 @@ def roots_of(stock: Stock, kind: Kind | None = None, published: Iterable[str] = 
     kind = kind or (None if stock.product.kind is None else Kind(stock.product.kind))
     if kind is Kind.COG:
         return store_prefixes(stock.scan.keys)
-    return store_roots([*stock.scan.keys, *published]) if kind in (None, Kind.ZARR) else frozenset()
+    return store_roots(chain(stock.scan.keys, published)) if kind in (None, Kind.ZARR) else frozenset()
 
 
 def leave_out(stock: Stock, roots: frozenset[str], findings: Iterable[Finding]) -> Stock:
@@ -160,13 +162,9 @@ def _no_store(stock: Stock, kind: Kind, findings: Iterable[Finding]) -> list[Fin
 
 def _part(stock: Stock) -> Scan:
     chosen = Selection(without=stock.without).mask(stock.scan.keys)
-    rows = [
-        row
-        for row, is_in in zip(zip(stock.scan.keys, stock.scan.signatures, strict=True), chosen, strict=True)
-        if is_in
-    ]
     findings = tuple(finding for finding in stock.scan.findings if finding.level != "error")
-    return Scan([key for key, _ in rows], [signature for _, signature in rows], findings)
+    keys, signatures = compress(stock.scan.keys, chosen), compress(stock.scan.signatures, chosen)
+    return Scan(Texts(keys), Signatures(signatures), findings)
 
 
 def _documents(stock: Stock, kind: Kind, roots: frozenset[str]) -> tuple[Stock, dict[str, bytes]]:

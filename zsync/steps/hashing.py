@@ -6,18 +6,18 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.inventory import DigestCache, digest_source
 from zsync.inventory.digest import Signature, Wanted
+from zsync.inventory.sealed import BLOCK_ROWS
 from zsync.planning import undecided
-from zsync.tables import with_values
+from zsync.tables import NO_TEXT, column, hexadecimal, taken, with_values
 from zsync.words import UNREADABLE, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pyarrow as pa
+    from collections.abc import Iterator
 
     from zsync.errors import SourceError
     from zsync.report.progress import Progress
@@ -59,7 +59,9 @@ def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes
             )  # fmt: skip
         finally:
             progress.end()
-        filled = replace(filled, source=_merged(filled.source, {item.key: (item.digest, item.etag) for item in hashed}))
+        names = ("key", "digest", "etag")
+        found = [column([getattr(item, name) for item in hashed], pa.string()) for name in names]
+        filled = replace(filled, source=_merged(filled.source, pa.table(found, names=names)))
         if writes_cache and not surveyed.stock.is_part:
             stock = surveyed.stock
             cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
@@ -67,22 +69,34 @@ def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
 
-def _merged(source: pa.Table, hashed: Mapping[str, tuple[str, str | None]]) -> pa.Table:
-    """Return the source with what was hashed."""
-    keys = source["key"].to_pylist()
-    for position, name in enumerate(("digest", "etag")):
-        old = source[name].to_pylist()
-        new = [hashed[key][position] if key in hashed else value for key, value in zip(keys, old, strict=True)]
-        source = with_values(source, name, new)
+def _merged(source: pa.Table, hashed: pa.Table) -> pa.Table:
+    """Return the source with what was hashed: key, digest and ETag."""
+    where = pc.index_in(source["key"], hashed["key"])
+    is_hashed = pc.is_valid(where)
+    for name in ("digest", "etag"):
+        new = taken(hashed.select([name]), where)[name]
+        source = with_values(source, name, pc.if_else(is_hashed, new, source[name]))
     return source
 
 
-def remember_receipts(surveyed: Surveyed, digests: Mapping[str, str]) -> None:
-    """Keep the digests of what was sent, so that the next run need not hash it again."""
-    hashed: dict[str, tuple[str, str | None]] = {key: (digest, None) for key, digest in digests.items()}
-    source, stock = _merged(surveyed.survey.source, hashed), surveyed.stock
+def remember_receipts(surveyed: Surveyed, answers: pa.Table) -> None:
+    """Keep the digests of what was sent (`zsync.tables.ANSWERS`), so that the next run need not hash it again."""
+    source, stock = surveyed.survey.source, surveyed.stock
+    where = pc.index_in(source["key"], answers["key"])
+
+    def blocks() -> Iterator[pa.Table]:
+        for start in range(0, len(source), BLOCK_ROWS):
+            rows, places = source.slice(start, BLOCK_ROWS), where.slice(start, BLOCK_ROWS)
+            is_sent = pc.is_valid(places)
+            digests = hexadecimal(taken(answers.select(["digest"]), places)["digest"])
+            rows = with_values(rows, "digest", pc.if_else(is_sent, digests, rows["digest"]))
+            # What the service calls them is no hash of ours.
+            rows = with_values(rows, "etag", pc.if_else(is_sent, NO_TEXT, rows["etag"]))
+            yield rows.filter(_from_files(rows))
+
+    keys = source["key"].filter(_from_files(source))
     cache = DigestCache(stock.origin.name)
-    cache.keep(source.filter(_from_files(source)), stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
+    cache.keep_blocks(blocks(), keys, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
 
 
 def _from_files(source: pa.Table) -> Any:

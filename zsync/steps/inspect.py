@@ -24,7 +24,7 @@ from zsync.layout import (
 )
 from zsync.planning import split_arrays
 from zsync.steps.fitness import fit_part, leniency, tolerated
-from zsync.tables import column, scalar
+from zsync.tables import column, each, scalar, texts_of
 from zsync.tasks import side_by_side
 from zsync.words import Finding, Kind, Role
 
@@ -88,7 +88,7 @@ def inspect(stock: Stock, terms: Terms) -> Inspected:
     else:
         excluded = Selection(exclude=product.exclude)
         documents = read_documents(stock.origin, kind, scan.keys, scan.signatures, excluded.leaves_out)
-        layout = describe(kind, product.name, scan.keys, documents, [signature[0] for signature in scan.signatures])
+        layout = describe(kind, product.name, scan.keys, documents, scan.sizes)
         layout = replace(
             layout, findings=tolerated(layout.findings, allows_damage=terms.allows_damage, besides=besides)
         )
@@ -107,9 +107,10 @@ def inspect(stock: Stock, terms: Terms) -> Inspected:
             )
         mask = with_sidecars(layout, with_groups_above(layout, mask), selection.leaves_out)
         source, layout = source.filter(column(mask, pa.bool_())), select(layout, mask)
-        documents = {key: documents[key] for key in source["key"].to_pylist() if key in documents}
+        stays = set(each(source["key"].filter(pc.is_in(source["key"], column([*documents], pa.string())))))
+        documents = {key: body for key, body in documents.items() if key in stays}
     if not stock.origin.is_local:
-        _refuse(tuple(local_findings(product.name, source["key"].to_pylist())))
+        _refuse(tuple(local_findings(product.name, texts_of(source["key"]))))
     _refuse(layout.findings)
     if "" in layout.stores and not product.location.path:
         raise ConfigError(

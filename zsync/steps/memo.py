@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.inventory.cache import RACY_NS, cache_directory
+from zsync.packed import numbers_of, packed, signed
 from zsync.version import __version__
 
 if TYPE_CHECKING:
@@ -71,17 +72,19 @@ class Memo:
         total = hashlib.blake2b(f"{__version__} {self._terms}".encode(), digest_size=32)
         for item in self._stock:
             listing = item.listing
-            listed = None
-            if listing is not None:
-                notes = (sorted(listing.unfit), sorted(listing.others))
-                listed = (listing.keys, listing.sizes, listing.etags, notes)
             found = [
-                str(item.product), str(replace(item.spec, credentials="")), item.head.etag,
-                item.head.publication, item.scan.keys, item.scan.signatures, listed,
+                str(item.product), str(replace(item.spec, credentials="")), item.head.etag, item.head.publication,
+                None if listing is None else (sorted(listing.unfit), sorted(listing.others)),
                 None if item.within is None else sorted(item.within), sorted(item.without), sorted(item.misplaced),
                 sorted(item.doubted),
             ]  # fmt: skip
-            total.update(json.dumps(found).encode())
+            pieces = [*packed(item.scan.keys).pieces(), *signed(item.scan.signatures).pieces()]
+            if listing is not None:
+                sizes = memoryview(numbers_of(listing.sizes))
+                pieces += [*packed(listing.keys).pieces(), sizes, *packed(listing.etags).pieces()]
+            total.update(json.dumps([*found, [piece.nbytes for piece in pieces]]).encode())
+            for piece in pieces:
+                total.update(piece)
         return total.hexdigest()
 
 

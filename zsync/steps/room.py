@@ -14,7 +14,7 @@ from zsync.inventory.selection import directories_of
 from zsync.report.format import human_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable
 
 _ACCENTS = "\u00e9", "e\u0301"  # one letter, and a letter with an accent to it
 
@@ -36,7 +36,7 @@ def check_space(directory: str, needed: int) -> None:
         )
 
 
-def check_links(directory: str, keys: Sequence[str]) -> None:
+def check_links(directory: str, keys: Iterable[str]) -> None:
     """Refuse to write through links; the directory itself may be one.
 
     Raises
@@ -51,7 +51,7 @@ def check_links(directory: str, keys: Sequence[str]) -> None:
             raise ConfigError(f"a symbolic link {leads}", path, "remove it, or exclude what is below")
 
 
-def check_names(directory: str, keys: Sequence[str]) -> None:
+def check_names(directory: str, keys: Collection[str]) -> None:
     """Refuse names that the file system would take for one another: the last to come would be all that is there.
 
     Raises

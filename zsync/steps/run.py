@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from zsync.steps.decide import decide, is_on_record, refuse_errors
 from zsync.steps.fitness import leave_out, roots_of
 from zsync.steps.hashing import with_digests
 from zsync.steps.survey import survey
+from zsync.system import let_go_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,9 +112,19 @@ def run(stock: Sequence[Stock], terms: Terms, progress: Progress, *, way: Way = 
     from zsync.transfer import executor_for
 
     way.begin(ran)
+    ran = replace(ran, items=tuple(map(_without_what_was_compared, ran.items)))
+    let_go_of_memory(len(ran.plan.table))
     specs = {item.stock.spec for item in ran.items} | {spec for item in ran.items for spec in item.stock.origin.specs}
     with executor_for(terms.scheduler, terms.workers, terms.client, specs) as executor:
         return replace(ran, carried=carry(ran.items, ran.plan, terms, progress, executor))
+
+
+def _without_what_was_compared(item: Surveyed) -> Surveyed:
+    """Return a product without what only its plan was made of: of many objects that takes as much as the plan."""
+    # Of what is on record only single files are asked for again: they may be left out, and stay as they are.
+    survey, files = item.survey, pc.is_null(item.survey.manifest["store"])
+    nothing = {name: getattr(survey, name).slice(0, 0) for name in ("target", "gone", "gone_selected", "headers")}
+    return replace(item, survey=replace(survey, manifest=survey.manifest.filter(files), **nothing))
 
 
 def _planned(stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way, *, is_dry: bool) -> Ran:
@@ -120,9 +133,16 @@ def _planned(stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way,
     Where every store is for itself, those that the plan finds fault with are left out of it.
     """
     while True:
-        digested = [with_digests(item, terms, progress, writes_cache=not is_dry) for item in survey(stock, terms)]
+        count = sum(len(item.scan.keys) for item in stock)
+        let_go_of_memory(count)
+        surveyed = survey(stock, terms)
+        let_go_of_memory(count)
+        digested = [with_digests(item, terms, progress, writes_cache=not is_dry) for item in surveyed]
         items = tuple(way.understood(item) for item in digested)
+        del surveyed, digested
+        let_go_of_memory(count)
         plan = decide(items, terms)
+        let_go_of_memory(count)
         stock = [_without_faults(item, plan) if terms.by_unit else item.stock for item in items]
         if all(now is item.stock for now, item in zip(stock, items, strict=True)):
             return Ran(items, plan, is_dry=is_dry)

@@ -81,7 +81,7 @@ def refuse_if_changed(items: Sequence[Surveyed], terms: Terms) -> None:
         A file that is published changed, went, or came.
     """
     for item in items:
-        changed = _changed(item, item.stock.origin.look(), terms)
+        changed = _changed(item, terms)
         if changed:
             raise SourceChangedError(
                 "the source changed while it was being published",
@@ -98,7 +98,7 @@ def left_for_the_next(items: Sequence[Surveyed], terms: Terms) -> list[Finding]:
     for item in items:
         if not item.stock.origin.is_local:  # what does not move
             continue
-        changed = _changed(item, item.stock.origin.look(), terms)
+        changed = _changed(item, terms)
         if changed:
             message = (
                 f"{len(changed)} files came or changed while this was published: they are left for the next publish"
@@ -107,12 +107,14 @@ def left_for_the_next(items: Sequence[Surveyed], terms: Terms) -> list[Finding]:
     return found
 
 
-def _changed(item: Surveyed, now: Scan, terms: Terms) -> list[str]:
+def _changed(item: Surveyed, terms: Terms) -> list[str]:
     """Return the keys that came, went or changed since stock was taken, of those that are published."""
-    before = dict(zip(item.stock.scan.keys, item.stock.scan.signatures, strict=True))
-    after = dict(zip(now.keys, now.signatures, strict=True))
-    if before == after:
+    seen, origin = item.stock.scan, item.stock.origin
+    if origin.is_as(seen):
         return []
+    now = origin.look()
+    before = dict(zip(seen.keys, seen.signatures, strict=True))
+    after = dict(zip(now.keys, now.signatures, strict=True))
     differing = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if terms.by_unit:  # a file by itself is read as it was planned, or left out
         from zsync.layout import unit_of

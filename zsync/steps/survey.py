@@ -33,7 +33,7 @@ from zsync.steps.neighbours import findings_around, findings_inside, others_in
 from zsync.steps.selecting import with_selections_judged
 from zsync.steps.surveyed import Surveyed
 from zsync.storage import connect
-from zsync.tables import MANIFEST, OBJECTS, column, scalar, table_of, with_values
+from zsync.tables import MANIFEST, OBJECTS, column, each, looked_up, scalar, table_of, texts_of, with_values
 from zsync.tasks import side_by_side
 from zsync.transfer import HeaderPolicy
 from zsync.words import Finding, Role
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from zsync.config import ResolvedProduct
+    from zsync.inventory import Origin
     from zsync.layout import Layout
     from zsync.steps.inspect import Inspected
     from zsync.steps.stock import Stock
@@ -120,7 +121,7 @@ def _without_others(stock: Stock, manifest: pa.Table) -> pa.Table:
     others = others_in(stock)
     if not others:
         return manifest
-    return manifest.filter(column([not is_below(key, others) for key in manifest["key"].to_pylist()], pa.bool_()))
+    return manifest.filter(column([not is_below(key, others) for key in each(manifest["key"])], pa.bool_()))
 
 
 def _agreed(stock: Stock, manifest: pa.Table) -> Stock:
@@ -128,7 +129,8 @@ def _agreed(stock: Stock, manifest: pa.Table) -> Stock:
     location = stock.product.location
     if stock.listing is None or location.scheme == "file":  # a directory is no service: what it does not show is gone
         return stock
-    listing = agreed_listing(connect(stock.spec), location.path, stock.listing, manifest["key"].to_pylist())
+    lacking = manifest["key"].filter(pc.invert(pc.is_in(manifest["key"], stock.listing.table()["key"])))
+    listing = agreed_listing(connect(stock.spec), location.path, stock.listing, each(lacking))
     return stock if listing is stock.listing else replace(stock, listing=listing)
 
 
@@ -177,8 +179,8 @@ def _relate(
 ) -> tuple[Survey, list[Finding], Consolidated]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
-    gone = place(local.layout, gone_keys.to_pylist())
-    selected = column(local.selection.mask(gone_keys.to_pylist()), pa.bool_())
+    gone = place(local.layout, texts_of(gone_keys))
+    selected = column(local.selection.mask(texts_of(gone_keys)), pa.bool_())
     if terms.retires != "all":
         theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
         if terms.retires == "ours-and-strays":
@@ -197,14 +199,13 @@ def _relate(
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
-    source, objects = _with_generated(local, generated, stock.origin.digests)
+    source, objects = _with_generated(local, generated, stock.origin)
     if done.removed:
         source, objects, gone = _without_removed(local.layout, done.removed, source, objects, gone, target)
-    rows = zip(*(objects[name].to_pylist() for name in ("key", "role", "stage")), strict=True)
     related = Survey(
         source=source,
         objects=objects,
-        headers=column(headers.digests(rows), pa.string()),
+        headers=headers.digests(objects),
         generated=generated,
         target=target,
         gone=gone.select(OBJECTS.names),
@@ -254,22 +255,19 @@ def _without_removed(
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Return source, objects and what is gone, as if the source did not have some objects."""
     stays = pc.invert(pc.is_in(source["key"], value_set=column(list(removed), pa.string())))
-    there = set(target["key"].to_pylist())
-    placed = place(layout, [key for key in sorted(removed) if key in there])
+    there = pc.is_in(column(sorted(removed), pa.string()), target["key"])
+    placed = place(layout, column(sorted(removed), pa.string()).filter(there).to_pylist())
     selected = column([True] * len(placed), pa.bool_())
     lost = placed.append_column("selected", selected).select(gone.column_names)
     return source.filter(stays), objects.filter(stays), pa.concat_tables([gone, lost.cast(gone.schema)])
 
 
-def _with_generated(
-    local: Inspected, generated: Mapping[str, bytes], digests: Mapping[str, str]
-) -> tuple[pa.Table, pa.Table]:
+def _with_generated(local: Inspected, generated: Mapping[str, bytes], origin: Origin) -> tuple[pa.Table, pa.Table]:
     """Return source and objects, with digests of all documents, and with what zsync makes in its place."""
-    known = {**digests, **{key: blake3(body).hexdigest() for key, body in local.documents.items()}}
+    read = {key: blake3(body).hexdigest() for key, body in local.documents.items()}
     source = local.source
-    found = [known.get(key) for key in source["key"].to_pylist()] if known else []
-    if found:
-        source = with_values(source, "digest", found)
+    known = looked_up(source["key"], read, pa.string())
+    source = with_values(source, "digest", pc.coalesce(known, origin.digests(source["key"])))
     if not generated:
         return source, local.layout.objects
     stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from zsync.errors import TargetError
 from zsync.keys import under
 from zsync.storage import abort_uploads, connect, unfinished_uploads
+from zsync.tables import scalar
 from zsync.words import PART_SIZE, Action, Finding
 
 if TYPE_CHECKING:
@@ -47,9 +51,10 @@ def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Fin
 
 def _large(plan: Plan, product: str) -> tuple[set[str], set[str]]:
     """Return the keys of the source's objects that go up in parts: all of them, and those that are to be sent."""
-    large: dict[Action, set[str]] = {}
-    for action in (Action.SEND, Action.UNCHANGED):
-        rows = plan.rows(action, product)
-        sizes = zip(rows["key"].to_pylist(), rows["size"].to_pylist(), strict=True)
-        large[action] = {key for key, size in sizes if size > PART_SIZE}
-    return large[Action.SEND] | large[Action.UNCHANGED], large[Action.SEND]
+    rows = plan.share(product).select(["key", "size", "action"])
+    rows = rows.filter(pc.greater(rows["size"], scalar(PART_SIZE, pa.int64())))
+    send, unchanged = (
+        set(rows["key"].filter(pc.equal(rows["action"], scalar(str(action)))).to_pylist())
+        for action in (Action.SEND, Action.UNCHANGED)
+    )
+    return send | unchanged, send

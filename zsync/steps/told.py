@@ -10,7 +10,7 @@ from zsync.planning import files_seen
 from zsync.words import Finding, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from zsync.planning import Plan
     from zsync.steps.gate import Gate
@@ -45,11 +45,11 @@ def shortcomings(plan: Plan, ignored: Sequence[str]) -> list[Finding]:
     return [Finding("warning", "conditions-ignored", product.name, "", message) for product in plan.products[:1]]
 
 
-def what_readers_see(plan: Plan, gate: Gate, receipts: Sequence[Receipt]) -> str:
+def what_readers_see(plan: Plan, gate: Gate, receipts: Iterable[Receipt]) -> str:
     """Say what readers see after a publish that stopped in the last of the stages that it reached."""
     if gate.is_on_record:
         return "what was published is on record, whole; what is gone from the source is retired by the next publish"
-    files = files_seen(plan, [(receipt.product, receipt.key) for receipt in receipts], is_exchanging=gate.is_exchanging)
+    files = files_seen(plan, ((receipt.product, receipt.key) for receipt in receipts), is_exchanging=gate.is_exchanging)
     stores = _what_is_seen_of_stores(plan, gate.reached)
     if not files:
         return f"{stores or 'readers see what they saw before'}; publish again to finish"

@@ -32,6 +32,7 @@ from zsync.storage.base import (
     Page,
     Stored,
     is_absent,
+    sizes_of,
 )
 from zsync.storage.described import Described, Version, described, list_versions, tags_of
 from zsync.storage.header_rules import HeaderRules
@@ -67,6 +68,7 @@ __all__ = [
     "pace_of",
     "retry",
     "s3fs_options",
+    "sizes_of",
     "spec_for",
     "tags_of",
     "unfinished_uploads",

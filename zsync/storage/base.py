@@ -20,12 +20,15 @@ from zsync.errors import (
     TooLargeError,
     TransientError,
 )
+from zsync.packed import numbers_of
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from zsync.keys import Key
 
+_MOST = 2**63  # bytes; of more our tables cannot tell
 PARTS_MAX = 10_000  # S3's limit of parts an object
 
 
@@ -264,6 +267,17 @@ def bare_etag(etag: str | None) -> str | None:
     ('abc', 'abc-2', None)
     """
     return None if etag is None else etag.removeprefix("W/").strip('"')
+
+
+def sizes_of(values: Iterable[int]) -> array[int]:
+    """Return sizes in one piece; -1 for what is none.
+
+    Examples
+    --------
+    >>> list(sizes_of([7, 2**64]))
+    [7, -1]
+    """
+    return numbers_of(size if 0 <= size < _MOST else -1 for size in values)
 
 
 def refuse_larger(size: int, most: int | None, url: str) -> None:

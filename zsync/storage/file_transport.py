@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from zsync.errors import PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
 from zsync.keys import checked, of_state, shown
+from zsync.packed import Texts, numbers_of
 from zsync.storage.answers import error_of_system
 from zsync.storage.base import (
     Capabilities,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**20  # bytes; what is copied at a time
 _PATH_MAX = 4096  # bytes of a path, with what ends it
 _LONG = _PATH_MAX // 4  # characters
+_ROWS = 1024  # of a listing that are Python objects at a time
 _Row = tuple[str, int, str]  # key, size, token
 
 
@@ -275,7 +278,13 @@ def _level(path: str) -> tuple[list[_Row], list[str]]:
 
 
 def _page(rows: Iterable[_Row]) -> Page:
-    return Page(*([list(column) for column in zip(*rows, strict=True)] or ([], [], [])))
+    keys, sizes, tokens = Texts[str](), numbers_of(()), Texts[str]()
+    rest = iter(rows)
+    while some := list(islice(rest, _ROWS)):
+        keys.extend(key for key, _, _ in some)
+        sizes.extend(size for _, size, _ in some)
+        tokens.extend(token for _, _, token in some)
+    return Page(keys, sizes, tokens)
 
 
 def _token(status: os.stat_result) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_plus
 
 from zsync.errors import TargetError, TransientError
+from zsync.packed import Texts
 from zsync.storage.answers import error_for
-from zsync.storage.base import Page, bare_etag
+from zsync.storage.base import Page, bare_etag, sizes_of
 from zsync.storage.signed import name_of, signed_requests, text_of
 
 if TYPE_CHECKING:
@@ -169,4 +170,5 @@ def _read(root: Element, url: str) -> tuple[Listed, str | None]:
         raise not_a_listing(url) from error
     if is_truncated and not token:
         raise not_a_listing(url)
-    return Listed(Page(keys, sizes, etags), tuple(prefixes), is_truncated), token if is_truncated else None
+    page = Page(Texts(keys), sizes_of(sizes), Texts(etags))
+    return Listed(page, tuple(prefixes), is_truncated), token if is_truncated else None

@@ -25,6 +25,7 @@ from zsync.errors import (
     UnansweredError,
     ZsyncError,
 )
+from zsync.packed import Texts
 from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import (
     Capabilities,
@@ -37,6 +38,7 @@ from zsync.storage.base import (
     bare_etag,
     keep_replaced,
     refuse_larger,
+    sizes_of,
 )
 from zsync.storage.certificates import problem_in
 from zsync.storage.conditional import believed, on_condition
@@ -273,8 +275,14 @@ def _may_be_cut_short(entries: int) -> bool:
 
 
 def _page(listed: Any) -> Page:
-    etags = [bare_etag(etag) for etag in listed["e_tag"].to_pylist()]
-    return Page(listed["path"].to_pylist(), listed["size"].to_pylist(), etags)
+    # A level may be one long page; and of others all are kept until the last one is there.
+    keys, sizes, etags = Texts[str](), sizes_of(()), Texts[str | None]()
+    for start in range(0, listed.num_rows, PAGE):
+        some = listed.slice(start, min(PAGE, listed.num_rows - start))
+        keys.extend(some["path"].to_pylist())
+        sizes.extend(sizes_of(some["size"].to_pylist()))
+        etags.extend(map(bare_etag, some["e_tag"].to_pylist()))
+    return Page(keys, sizes, etags)
 
 
 def _joined(pages: Iterable[Page]) -> Page:

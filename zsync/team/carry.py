@@ -193,7 +193,7 @@ def _keys_of(plan: Plan, action: Action) -> list[str]:
     return keys
 
 
-def _refuse_links(root: str, keys: Iterable[str]) -> None:
+def _refuse_links(root: str, keys: Collection[str]) -> None:
     """Refuse to write or delete through a link that was not there when it was looked.
 
     Raises
@@ -234,17 +234,8 @@ def _refuse_if_changed(folder: Folder, seen: Look, places: frozenset[str]) -> Sc
 
 def objects_of(folder: Folder, there: Mapping[str, Content]) -> Objects:
     """Return contents of the target as a source: each is read only as it was seen."""
-    rows = sorted(there.items())
-    seen = Scan([key for key, _ in rows], [_signature(content) for _, content in rows], ())
-    tags = {key: (content.etag, None) for key, content in rows}
-    digests = {key: content.digest for key, content in rows if content.digest is not None}
-    return Objects(folder.there.spec, folder.there.base, folder.product.name, seen, tags, digests)
-
-
-def _signature(content: Content) -> tuple[int, int, int, int]:
-    """Return what stands for a file's signature: it is another one when the object is."""
-    token = hashlib.blake2b(str(content.etag).encode(), digest_size=8).digest()
-    return content.size, 0, 0, int.from_bytes(token, "little")
+    rows = ((key, content.size, content.etag, None, content.digest) for key, content in sorted(there.items()))
+    return Objects.of(folder.there.spec, folder.there.base, folder.product.name, rows)
 
 
 def _product(folder: Folder, root: str, keys: Iterable[str]) -> ResolvedProduct:

@@ -20,6 +20,8 @@ from zsync.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
+
     from zsync.config import ResolvedProduct
     from zsync.inventory import Reader
     from zsync.inventory.digest import Signature
@@ -138,7 +140,7 @@ class Chosen:
 
     folder: Folder
     within: frozenset[str]
-    digests: Mapping[str, str] = field(repr=False)
+    known: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -155,9 +157,22 @@ class Chosen:
         """None: it is files."""
         return ()
 
+    def digests(self, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the digests of some keys, null for those of which none is known."""
+        import pyarrow as pa
+
+        from zsync.tables import looked_up
+
+        return looked_up(keys, self.known, pa.string())
+
     def look(self) -> Scan:
         """Scan it."""
         return replace(scan_folder(self.folder, self.within), findings=())
+
+    def is_as(self, seen: Scan) -> bool:
+        """Return whether all files are as they were seen."""
+        now = self.look()
+        return (now.keys, now.signatures) == (seen.keys, seen.signatures)
 
     def reader(self, key: str, signature: Signature) -> Reader:
         """Return what reads one of its files."""

@@ -18,6 +18,7 @@ from zsync.transfer.destination import Destination
 from zsync.transfer.engine import carry_out, retire
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
 from zsync.transfer.headers import HeaderPolicy
+from zsync.transfer.receipts import Receipts
 
 __all__ = [
     "Batch",
@@ -29,6 +30,7 @@ __all__ = [
     "HeaderPolicy",
     "Outcome",
     "Receipt",
+    "Receipts",
     "Retire",
     "Send",
     "Serial",

@@ -13,11 +13,13 @@ import pyarrow.compute as pc
 from zsync.errors import ConflictError, NotSupportedError, PermissionDeniedError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
+from zsync.packed import numbers_of
 from zsync.planning import Wave
 from zsync.storage import Over, pace_of
-from zsync.tables import column, scalar
+from zsync.tables import chosen, column, numbers, scalar
 from zsync.transfer.batch import Batch, Batches, Failure, Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
+from zsync.transfer.receipts import Receipts
 from zsync.transfer.work import retire_batch, send_batch
 from zsync.words import Action, Reason, Role, Stage
 
@@ -46,7 +48,7 @@ class _Collector:
     is_patient: bool = False
     keep: Callable[[Sequence[Receipt]], None] | None = None
     failures: list[Failure] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: Receipts = field(default_factory=Receipts)
     left: list[tuple[str, str]] = field(default_factory=list)
 
     def _tell_pace(self) -> None:
@@ -72,7 +74,7 @@ def carry_out(
     destinations: Mapping[str, Destination],
     executor: Executor,
     progress: Progress,
-    receipts: list[Receipt],
+    receipts: Receipts,
     *,
     before_wave: Callable[[Wave], None] = lambda _wave: None,
     keep: Callable[[Sequence[Receipt]], None] | None = None,
@@ -205,7 +207,7 @@ def _carry_out_wave(
     destinations: Mapping[str, Destination],
     executor: Executor,
     progress: Progress,
-    receipts: list[Receipt],
+    receipts: Receipts,
     keeping: Keeping,
     keep: Callable[[Sequence[Receipt]], None] | None,
 ) -> set[tuple[str, str]]:
@@ -215,15 +217,15 @@ def _carry_out_wave(
     is_exchange = wave.takes_away and wave.stage == Stage.DATA
     is_source = wave.stage != Stage.FENCE  # what a fence shows is neither the source's content nor what stays
     pace = pace_of(next(iter(destinations.values())).store)
-    collector = _Collector(progress, pace, is_patient=is_exchange, keep=keep if is_source else None)
-    try:
-        executor.run(work, batches, collector)
-    finally:
-        if is_source:
-            receipts += collector.receipts
+    gathered = receipts if is_source else Receipts()
+    before = len(gathered)
+    collector = _Collector(progress, pace, is_patient=is_exchange, keep=keep if is_source else None, receipts=gathered)
+    executor.run(work, batches, collector)
     _refuse_sidecars_that_stay(wave, collector.failures)
-    keeping.take_note(wave, collector.receipts, {(failure.product, failure.key) for failure in collector.failures})
-    answered = len(collector.receipts) + len(collector.left)
+    keeping.take_note(
+        wave, () if wave.takes_away else gathered, {(failure.product, failure.key) for failure in collector.failures}
+    )
+    answered = len(gathered) - before + len(collector.left)
     if work is send_batch and answered != len(wave.table):
         # Receipts, not intentions, make a commit: an executor that loses a batch must not pass.
         raise ZsyncError(f"{len(wave.table) - answered} objects of stage {wave.stage} have no receipt")
@@ -267,11 +269,11 @@ def _batches(wave: Wave, destinations: Mapping[str, Destination], executor: Exec
 
 
 def _of_product(wave: Wave, name: str) -> pa.Table:
-    return wave.table.filter(pc.equal(wave.table["product"], scalar(name)))
+    return chosen(wave.table, pc.equal(wave.table["product"], scalar(name)))
 
 
-def _sizes(table: pa.Table) -> list[int]:
-    return [size or 0 for size in table["size"].to_pylist()]
+def _sizes(table: pa.Table) -> Sequence[int]:
+    return numbers_of(numbers(table["size"]).tolist())
 
 
 def _tell(wave: Wave) -> None:

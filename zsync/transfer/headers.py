@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from zsync.inventory import Selection
 from zsync.layout import content_type
 from zsync.storage import HeaderRules, Headers
+from zsync.tables import column, each_row, scalar
 from zsync.words import Kind, Role, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,22 @@ class HeaderPolicy:
             tags=self.rules.tags,
         )
 
-    def digests(self, rows: Iterable[tuple[str, str, str]]) -> list[str]:
-        """Return the digests of the headers of objects, given as key, role and stage.
+    def digests(self, objects: pa.Table) -> pa.ChunkedArray:
+        """Return the digests of the headers of objects (`zsync.tables.OBJECTS`).
 
         Chunks, of which there are many, all have the same, unless the user set content types by glob.
         """
-        chunks: dict[str, str] = {}
-
-        def digest(key: str, role: str, stage: str) -> str:
-            if role != Role.CHUNK or self.rules.content_types:
-                return self.headers(key, role, stage).digest
-            if stage not in chunks:
-                chunks[stage] = self.headers(key, role, stage).digest
-            return chunks[stage]
-
-        return [digest(*row) for row in rows]
+        alike = pc.equal(objects["role"], scalar(str(Role.CHUNK)))
+        alike = pc.and_(alike, scalar(not self.rules.content_types))
+        stages = pc.unique(objects["stage"].filter(alike)).to_pylist()
+        found = pa.chunked_array([pa.nulls(len(objects), pa.string())])
+        for stage in stages:
+            digest = scalar(self.headers("", Role.CHUNK, stage).digest)
+            is_of_stage = pc.and_(alike, pc.equal(objects["stage"], scalar(stage)))
+            found = pc.if_else(is_of_stage, digest, found)
+        others = objects.filter(pc.invert(alike))
+        rest = [self.headers(*row).digest for row in each_row(others, ("key", "role", "stage"))]
+        return pc.replace_with_mask(found, pc.invert(alike).combine_chunks(), column(rest, pa.string()))
 
 
 @functools.cache

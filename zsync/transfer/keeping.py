@@ -11,7 +11,7 @@ from zsync.storage import Over
 from zsync.words import Reason, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from zsync.planning import Plan, Wave
     from zsync.transfer.batch import Receipt
@@ -47,7 +47,7 @@ class Keeping:
             return seen
         return Over(seen.seen, to.state.trash(to.publication, row["key"]))
 
-    def take_note(self, wave: Wave, receipts: list[Receipt], stay: Collection[tuple[str, str]] = ()) -> None:
+    def take_note(self, wave: Wave, receipts: Iterable[Receipt], stay: Collection[tuple[str, str]] = ()) -> None:
         """Take note of what a wave left in the target; what was to go, and stays, is as it was."""
         if not (wave.stage == Stage.FENCE or wave.takes_away):
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConfigError, ObjectNotFoundError, TargetError, UnfitKeyError
-from zsync.inventory import Objects, Scan, Selection, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.inventory import Objects, Selection, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts
@@ -137,11 +137,10 @@ class Found:
     def objects(self) -> Objects:
         """Return what there is now as something to read from."""
         place, listing = self.target.place, self.listing
-        signatures = [(size, 0, 0, 0) for size in listing.sizes]
-        tags: dict[str, tuple[str | None, str | None]] = {
-            key: (etag, None) for key, etag in zip(listing.keys, listing.etags, strict=True)
-        }
-        return Objects(place.spec, place.base, self.name, Scan(list(listing.keys), signatures, ()), tags)
+        rows = zip(listing.keys, listing.sizes, listing.etags, strict=True)
+        return Objects.of(
+            place.spec, place.base, self.name, ((key, size, etag, None, None) for key, size, etag in rows)
+        )
 
 
 @dataclass(slots=True)
