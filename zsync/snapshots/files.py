@@ -24,7 +24,8 @@ _AHEAD = 64  # blocks that are asked for at once, at most
 _BLOCKS = 3 * _AHEAD  # that are kept, of a file
 
 
-class SnapshotFiles(MultiByteRangeResourceContainer):  # type: ignore[misc]
+@MultiByteRangeResourceContainer.register
+class SnapshotFiles:
     """The objects of a publication, as rasterio has them opened: with everything beside a raster that belongs to it.
 
     Attributes

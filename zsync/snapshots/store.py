@@ -104,7 +104,8 @@ class SnapshotStore(Store):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SnapshotStore) and self._identity == other._identity
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
     @property
     def _identity(self) -> tuple[str, str]:
