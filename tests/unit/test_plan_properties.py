@@ -294,7 +294,7 @@ def test_what_stays_of_others_is_on_no_record():
         chosen = replace(made, gone_selected=column([selected] * 2, pa.bool_()))
         plan = plan_of(chosen, keeps=True)
         assert plan.count(Action.KEEP) == 2
-        assert manifest_of(plan, "p", {})["key"].to_pylist() == ["ours"]
+        assert manifest_of(plan, "p")["key"].to_pylist() == ["ours"]
 
 
 @pytest.mark.parametrize(("keeps", "stay"), [(True, ["a", "b"]), (False, ["b"])])
