@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
+    from zsync.verbs.rollback import rollback as rollback
     from zsync.verbs.sync import sync as sync
     from zsync.verbs.watch import WatchResult as WatchResult
     from zsync.verbs.watch import watch as watch
@@ -48,6 +49,7 @@ _HOMES = {
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
+    "rollback": "zsync.verbs.rollback",
     "sync": "zsync.verbs.sync",
     "watch": "zsync.verbs.watch",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "plan",
     "publish",
     "pull",
+    "rollback",
     "sync",
     "watch",
 ]

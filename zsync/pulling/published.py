@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from typing import TYPE_CHECKING
 
 from zsync.config.given import quoted_glob
-from zsync.errors import ConfigError, GoneError, TargetError, UnfitKeyError
-from zsync.inventory import Objects, Scan, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.errors import ConfigError, GoneError
+from zsync.inventory import agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.asking import found
-from zsync.keys import shown, sort
 from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 from zsync.publication.whereabouts import Published
+from zsync.steps.published import manifest_rows, origin_of
 from zsync.steps.whereabouts import locate, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from zsync.inventory import Listing, Selection
+    from zsync.inventory import Listing, Objects, Selection
     from zsync.keys import Key
-    from zsync.publication import Part, StateKeys
+    from zsync.publication import StateKeys
     from zsync.publication.places import Place
+    from zsync.steps.published import Row
     from zsync.storage import ObjectStore
     from zsync.words import Finding
-
-_Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
 def published(
@@ -79,24 +77,20 @@ def published(
         if not listing.keys:
             raise _nothing_below(place)
         findings = listing.skipped(name, selection)
-        rows: list[_Row] = [
+        rows: list[Row] = [
             (k, s, e, None, None) for k, s, e in zip(listing.keys, listing.sizes, listing.etags, strict=True)
         ]
     else:
-        rows = _manifest_rows(place, parts, is_current=at is None)
+        rows = manifest_rows(place, parts, is_current=at is None)
     elsewhere: dict[str, Key] = {}
     if publication is not None and at is not None:
         rows, elsewhere = _as_they_are_now(place, rows, publication, selection)
-    rows.sort()
-    seen = Scan([row[0] for row in rows], [_signature(row) for row in rows], findings)
-    tags = {key: (etag, version) for key, _, etag, version, _ in rows}
-    digests = {key: digest for key, _, _, _, digest in rows if digest is not None}
-    return Objects(place.spec, place.base, name, seen, tags, digests, elsewhere), publication
+    return origin_of(place, name, rows, elsewhere, findings), publication
 
 
 def _as_they_are_now(
-    place: Place, rows: list[_Row], publication: str, selection: Selection
-) -> tuple[list[_Row], dict[str, Key]]:
+    place: Place, rows: list[Row], publication: str, selection: Selection
+) -> tuple[list[Row], dict[str, Key]]:
     """Return the rows of an older publication with ETag and version of the places that hold them now, and those places.
 
     Raises
@@ -154,35 +148,3 @@ def recorded_keys(store: ObjectStore, state: StateKeys) -> list[str]:
         return []
     keys: list[str] = table["key"].to_pylist()
     return keys
-
-
-def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> list[_Row]:
-    columns = ("key", "size", "etag", "version", "digest", "gone_s")
-    try:
-        table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
-        rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
-    except (ManifestLostError, ValueError) as error:  # a ValueError: text that is not UTF-8
-        raise TargetError(
-            f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
-        ) from error
-    _refuse_unfit(place, [row[0] for row in rows])
-    # The current publication is read without versions: whoever may read a bucket may not always read its versions.
-    return [
-        (key, size, etag, None if is_current or version == "null" else version, digest)
-        for key, size, etag, version, digest, gone_s in rows
-        if gone_s is None
-    ]
-
-
-def _refuse_unfit(place: Place, keys: Sequence[str]) -> None:
-    """Refuse a manifest of which no files can be made here; that its keys are keys is known."""
-    if unfit := sort(keys, here=True).unfit:
-        first = min(unfit)
-        raise UnfitKeyError(f"a published key cannot be a file here: {unfit[first]}", f"{place.url}: {shown(first)}")
-
-
-def _signature(row: _Row) -> tuple[int, int, int, int]:
-    """Return what stands for a file's signature: it is another one when the object is."""
-    _, size, etag, version, _ = row
-    token = hashlib.blake2b(f"{etag} {version}".encode(), digest_size=8).digest()
-    return size, 0, 0, int.from_bytes(token, "little")
