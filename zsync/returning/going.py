@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.errors import SourceError, ThrottledError, TransientError, UnansweredError
-from zsync.inventory.digest import Signature
-from zsync.returning.sources import refuse_if_gone
 from zsync.steps.publishing import result_of_run
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
 from zsync.tables import column, scalar, with_values
-from zsync.tasks import side_by_side
-from zsync.words import Action, Role, Stage
+from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +81,10 @@ class _Rollback(Way):
         before = next(found for found in self.earlier if found.stock.product.name == item.name)
         return replace(item, survey=_with_orders(_as_recorded(item.survey, before), before))
 
-    def check(self, ran: Ran) -> None:
-        """Raise if anything that is to be sent is not to be had any more."""
-        refuse_if_gone(self.earlier, [_lost(item, ran) for item in self.earlier])
+    def planned(self, ran: Ran) -> Ran:
+        """Say nothing of chunks that were fill value then: nobody lost them."""
+        findings = tuple(finding for finding in ran.plan.findings if finding.code != "vanished-chunks")
+        return replace(ran, plan=replace(ran.plan, findings=findings))
 
 
 def _as_recorded(survey: Survey, before: Earlier) -> Survey:
@@ -111,25 +108,6 @@ def _with_orders(survey: Survey, before: Earlier) -> Survey:
     for name, word in (("role", Role.INDEX), ("stage", Stage.ROOT)):
         objects = with_values(objects, name, pc.if_else(is_index, scalar(str(word)), objects[name]))
     return replace(survey, objects=objects)
-
-
-def _lost(item: Earlier, ran: Ran) -> list[str]:
-    """Return the keys of what is to be sent and turns out not to be what was published."""
-    sent = ran.plan.rows(Action.SEND, item.stock.product.name)["source_key"].to_pylist()
-    doubtful = sorted(item.unproved.intersection(key for key in sent if key is not None))
-    sizes = dict(zip(item.stock.scan.keys, item.stock.scan.signatures, strict=True))
-
-    def is_it(key: str) -> bool:
-        try:
-            for _ in item.stock.origin.reader(key, Signature(*sizes[key])).blocks():
-                pass
-        except (ThrottledError, UnansweredError):
-            raise
-        except (SourceError, TransientError):  # it is not as it is on record
-            return False
-        return True
-
-    return [key for key, found in zip(doubtful, side_by_side(is_it, doubtful), strict=True) if not found]
 
 
 def _of_rollback(text: str) -> str:

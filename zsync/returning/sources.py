@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zsync.config import ResolvedProduct
-from zsync.errors import GoneError
+from zsync.errors import GoneError, SourceError, ThrottledError, TransientError, UnansweredError
 from zsync.inventory import cache_directory
+from zsync.inventory.digest import Signature
 from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest
 from zsync.publication.whereabouts import Published
@@ -15,10 +16,11 @@ from zsync.steps.neighbours import leaving_to_others
 from zsync.steps.published import manifest_rows, origin_of
 from zsync.steps.stock import Stock, ask
 from zsync.steps.whereabouts import locate, path_of
+from zsync.tasks import side_by_side
 from zsync.words import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from zsync.publication import Head
     from zsync.publication.places import Place
@@ -89,20 +91,18 @@ def look(meant: Meant, terms: Terms, *, publishes: bool) -> Earlier:
     )
 
 
-def refuse_if_gone(earlier: Sequence[Earlier], gone: Iterable[Sequence[str]]) -> None:
+def refuse_if_gone(earlier: Sequence[Earlier]) -> None:
     """Raise if anything is not to be had any more: half a rollback is none.
 
-    Parameters
-    ----------
-    gone
-        Keys of what is not to be had, of each product.
+    What may or may not be what it was is read. It is not what is published now, and so it would be read anyway.
 
     Raises
     ------
     GoneError
         Something is not.
     """
-    lost = [(item.stock, keys) for item, keys in zip(earlier, gone, strict=True) if keys]
+    missing = side_by_side(_missing, earlier)
+    lost = [(item.stock, keys) for item, keys in zip(earlier, missing, strict=True) if keys]
     if not lost:
         return
     count = sum(len(keys) for _, keys in lost)
@@ -112,6 +112,27 @@ def refuse_if_gone(earlier: Sequence[Earlier], gone: Iterable[Sequence[str]]) ->
         "; ".join(f"{stock.product.location.url}: {listed(keys)}" for stock, keys in lost),
         "nothing was changed; go back to a later one",
     )
+
+
+def _missing(item: Earlier) -> list[str]:
+    """Return the keys of what is not to be had any more, as far as it is this product's still."""
+    origin, scan = item.stock.origin, item.stock.scan
+    signatures = dict(zip(scan.keys, scan.signatures, strict=True))
+
+    def is_it(key: str) -> bool:
+        try:
+            for _ in origin.reader(key, Signature(*signatures[key])).blocks():
+                pass
+        except (ThrottledError, UnansweredError):
+            raise
+        except (SourceError, TransientError):  # it is not as it is on record
+            return False
+        return True
+
+    doubtful = sorted(item.unproved)
+    found = [key for key, is_there in zip(doubtful, side_by_side(is_it, doubtful), strict=True) if not is_there]
+    keys = sorted([*item.gone, *found])
+    return [key for key, is_mine in zip(keys, item.stock.selection.mask(keys), strict=True) if is_mine]
 
 
 def _same_since(place: Place, head: Head, rows: Sequence[Row]) -> list[Published]:

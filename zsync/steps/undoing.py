@@ -96,8 +96,9 @@ def _parts(stock: Stock) -> tuple[Part, ...] | None:
 
 
 def _finding(stock: Stock) -> Finding:
+    head = stock.head
     message = (
-        f"publishing would undo a rollback: {stock.head.undoes} was rolled back to {stock.head.restores}, and the"
-        " source has not changed since it was published; publish a source that has, or, to undo the rollback, use --force"
+        f"publishing would undo a rollback: {head.undoes} was rolled back to {head.restores}, and the source is what it"
+        " was before; publish another one, or, to undo the rollback, use --force"
     )
     return Finding("error", CODE, stock.product.name, "", message)

@@ -90,7 +90,7 @@ def rollback(
         for place in others:
             log.info("%s was not part of that publication: it stays as it is", place.url)
         earlier = side_by_side(lambda item: look(item, terms, publishes=not dry_run), meant)
-        refuse_if_gone(earlier, [item.gone for item in earlier])
+        refuse_if_gone(earlier)
         result = go_back(earlier, terms, progress_for(progress), started, is_dry=dry_run)
         return replace(result, stay=tuple(place.url for place in others))
 
