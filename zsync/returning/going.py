@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zsync.errors import ZsyncError
 from zsync.steps.publishing import result_of_run
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
@@ -15,7 +17,7 @@ from zsync.tables import column, scalar, with_values
 from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from zsync.config import RunConfig
     from zsync.planning import Survey
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
     from zsync.steps.surveyed import Surveyed
 
 _MAY_NAME = (str(Role.FILE), str(Role.FOREIGN), str(Role.INDEX))
-_WORDS = {"publish again": "roll back again", "gone from the source": "not of that publication"}
+_WORDS = {
+    "publish again": "roll back again",
+    "pull again": "roll back again",
+    "gone from the source": "not of that publication",
+}
 
 
 def terms_of_rollback(config: RunConfig) -> Terms:
@@ -66,7 +72,8 @@ def go_back(
         As for `zsync.rollback`.
     """
     stock = [item.stock for item in earlier]
-    ran = run(stock, terms, progress, way=_Rollback(earlier), is_dry=is_dry)
+    with _in_words_of_rollback():
+        ran = run(stock, terms, progress, way=_Rollback(earlier), is_dry=is_dry)
     return replace(result_of_run(ran, stock, started), restores=max(str(item.restores) for item in stock))
 
 
@@ -108,6 +115,17 @@ def _with_orders(survey: Survey, before: Earlier) -> Survey:
     for name, word in (("role", Role.INDEX), ("stage", Stage.ROOT)):
         objects = with_values(objects, name, pc.if_else(is_index, scalar(str(word)), objects[name]))
     return replace(survey, objects=objects)
+
+
+@contextmanager
+def _in_words_of_rollback() -> Iterator[None]:
+    """Have errors say what to do as it is said of a rollback."""
+    try:
+        yield
+    except ZsyncError as error:
+        if error.advice is None or _of_rollback(error.advice) == error.advice:
+            raise
+        raise type(error)(error.message, error.where, _of_rollback(error.advice)) from error
 
 
 def _of_rollback(text: str) -> str:

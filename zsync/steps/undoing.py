@@ -73,7 +73,10 @@ def _differs(stock: Stock | None, terms: Terms, progress: Progress, *, is_dry: b
         pc.equal(table["action"], scalar(str(Action.SEND))),
         pc.invert(pc.is_in(table["reason"], column(list(_NO_CONTENT), pa.string()))),
     )
-    return bool(pc.any(pc.or_(is_sent, pc.equal(table["action"], scalar(str(Action.RETIRE))))).as_py())
+    # What was gone at that time already, and stayed for a while, is no change.
+    was_gone = pc.fill_null(pc.greater(table["gone_s"], scalar(0, pa.int64())), scalar(False))
+    is_retired = pc.and_not(pc.equal(table["action"], scalar(str(Action.RETIRE))), was_gone)
+    return bool(pc.any(pc.or_(is_sent, is_retired)).as_py())
 
 
 def _as_before(stock: Stock) -> Stock | None:
