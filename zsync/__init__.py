@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zsync.verbs.publish import plan as plan
     from zsync.verbs.publish import publish as publish
     from zsync.verbs.pull import pull as pull
+    from zsync.verbs.rollback import rollback as rollback
     from zsync.verbs.sync import sync as sync
     from zsync.verbs.verify import verify as verify
     from zsync.verbs.watch import WatchResult as WatchResult
@@ -51,6 +52,7 @@ _HOMES = {
     "plan": "zsync.verbs.publish",
     "publish": "zsync.verbs.publish",
     "pull": "zsync.verbs.pull",
+    "rollback": "zsync.verbs.rollback",
     "sync": "zsync.verbs.sync",
     "verify": "zsync.verbs.verify",
     "watch": "zsync.verbs.watch",
@@ -75,6 +77,7 @@ __all__ = [
     "plan",
     "publish",
     "pull",
+    "rollback",
     "sync",
     "verify",
     "watch",

@@ -115,7 +115,7 @@ class UnfitKeyError(SourceError):
 
 
 class GuardError(SourceError):
-    """More would be retired than the guard allows (promise P8)."""
+    """More would be retired than the guard allows (promise P8), or a rollback undone, without being asked for."""
 
 
 class ConflictError(ZsyncError):

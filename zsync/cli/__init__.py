@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 # In the order in which `zsync --help` shows them.
-from zsync.cli import publish, pull, verify, log, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
+from zsync.cli import publish, pull, verify, log, rollback, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
 from zsync.cli.base import app, described
 from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_line
 from zsync.cli.stopping import end_at_last

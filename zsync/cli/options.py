@@ -18,6 +18,7 @@ Exclude = Annotated[list[str] | None, typer.Option(help="Leave out keys that mat
 Retire = Annotated[str | None, typer.Option(help="What the source no longer has: auto, keep, trash or delete.")]
 MaxDelete = Annotated[str | None, typer.Option(help="Refuse to retire more than N objects, or N% of a product.")]
 AllowEmpty = Annotated[bool | None, typer.Option("--allow-empty", help="Publish an empty source: retires everything.")]
+Force = Annotated[bool | None, typer.Option("--force", help="Publish though it undoes a rollback.")]
 KeepHistory = Annotated[
     bool | None,
     typer.Option("--keep-history", help="Without versions: keep in the trash what is replaced too, for snapshots."),

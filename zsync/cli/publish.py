@@ -16,6 +16,7 @@ from zsync.cli.options import (
     Damaged,
     EndpointUrl,
     Exclude,
+    Force,
     Grace,
     Include,
     Json,
@@ -61,6 +62,7 @@ def publish(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    force: Force = None,
     keep_history: KeepHistory = None,
     damaged: Damaged = None,
     outside_grid: OutsideGrid = None,
@@ -98,6 +100,7 @@ def plan(
     retire: Retire = None,
     max_delete: MaxDelete = None,
     allow_empty: AllowEmpty = None,
+    force: Force = None,
     keep_history: KeepHistory = None,
     damaged: Damaged = None,
     outside_grid: OutsideGrid = None,
@@ -138,7 +141,7 @@ def _run_publish(
 
         result = run(understood, progress=False if quiet else None)
         _write_files(result, plan_out, report)
-        _show(result, as_json=as_json)
+        show_result(result, as_json=as_json)
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
 
@@ -165,7 +168,8 @@ def _write_files(result: PublishResult, plan_out: Path | None, report: Path | No
         ) from error
 
 
-def _show(result: PublishResult, *, as_json: bool) -> None:
+def show_result(result: PublishResult, *, as_json: bool) -> None:
+    """Show what came of a publish."""
     from zsync.report.text import findings_text
     from zsync.steps.show import result_text
 

@@ -120,6 +120,9 @@ class Publish(Section):
         "25%", description="refuse to retire more than this many objects of a product, or this share of them"
     )
     allow_empty: bool = Field(default=False, description="publish an empty source, which retires everything")
+    force: bool = Field(
+        default=False, description="publish also what a rollback undid, from a source that has not changed since"
+    )
     keep_history: bool = Field(
         default=False,
         description="where the bucket keeps no versions: keep in the trash what is replaced too, for snapshots of it",

@@ -88,6 +88,11 @@ class Entry:
         return self.publication.remarks.message
 
     @property
+    def restores(self) -> str | None:
+        """Of a rollback: the earlier publication; of products that went back to several, the newest of them."""
+        return max((item.share.restores for item in self.products if item.share.restores is not None), default=None)
+
+    @property
     def meta(self) -> Mapping[str, str]:
         """What else they say, by name."""
         return self.publication.remarks.meta
@@ -120,6 +125,7 @@ class Entry:
             "parent": self.parent,
             "by": dict(self.publication.by),
             **self.publication.remarks.to_dict(),
+            **({} if self.restores is None else {"restores": self.restores}),
             "objects": self.objects,
             "bytes": self.bytes,
             "head": any(item.is_head for item in self.products),

@@ -56,9 +56,14 @@ def _log_rows(log: Sequence[Entry]) -> list[list[object]]:
                 "head" if item.is_head else "", *said, share.name, share.sent, share.unchanged, share.retired,
                 human_bytes(share.bytes_sent), human_bytes(share.bytes),
                 human_bytes(item.trash.bytes) if item.trash.objects else "",
-                _short(entry.message) if not number else "",
+                _said(entry) if not number else "",
             ])  # fmt: skip
     return rows
+
+
+def _said(entry: Entry) -> str:
+    said = [f"rollback to {entry.restores}"] if entry.restores is not None else []
+    return "; ".join([*said, *([_short(entry.message)] if entry.message else [])])
 
 
 def _short(message: str | None) -> str:

@@ -59,15 +59,20 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
     TargetError
         The store cannot be reached, or refuses.
     """
+    return reached(where, **overrides)[1]
+
+
+def reached(where: Any, **overrides: Any) -> tuple[RunConfig, list[Place]]:
+    """Return the products that a URL or a configuration names, and how they are reached; see `places_of`."""
     if not (isinstance(where, str | os.PathLike) and "://" in os.fspath(where)):
         config = RunConfig.from_any(where, **overrides)
-        return [place_at(config, product.location) for product in config.resolve()]
+        return config, [place_at(config, product.location) for product in config.resolve()]
     config = RunConfig.from_any({"target": os.fspath(where)}, **overrides)
     location = Location.parse(os.fspath(where))
     found = _published_at(config, location)
     if not found:
         raise ConfigError("nothing was ever published there", location.url, "check the URL")
-    return found
+    return config, found
 
 
 def places_or_prefix(config: RunConfig, location: Location) -> list[Place]:

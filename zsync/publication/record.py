@@ -44,12 +44,18 @@ class Head:
         ETag of the head itself, for the condition of the next move; None if it is absent.
     version
         Its version, where the bucket keeps versions.
+    restores
+        The publication is a rollback to this earlier one.
+    undoes
+        What was last published from a source before that: publishing it once more would undo the rollback.
     """
 
     publication: str | None = None
     parts: tuple[Part, ...] = ()
     etag: str | None = None
     version: str | None = None
+    restores: str | None = None
+    undoes: str | None = None
 
     @property
     def is_versioned(self) -> bool:
@@ -59,7 +65,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class PublishedProduct:
-    """One product's share in a publication."""
+    """One product's share in a publication.
+
+    Attributes
+    ----------
+    restores
+        Of a rollback: the earlier publication that it is equal to.
+    undoes
+        Of a rollback: what was last published from a source before it.
+    """
 
     name: str
     url: str
@@ -70,6 +84,8 @@ class PublishedProduct:
     retired: int
     bytes_sent: int
     parts: tuple[Part, ...]
+    restores: str | None = None
+    undoes: str | None = None
 
     @property
     def objects(self) -> int:
@@ -98,8 +114,14 @@ class PublishedProduct:
             "unchanged": self.unchanged,
             "retired": self.retired,
             "bytes_sent": self.bytes_sent,
+            **self.rolled_back(),
             "manifest": [part.to_dict() for part in self.parts],
         }
+
+    def rolled_back(self) -> dict[str, str]:
+        """Return what there is to say of a rollback, as JSON."""
+        said = {"restores": self.restores, "undoes": self.undoes}
+        return {name: value for name, value in said.items() if value is not None}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> PublishedProduct:
@@ -111,6 +133,7 @@ class PublishedProduct:
             It is none.
         """
         parent = document["parent"]
+        restores, undoes = _rolled_back(document)
         return cls(
             name=_text(document["name"]),
             url=_text(document["url"]),
@@ -121,6 +144,8 @@ class PublishedProduct:
             retired=_count(document["retired"]),
             bytes_sent=_count(document["bytes_sent"]),
             parts=tuple(Part.from_dict(part) for part in document["manifest"]),
+            restores=restores,
+            undoes=undoes,
         )
 
 
@@ -286,7 +311,7 @@ def read_head(store: ObjectStore, keys: StateKeys) -> Head:
         if document["format"] > FORMAT:
             raise TargetError("the product was published by a newer zsync", store.url(keys.head), "upgrade zsync")
         parts = tuple(Part.from_dict(part) for part in document["manifest"])
-        return Head(_id_of(document["publication"]), parts, found.etag, found.version)
+        return Head(_id_of(document["publication"]), parts, found.etag, found.version, *_rolled_back(document))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TargetError(
             "the head cannot be read",
@@ -299,6 +324,12 @@ def _id_of(text: Any) -> str:
     if not isinstance(text, str) or _ID.fullmatch(text) is None:
         raise ValueError("this is no id of a publication")
     return text
+
+
+def _rolled_back(document: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return which publication one restores, and which it undoes, if it is a rollback."""
+    restores, undoes = (document.get(name) for name in ("restores", "undoes"))
+    return None if restores is None else _id_of(restores), None if undoes is None else _id_of(undoes)
 
 
 def _text(value: Any) -> str:
@@ -370,6 +401,7 @@ def move_head(
         "product": product.name,
         "objects": product.objects,
         "bytes": product.bytes,
+        **product.rolled_back(),
         "manifest": [part.to_dict() for part in product.parts],
         "write_id": publication.write_id,
     }
@@ -382,4 +414,5 @@ def move_head(
             raise ConflictError(
                 "somebody else published meanwhile: the head moved", store.url(keys.head), "publish again"
             ) from error
-    return replace(Head(publication.id, product.parts), etag=stored.etag, version=stored.version)
+    head = Head(publication.id, product.parts, restores=product.restores, undoes=product.undoes)
+    return replace(head, etag=stored.etag, version=stored.version)

@@ -7,22 +7,22 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zsync.config.given import quoted_glob
-from zsync.errors import ConfigError, GoneError, TargetError, UnfitKeyError
+from zsync.errors import ConfigError, GoneError
 from zsync.inventory import Objects, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.asking import found
-from zsync.keys import shown, unfit_here
 from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 from zsync.publication.whereabouts import Published
+from zsync.steps.published import manifest_rows
 from zsync.steps.whereabouts import locate, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable
 
     from zsync.inventory import Listing, Selection
     from zsync.inventory.origin import Row
     from zsync.keys import Key
-    from zsync.publication import Part, StateKeys
+    from zsync.publication import StateKeys
     from zsync.publication.places import Place
     from zsync.storage import ObjectStore
     from zsync.words import Finding
@@ -80,7 +80,7 @@ def published(
         found = zip(listing.keys, listing.sizes, listing.etags, strict=True)
         rows: Iterable[Row] = ((key, size, etag, None, None) for key, size, etag in found)
     else:
-        rows = _manifest_rows(place, parts, is_current=at is None)
+        rows = manifest_rows(place, parts, is_current=at is None)
     elsewhere: dict[str, Key] = {}
     if publication is not None and at is not None:
         rows, elsewhere = _as_they_are_now(place, list(rows), publication, selection)
@@ -147,30 +147,3 @@ def recorded_keys(store: ObjectStore, state: StateKeys) -> list[str]:
         return []
     keys: list[str] = table["key"].to_pylist()
     return keys
-
-
-def _manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> Iterator[Row]:
-    """Yield what a manifest tells of the objects that the source has, in the order of their keys."""
-    import pyarrow.compute as pc
-
-    from zsync.tables import chosen, each_row, taken, texts_of
-
-    names = ("key", "size", "etag", "version", "digest")
-    try:
-        table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
-    except ManifestLostError as error:
-        raise TargetError(
-            f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
-        ) from error
-    _refuse_unfit(place, texts_of(table["key"]))
-    table = chosen(table.select([*names, "gone_s"]), pc.is_null(table["gone_s"]))
-    # The current publication is read without versions: whoever may read a bucket may not always read its versions.
-    for key, size, etag, version, digest in each_row(taken(table, pc.array_sort_indices(table["key"])), names):
-        yield key, size, etag, None if is_current or version == "null" else version, digest
-
-
-def _refuse_unfit(place: Place, keys: Iterable[str]) -> None:
-    """Refuse a manifest of which no files can be made here; that its keys are keys is known."""
-    if unfit := {key: reason for key in keys if (reason := unfit_here(key)) is not None}:
-        first = min(unfit)
-        raise UnfitKeyError(f"a published key cannot be a file here: {unfit[first]}", f"{place.url}: {shown(first)}")

@@ -253,14 +253,19 @@ def _write_manifest(item: Surveyed, plan: Plan, receipts: Receipts, tasks: TaskG
 
 def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProduct:
     result = product_result(plan, item.name, item.stock.product.location.url)
+    head, restores = item.stock.head, item.stock.restores
+    # After a rollback of a rollback the source is what it was before both.
+    undoes = head.undoes if head.restores is not None else head.publication
     return PublishedProduct(
         name=result.name,
         url=result.url,
         kind=str(item.kind),
-        parent=item.stock.head.publication,
+        parent=head.publication,
         sent=result.sent,
         unchanged=result.unchanged,
         retired=result.retired,
         bytes_sent=result.bytes,
         parts=parts,
+        restores=restores,
+        undoes=undoes if restores is not None else None,
     )

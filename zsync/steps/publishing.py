@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from zsync.steps.memo import Memo, is_outdated
-from zsync.steps.result import known, result_of
+from zsync.steps.result import PublishResult, known, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
     from zsync.config import ResolvedProduct
     from zsync.inventory import Scan
     from zsync.report.progress import Progress
-    from zsync.steps.result import PublishResult
     from zsync.steps.run import Ran
     from zsync.steps.stock import Stock
     from zsync.steps.terms import Terms
+    from zsync.words import Finding
 
 
 log = logging.getLogger(__name__)
@@ -48,18 +50,50 @@ def publish_stock(
         _say_unrecorded(terms)
         return known(remembered, started)
 
+    stock, refused = _without_undoing(stock, terms, progress, is_dry=is_dry)
+    if not stock:
+        return PublishResult("unchanged", (), tuple(refused), time.monotonic() - started)
     from zsync.steps.run import run
 
     ran = run(stock, terms, progress, is_dry=is_dry)
-    if is_dry:
+    result = result_of_run(ran, stock, started)
+    if result.status == "unchanged":
+        _say_unrecorded(terms)
+        if not refused and _may_be_remembered(ran, stock):
+            memo.keep(result.to_dict(), taken_ns)
+    return replace(result, findings=(*result.findings, *refused)) if refused else result
+
+
+def _without_undoing(
+    stock: Sequence[Stock], terms: Terms, progress: Progress, *, is_dry: bool
+) -> tuple[Sequence[Stock], list[Finding]]:
+    """Return the stock with an error where a rollback would be undone; or, where that stops no other, without it."""
+    if all(item.head.undoes is None for item in stock):
+        return stock, []
+    from zsync.steps.undoing import would_undo
+
+    found = {finding.product: finding for finding in would_undo(stock, terms, progress, is_dry=is_dry)}
+    if terms.by_unit:
+        return [item for item in stock if item.product.name not in found], list(found.values())
+    noticed = {name: (finding,) for name, finding in found.items()}
+    return [replace(i, noticed=(*i.noticed, *noticed.get(i.product.name, ()))) for i in stock], []
+
+
+def result_of_run(ran: Ran, stock: Sequence[Stock], started: float) -> PublishResult:
+    """Return what came of a run.
+
+    Parameters
+    ----------
+    stock
+        What was found before it.
+    started
+        The reading of the monotonic clock when the work began, in seconds.
+    """
+    if ran.is_dry:
         return result_of("planned", _newest(stock), ran.plan, started)
     left_out = tuple(finding for item in ran.items for finding in item.stock.left_out)
     if ran.carried is None:
-        _say_unrecorded(terms)
-        result = result_of("unchanged", _newest(stock), ran.plan, started, left_out)
-        if _may_be_remembered(ran, stock):
-            memo.keep(result.to_dict(), taken_ns)
-        return result
+        return result_of("unchanged", _newest(stock), ran.plan, started, left_out)
     carried = ran.carried
     status: Literal["published", "unretired"] = "unretired" if carried.stay else "published"
     stay = Counter(failure.product for failure in carried.stay)

@@ -24,6 +24,12 @@ _SAYS = {
     "unchanged": "Nothing to do: every object is published already",
     "planned": "Planned, nothing written",
 }
+_ROLLED_BACK = {
+    "published": "Rolled back to",
+    "unretired": "Not all that is to go could be retired, else rolled back to",
+    "unchanged": "Nothing to do: what is published is equal to",
+    "planned": "Planned, nothing written: back to",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,10 @@ class PublishResult(Result):
         What was planned; None if there was nothing to do.
     note
         Why there was nothing to do, where the configuration says so.
+    restores
+        Of a rollback: the earlier publication; of products that went back to several, the newest of them.
+    stay
+        Of a rollback: URLs of the products that it left as they are.
     """
 
     status: Status
@@ -85,6 +95,8 @@ class PublishResult(Result):
     publication: str | None = None
     plan: Plan | None = None
     note: str | None = None
+    restores: str | None = None
+    stay: tuple[str, ...] = ()
 
     @property
     def is_published(self) -> bool:
@@ -99,6 +111,8 @@ class PublishResult(Result):
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON; after a dry run with the plan."""
         document = {"status": self.status, "publication": self.publication, **Result.to_dict(self)}
+        if self.restores is not None:
+            document |= {"restores": self.restores, "stay": list(self.stay)}
         if self.note is not None:
             document["note"] = self.note
         if self.status == "planned" and self.plan is not None:
@@ -107,7 +121,10 @@ class PublishResult(Result):
 
     def heading(self) -> Line:
         """Return what came of it in a line."""
-        return Line(f"in {self.seconds:.1f} s", _SAYS[self.status], self.publication or "")
+        says = _SAYS[self.status]
+        if self.restores is not None:
+            says = f"{_ROLLED_BACK[self.status]} {self.restores}"
+        return Line(f"in {self.seconds:.1f} s", says, self.publication or "")
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a product."""

@@ -31,7 +31,8 @@ def result_text(result: PublishResult) -> str:
         for product in result.products
     ]
     but = "" if result.status != "unretired" else "; not all that is gone from the source could be retired"
-    return f"{columns(rows)}\npublished {result.publication} in {result.seconds:.1f} s{but}"
+    back = "" if result.restores is None else f", a rollback to {result.restores},"
+    return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"
 
 
 def page(result: PublishResult) -> str:

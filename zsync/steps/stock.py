@@ -56,6 +56,8 @@ class Stock:
         What was noticed on the way.
     recognised
         What of the target is ours by its content, though not by its times (`zsync.tables.MANIFEST`).
+    restores
+        Its source is this earlier publication of it.
     taken_ns
         When all of it was known, in nanoseconds since the epoch: nothing of the source was read before.
     listing
@@ -83,6 +85,7 @@ class Stock:
     unfinished: tuple[str, ...] = ()
     noticed: tuple[Finding, ...] = ()
     recognised: pa.Table | None = None
+    restores: str | None = None
     taken_ns: int = field(default_factory=time.time_ns)
 
     @property
@@ -140,7 +143,7 @@ def take_stock(
         ) as pool:
             scans: list[Scan] = []
             answers = [
-                pool.submit(_ask, place, terms, partial(_count, scans, number), publishes=publishes)
+                pool.submit(ask, place, terms, partial(_count, scans, number), publishes=publishes)
                 for number, place in enumerate(places)
             ]
             for origin in origins:
@@ -159,9 +162,18 @@ def _count(scans: Sequence[Scan], number: int) -> int | None:
     return len(scans[number].keys) if number < len(scans) else None
 
 
-def _ask(
-    place: Place, terms: Terms, expected: Callable[[], int | None], *, publishes: bool
+def ask(
+    place: Place, terms: Terms, expected: Callable[[], int | None] = lambda: None, *, publishes: bool
 ) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
+    """Take stock of a target.
+
+    Parameters
+    ----------
+    expected
+        Returns how many objects there may be; None where nobody knows.
+    publishes
+        A publish is to follow: then it matters who holds the lease.
+    """
     spec, state, store = place.spec, place.state, place.store
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(store, state)

@@ -100,8 +100,8 @@ def _survey(local: Inspected, terms: Terms) -> Surveyed:
 
 def _shortcomings(stock: Stock, terms: Terms) -> tuple[Finding, ...]:
     """Say what the target cannot do that a promise rests on."""
-    into_a_directory = terms.retires != "all" or not stock.origin.is_local  # of somebody, by a pull
-    if into_a_directory or connect(stock.spec).capabilities.conditional_put:
+    is_public = terms.retires == "recorded" or (terms.retires == "all" and stock.origin.is_local)
+    if not is_public or connect(stock.spec).capabilities.conditional_put:  # a pull goes to somebody's directory
         return ()
     message = "this target has no conditional writes: two publishers at the same time are not kept apart reliably"
     return (Finding("info", "no-conditional-writes", stock.product.name, "", message),)
@@ -182,7 +182,10 @@ def _relate(
     gone = place(local.layout, texts_of(gone_keys))
     selected = column(local.selection.mask(texts_of(gone_keys)), pa.bool_())
     if terms.retires != "all":
-        theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
+        if terms.retires == "recorded":
+            theirs = pc.or_(pc.is_valid(gone["store"]), pc.is_in(gone_keys, manifest["key"].combine_chunks()))
+        else:
+            theirs = pc.and_(pc.is_valid(gone["store"]), _is_ours(gone_keys, target, manifest))
         if terms.retires == "ours-and-strays":
             # What was written here into an array that is to be as published would show in place of fill values.
             theirs = pc.or_(theirs, pc.fill_null(gone["in_grid"], scalar(False)))

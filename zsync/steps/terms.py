@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zsync.config import ConfigOrigin, Publish, Storage
     from zsync.layout import Consolidating
 
-Retiring = Literal["all", "ours", "ours-and-strays"]
+Retiring = Literal["all", "ours", "ours-and-strays", "recorded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,16 @@ class Terms:
     by_unit
         Every store, and every file outside stores, is for itself: what is unfit is left out, what moves is left for the
         next run, and the others go on (`zsync.steps.fitness`).
+    forces
+        It may undo a rollback.
     trusts_manifest
         What the target holds is told by its manifest, not by a listing.
     retire
         What becomes of what the source lacks: ``keep``, ``trash``, ``delete`` or ``auto``.
     retires
         Of what the target holds: ``all``; ``ours``, only what we put there as it is, and is part of a store, for the
-        target is somebody's directory; ``ours-and-strays``, besides that what lies in an array's grid.
+        target is somebody's directory; ``ours-and-strays``, besides that what lies in an array's grid; ``recorded``,
+        what is on record, and all that lies in a store.
     grace_s
         How long an object must have been gone from the source before it is retired, in seconds.
     max_delete
@@ -91,6 +94,7 @@ class Terms:
     allows_damage: bool = False
     check_cogs: Literal["warn", "refuse", "off"] = "off"
     by_unit: bool = False
+    forces: bool = False
     trusts_manifest: bool = False
     retire: Literal["auto", "keep", "trash", "delete"] = "auto"
     retires: Retiring = "all"
@@ -126,6 +130,7 @@ class Terms:
             outside_grid=publish.outside_grid,
             allows_damage=publish.damaged == "allow",
             check_cogs=publish.check_cogs,
+            forces=publish.force,
             trusts_manifest=publish.trust == "manifest",
             retire=publish.retire,
             grace_s=publish.grace_s,

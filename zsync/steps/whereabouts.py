@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zsync.errors import CredentialsError, NetworkError, NoBucketError, TargetError, TransientError
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 OF_THE_WAY = (NetworkError, TransientError, CredentialsError, NoBucketError)  # say nothing of an object
 
 
-def locate(place: Place, items: Sequence[Published], publication: str) -> dict[str, Held | None]:
+def locate(
+    place: Place, items: Sequence[Published], publication: str, later: Sequence[Published] = ()
+) -> dict[str, Held | None]:
     """Return where objects of a publication are now; None for those that cannot be had any more.
 
     Place, versions and trash are listed, beside each other. A place that is not proved has to be read before it counts
@@ -34,6 +37,9 @@ def locate(place: Place, items: Sequence[Published], publication: str) -> dict[s
         Rows of the publication's manifest.
     publication
         Its id.
+    later
+        The same bytes, as another publication has them on record: asked for where they are not to be had as they were
+        then.
 
     Raises
     ------
@@ -47,7 +53,11 @@ def locate(place: Place, items: Sequence[Published], publication: str) -> dict[s
     there = listing.result()
     live: dict[str, tuple[int, str | None]] = {}
     live.update((key, (size, etag)) for key, size, etag in zip(there.keys, there.sizes, there.etags, strict=True))
-    return whereabouts(items, publication, live=live, versions=versions.result() or None, kept=kept.result())
+    ask = partial(whereabouts, live=live, versions=versions.result() or None, kept=kept.result())
+    found = ask(items, publication)
+    missed = [item for item in later if (held := found[item.key]) is None or not held.is_proved]
+    again = ask(missed, publication)
+    return found | {key: held for key, held in again.items() if held is not None and held.is_proved}
 
 
 def kept_in(place: Place) -> dict[str, list[Kept]]:

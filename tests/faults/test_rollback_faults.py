@@ -1,0 +1,63 @@
+"""Rollbacks that are killed: readers see one publication or the other, and the same call ends right."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import pytest
+from scenarios import FORMATS, OnServer, View, check_states, single
+from trees import s3_bytes
+
+import zsync
+
+
+@pytest.mark.slow
+def test_p1_to_p4_and_p9_of_a_rollback(s3, bucket, tmp_path, impatient, fate):
+    """One axis longer, one shorter, back and forth: watched after every write, then killed at every fourth request."""
+    storage = {"region": s3.region, "access_key_id": s3.access_key, "secret_access_key": s3.secret_key}
+    reach = {**storage, "endpoint_url": s3.endpoint_url}
+    url = f"s3://{bucket}/run/a.zarr"
+    sides = []
+    for name, write in (("one", single(10, 8)), ("two", single(13, 6))):
+        data = write(tmp_path / name, FORMATS["v3"])
+        products = {"a": {"path": "a.zarr"}}
+        config = {
+            "source": str(tmp_path / name),
+            "target": f"s3://{bucket}/run",
+            "products": products,
+            "storage": reach,
+        }
+        published = zsync.publish(config, keep_history=True, max_delete="100%", progress=False).publication
+        sides.append((published, data, s3_bytes(s3, bucket, "run/a.zarr/")))
+
+    def back(to):
+        return zsync.rollback(url, to, progress=False, **reach)
+
+    def look(before, after):
+        check_states(View(OnServer(s3, bucket, "run"), before, after))
+
+    looks = itertools.count()
+    (first, one, bytes_of_one), (second, two, _) = sides
+    fate.set(watch=lambda: next(looks) < 0 or look(two, one))
+    assert back(first).status == "published"
+    fate.set()
+    assert s3_bytes(s3, bucket, "run/a.zarr/") == bytes_of_one
+    assert next(looks) > 10
+
+    killed = 0
+    for n, (was, to) in zip(itertools.count(2, 4), itertools.cycle([(0, 1), (1, 0)]), strict=False):
+        (_, before, _), (publication, after, body) = sides[was], sides[to]
+        fate.set(n, acts=n % 8 == 2)
+        with contextlib.suppress(zsync.ZsyncError):
+            back(publication)
+        has_come = fate.has_come
+        fate.set()
+        look(before, after)
+        back(publication)
+        assert s3_bytes(s3, bucket, "run/a.zarr/") == body
+        if not has_come:
+            break
+        killed += 1
+    assert killed > 5
+    assert [entry.restores for entry in zsync.log(url, **reach)][-1] in (first, second)

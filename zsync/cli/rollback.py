@@ -1,0 +1,44 @@
+"""`zsync rollback`: go back to an earlier publication."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from zsync.cli.base import app
+from zsync.cli.options import Message, OnIncompatible, Where
+from zsync.cli.publish import show_result
+from zsync.cli.reaching import Reach, reaching
+from zsync.errors import ExitStatus
+
+_Publication = Annotated[
+    str,
+    typer.Argument(
+        help="The publication: an id of `zsync log`, the beginning of one, head~2, or a time like 2026-11-20.",
+        metavar="ID",
+    ),
+]
+_Only = Annotated[list[str] | None, typer.Option(help="Only this product of it; may be repeated.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")]
+
+
+@reaching(app, "rollback")
+def rollback(
+    reach: Reach,
+    url: Where,
+    publication_id: _Publication,
+    dry_run: _DryRun = False,
+    only: _Only = None,
+    on_incompatible: OnIncompatible = None,
+    message: Message = None,
+) -> None:
+    """Make what is published equal to an earlier publication, as a new one; readers are as safe as in a publish."""
+    from zsync.verbs.rollback import rollback as run
+
+    options = {"on_incompatible": on_incompatible, "message": message}
+    said: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    result = run(url, publication_id, only=only or (), dry_run=dry_run, **said, **reach.storage)
+    show_result(result, as_json=reach.as_json)
+    if result.exit_status != ExitStatus.DONE:
+        raise typer.Exit(result.exit_status)
