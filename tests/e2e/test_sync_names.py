@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 from team import Team
 
@@ -69,7 +72,7 @@ def test_one_is_asked(ann_and_bob):
 
 
 def test_a_name_that_is_taken_by_a_directory_is_not_given_to_a_copy(ann_and_bob, monkeypatch):
-    monkeypatch.setattr("zsync.team.apply.time.strftime", lambda *_: "NOW")
+    monkeypatch.setattr("zsync.team.apply.time", SimpleNamespace(strftime=lambda *_: "NOW", gmtime=time.gmtime))
     _, _, bob = ann_and_bob
     bob.write("x.conflict-bob-NOW/by hand", "taken")
     (bob.folder / "x.conflict-bob-NOW-2" / "empty").mkdir(parents=True)
