@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zsync.errors import ConfigError
-from zsync.history.difference import Known, borrowed, compare, differences, runs
+from zsync.history.difference import borrowed, compare, differences, runs
+from zsync.history.model import Known
 from zsync.history.show import where
 from zsync.history.span import Span
 from zsync.layout import Array, Grid, KeyEncoding

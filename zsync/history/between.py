@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zsync.history.difference import CHANGES, ProductDifference, borrowed, compare, differences
+from zsync.history.difference import borrowed, compare, differences
 from zsync.history.known import known_of
+from zsync.history.model import CHANGES, ProductDifference
 from zsync.history.reading import AsPublished, Sight
 from zsync.history.show import difference_shown, difference_text
 from zsync.history.span import Span
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from zsync.history.difference import ArrayPlace, Known
+    from zsync.history.model import ArrayPlace, Known
     from zsync.publication import Publication
     from zsync.publication.places import Place
     from zsync.report.shown import Part

@@ -8,7 +8,7 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from zsync.history.difference import Known
+from zsync.history.model import Known
 from zsync.layout import Dimensions, describe, is_metadata, join, members_of
 from zsync.layout.codecs import unsafe_codec
 from zsync.layout.documents import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZMETADATA
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from zsync.history.difference import ArrayPlace
+    from zsync.history.model import ArrayPlace
     from zsync.history.reading import AsPublished
     from zsync.layout import Store
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsync.history.difference import CHANGED, HEADERS, KINDS, NEW, REMOVED
+from zsync.history.model import CHANGED, HEADERS, KINDS, NEW, REMOVED
 from zsync.printable import listed, printable
 from zsync.report.format import human_bytes
 from zsync.report.html import ROWS
@@ -14,8 +14,8 @@ from zsync.report.text import columns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zsync.history.difference import Along, ArrayDifference, ProductDifference, Range
     from zsync.history.entry import Entry, Trash
+    from zsync.history.model import Along, ArrayDifference, ProductDifference, Range
     from zsync.publication import Pruned
     from zsync.report.shown import Part
 
