@@ -24,6 +24,16 @@ from zsync.tables import MANIFEST, table_of
 from zsync.tasks import TaskGroup
 
 
+class Rows:
+    """A table as the rows of a manifest, which are asked for part by part."""
+
+    def __init__(self, table):
+        self.table, self.places = table, table.select(["store", "array", "key"])
+
+    def rows(self, places):
+        return self.table.take(places)
+
+
 class Product:
     """A product whose publications are put on record object by object, without the rest of a publish."""
 
@@ -39,7 +49,7 @@ class Product:
             etag = store.put(under(self.location.path, key), body, Headers()).etag
             self.rows[key] = {"key": key, "size": len(body), "etag": etag}
         with TaskGroup(4, "test") as tasks:
-            rows = table_of([self.rows[key] for key in sorted(self.rows)], MANIFEST)
+            rows = Rows(table_of([self.rows[key] for key in sorted(self.rows)], MANIFEST))
             parts = manifest.write(store, self.state, rows, (), cache_directory() / "manifests", tasks)
         share = PublishedProduct("p", self.location.url, "files", None, len(objects), 0, 0, 0, parts)
         made = Publication.now(new_publication_id(), (share,), "0")
