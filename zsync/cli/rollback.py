@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 import typer
 
-from zsync.cli.base import app
-from zsync.cli.options import Message, OnIncompatible, Where
+from zsync.cli.base import app, set_level
+from zsync.cli.options import Message, OnIncompatible, Quiet, Where
 from zsync.cli.publish import show_result
 from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ExitStatus
@@ -32,13 +33,17 @@ def rollback(
     only: _Only = None,
     on_incompatible: OnIncompatible = None,
     message: Message = None,
+    quiet: Quiet = False,
 ) -> None:
     """Make what is published equal to an earlier publication, as a new one; readers are as safe as in a publish."""
+    if quiet:
+        set_level(logging.WARNING)
     from zsync.verbs.rollback import rollback as run
 
     options = {"on_incompatible": on_incompatible, "message": message}
     said: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    result = run(url, publication_id, only=only or (), dry_run=dry_run, **said, **reach.storage)
+    said |= {"progress": False if quiet else None, **reach.storage}
+    result = run(url, publication_id, only=only or (), dry_run=dry_run, **said)
     show_result(result, as_json=reach.as_json)
     if result.exit_status != ExitStatus.DONE:
         raise typer.Exit(result.exit_status)
