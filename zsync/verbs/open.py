@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from zsync.snapshots.store import SnapshotStore
 
+_TELLS_ERRORS = "1.4."  # of rasterio; 1.5 goes on reading where what it reads from has failed
 _NODES = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
@@ -122,6 +123,9 @@ def open_rasterio(
     files = SnapshotFiles(contents)
     import rasterio
 
+    if not rasterio.__version__.startswith(_TELLS_ERRORS):
+        message = f"rasterio {rasterio.__version__} loses the errors of what it reads from: pixels might be others"
+        raise ConfigError(message, "open_rasterio", "pip install 'rasterio<1.5'")
     try:
         return rasterio.open(path, opener=files, **rest)
     except rasterio.errors.RasterioIOError as error:
