@@ -14,10 +14,11 @@ from zsync.pulling.adopt import adopted
 from zsync.pulling.edits import keeping_edits
 from zsync.pulling.pending import forget, note
 from zsync.pulling.pulled import PullResult, pulled_product
-from zsync.pulling.words import finding_of_pull, in_words_of_pull, of_pull
+from zsync.pulling.words import finding_of_pull, of_pull
 from zsync.steps.room import check_links, check_names, check_space
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
+from zsync.steps.wording import advising
 from zsync.storage.writable import check_replaceable, check_writable, directories_for
 from zsync.tables import column, texts_of
 from zsync.words import Action
@@ -66,7 +67,7 @@ def bring(
     ZsyncError
         As for `zsync.pull`.
     """
-    with in_words_of_pull():
+    with advising(of_pull):
         ran = run([item.stock for item in found], terms, progress, way=_Pull(found, terms), is_dry=is_dry)
     products = tuple(
         pulled_product(ran.plan, item, place.wanted.place.url, place.publication)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.errors import ZsyncError
 from zsync.steps.publishing import result_of_run
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
+from zsync.steps.wording import advising, reworded
 from zsync.tables import column, scalar, with_values
 from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from zsync.config import RunConfig
     from zsync.planning import Survey
@@ -72,7 +71,7 @@ def go_back(
         As for `zsync.rollback`.
     """
     stock = [item.stock for item in earlier]
-    with _in_words_of_rollback():
+    with advising(_of_rollback):
         ran = run(stock, terms, progress, way=_Rollback(earlier), is_dry=is_dry)
     return replace(result_of_run(ran, stock, started), restores=max(str(item.restores) for item in stock))
 
@@ -117,18 +116,5 @@ def _with_orders(survey: Survey, before: Earlier) -> Survey:
     return replace(survey, objects=objects)
 
 
-@contextmanager
-def _in_words_of_rollback() -> Iterator[None]:
-    """Have errors say what to do as it is said of a rollback."""
-    try:
-        yield
-    except ZsyncError as error:
-        if error.advice is None or _of_rollback(error.advice) == error.advice:
-            raise
-        raise type(error)(error.message, error.where, _of_rollback(error.advice)) from error
-
-
 def _of_rollback(text: str) -> str:
-    for word, other in _WORDS.items():
-        text = text.replace(word, other)
-    return text
+    return reworded(text, _WORDS)
