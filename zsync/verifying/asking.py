@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +9,7 @@ from zsync.errors import ConfigError, ObjectNotFoundError, TargetError, UnfitKey
 from zsync.inventory import Objects, Selection, agreed_listing, as_they_are, cache_directory, list_target
 from zsync.inventory.selection import is_below
 from zsync.keys import under
-from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts
+from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts, read_record
 from zsync.storage import list_versions, unfinished_uploads
 from zsync.tasks import TaskGroup, side_by_side
 from zsync.verifying.difference import Difference, Wrong, difference
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_BYTES = 64 * 2**20  # of a record
 _MOST_DOCUMENT = 2**28
 _DOCUMENTS_AT_ONCE = 64
 
@@ -256,13 +254,15 @@ def _kind_on_record(target: Target, publication: str, state: _State) -> Kind | N
     place = target.place
     key = place.state.publication(publication)
     try:
-        document = json.loads(place.store.get(key, most=_MOST_BYTES).data)
-        mine = next(item for item in document["products"] if item["name"] == document["product"])
-        return Kind(mine["kind"])
+        return Kind(read_record(place.store, place.state, publication).product.kind)
     except ObjectNotFoundError:
         message = "the record of the publication is gone"
-    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
-        message = "the record of the publication cannot be read"
+    except TargetError as error:
+        if type(error) is not TargetError:  # nobody answers, or may not: that is no document
+            raise
+        message = error.message
+    except ValueError:
+        message = "the record of the publication names no kind of product"
     advice = "nothing that readers see depends on it; the next publication has a record of its own"
     state.differences.append(difference(target.name, _of_state(place, key), Wrong.STATE, message, advice))
     return None
