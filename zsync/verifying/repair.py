@@ -126,7 +126,7 @@ def _publish(
     started = time.monotonic()
     targets, verified = [target for target, _ in wrong], [found for _, found in wrong]
     config, products = source.of(targets, verified)
-    terms = replace(Terms.of(config.publish, config.storage, config.team.member), trusts_manifest=False)
+    terms = replace(Terms.of(config.publish, config.storage, config.team.member, config.origin), trusts_manifest=False)
     if not is_dry:
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()
