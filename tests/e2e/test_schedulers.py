@@ -92,7 +92,7 @@ def test_a_slow_worker_is_waited_for(files, client):
     assert there(files) == read_tree(files.root / "d")
 
 
-def _blind(path):
+def _blind():
     import zsync.inventory.digest
 
     def blocks(file, key, *_more):
@@ -101,7 +101,7 @@ def _blind(path):
     zsync.inventory.origin.read_blocks = blocks
 
 
-def _sees(_path):
+def _sees():
     import zsync.inventory.digest
 
     zsync.inventory.origin.read_blocks = zsync.inventory.digest.read_blocks
@@ -109,12 +109,12 @@ def _sees(_path):
 
 def test_a_worker_without_the_source_is_named_with_its_path(files, client):
     """As on a host where the file system is not mounted: there every file is gone."""
-    client.run(_blind, "")
+    client.run(_blind)
     try:
         with pytest.raises(SourceError) as caught:
             files.publish(client=client)
     finally:
-        client.run(_sees, "")
+        client.run(_sees)
     assert os.uname().nodename in str(caught.value)
     assert str(files.root / "d") in str(caught.value)
     assert "mounted" in str(caught.value)

@@ -129,9 +129,11 @@ class Remote:
         under_way: dict[Future[Report], _Attempt] = {}
         try:
             while left or again or under_way:
-                while (left or again) and len(under_way) < self.tasks:
+                # Workers come and go; with dask each look at them is a request.
+                most, share = self.tasks, -(-self._most // max(1, self._workers.processes))
+                while (left or again) and len(under_way) < most:
                     attempt = again.popleft() if again else _Attempt(batches[left.popleft()])
-                    under_way[self._hand_out(work, attempt.batch)] = attempt
+                    under_way[self._hand_out(work, attempt.batch, share)] = attempt
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                     again.extend(self._taken_back(future, under_way.pop(future), done))
         except BaseException:
@@ -142,9 +144,9 @@ class Remote:
                     done(future.result().outcome)
             raise
 
-    def _hand_out(self, work: Work, batch: Batch) -> Future[Report]:
+    def _hand_out(self, work: Work, batch: Batch, share: int) -> Future[Report]:
         grant = None if batch.claim is None else claims.Grant.of(batch.claim)
-        return self._workers.submit(Errand(work, batch, grant, -(-self._most // max(1, self._workers.processes))))
+        return self._workers.submit(Errand(work, batch, grant, share))
 
     def _taken_back(self, future: Future[Report], attempt: _Attempt, done: Done) -> Iterator[_Attempt]:
         """Hand over what came of a batch, and yield what is left to do of it."""

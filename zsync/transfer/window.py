@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from zsync.storage.pacing import CEILING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 64
-MOST = 1024
+MOST = CEILING  # more would only wait for the pace
 BYTES = 256 * 2**20  # in flight, beyond which more calls do not help: 10 Gbit/s, 200 ms away
 
 _WAITS, _HALF = 0.35, 0.75  # of a core: what a process computes that mostly waits, and one that does still
