@@ -99,11 +99,8 @@ class Contents:
         GoneError
             It is not to be had any more.
         """
-        item = self._published(key)
-        if item is None:
-            self._refuse_chunk_of_others(key)
-            return None
-        return self._bytes(item, 0, item.size)
+        item = self._named(key)
+        return None if item is None else self._bytes(item, 0, item.size)
 
     def part(self, key: str, start: int, length: int) -> bytes | None:
         """Return some bytes of an object, up to its end; None if the publication does not name it.
@@ -113,9 +110,8 @@ class Contents:
         GoneError
             It is not to be had any more.
         """
-        item = self._published(key)
+        item = self._named(key)
         if item is None:
-            self._refuse_chunk_of_others(key)
             return None
         start = min(start, item.size)
         return self._bytes(item, start, min(length, item.size - start))
@@ -135,6 +131,13 @@ class Contents:
         if index is None:
             return None
         return Published(key, *(self._table[name][index].as_py() for name in ("size", "etag", "version", "digest")))
+
+    def _named(self, key: str) -> Published | None:
+        """Return an object that is to be read; None if the publication does not name it."""
+        item = self._published(key)
+        if item is None:
+            self._refuse_chunk_of_others(key)
+        return item
 
     def _refuse_chunk_of_others(self, key: str) -> None:
         """Raise for a chunk of an array that another tool put there.
