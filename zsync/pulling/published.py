@@ -14,7 +14,7 @@ from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 from zsync.publication.whereabouts import Published
 from zsync.steps.published import manifest_rows
-from zsync.steps.whereabouts import locate, path_of
+from zsync.steps.whereabouts import as_held, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,11 +109,7 @@ def _as_they_are_now(
             f"{place.url}: {listed(lost)}",
             "pull a later one",
         )
-    now = [
-        (key, size, held.etag, held.version, digest) if (held := found.get(key)) else (key, size, etag, version, digest)
-        for key, size, etag, version, digest in rows
-    ]
-    return now, {key: path_of(place, key, held) for key, held in found.items() if held and held.publication}
+    return as_held(place, rows, found)
 
 
 def _nothing_below(place: Place) -> ConfigError:

@@ -15,7 +15,7 @@ from zsync.publication.whereabouts import Published
 from zsync.steps.neighbours import leaving_to_others
 from zsync.steps.published import manifest_rows
 from zsync.steps.stock import Stock, ask
-from zsync.steps.whereabouts import locate, path_of
+from zsync.steps.whereabouts import as_held, locate
 from zsync.tasks import side_by_side
 from zsync.words import Kind
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from zsync.inventory.origin import Row
     from zsync.publication import Head
     from zsync.publication.places import Place
-    from zsync.publication.whereabouts import Held
     from zsync.returning.meant import Meant
     from zsync.steps.terms import Terms
 
@@ -74,8 +73,7 @@ def look(meant: Meant, terms: Terms, *, publishes: bool) -> Earlier:
     spec, state, lease, head, listing = ask(place, terms, publishes=publishes)
     rows = list(manifest_rows(place, record.product.parts, is_current=False))
     found = locate(place, [Published(*row) for row in rows], record.id, _same_since(place, head, rows))
-    now = [_row_now(row, found[row[0]]) for row in rows]
-    elsewhere = {key: path_of(place, key, held) for key, held in found.items() if held and held.publication}
+    now, elsewhere = as_held(place, rows, found)
     origin = Objects.of(place.spec, place.base, meant.name, now, elsewhere=elsewhere)
     kind = record.product.kind if record.product.kind in set(Kind) else None
     product = ResolvedProduct(meant.name, origin.name, kind, place.location)
@@ -145,11 +143,6 @@ def _same_since(place: Place, head: Head, rows: Sequence[Row]) -> list[Published
     names = ("key", "size", "etag", "version", "digest")
     current = zip(*(table[name].to_pylist() for name in names), strict=True)
     return [Published(*row) for row in current if (row[0], row[4]) in wanted]
-
-
-def _row_now(row: Row, held: Held | None) -> Row:
-    key, size, _, _, digest = row
-    return (key, size, None, None, digest) if held is None else (key, size, held.etag, held.version, digest)
 
 
 def _orders(place: Place, meant: Meant) -> dict[str, int]:

@@ -14,8 +14,9 @@ from zsync.storage import list_versions
 from zsync.tasks import TaskGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from zsync.inventory.origin import Row
     from zsync.keys import Key
     from zsync.publication.places import Place
     from zsync.publication.whereabouts import Held, Published
@@ -58,6 +59,28 @@ def locate(
     missed = [item for item in later if (held := found[item.key]) is None or not held.is_proved]
     again = ask(missed, publication)
     return found | {key: held for key, held in again.items() if held is not None and held.is_proved}
+
+
+def as_held(place: Place, rows: Iterable[Row], found: Mapping[str, Held | None]) -> tuple[list[Row], dict[str, Key]]:
+    """Return objects of a publication with ETag and version of the places that hold them now, and those places.
+
+    Parameters
+    ----------
+    rows
+        The objects, as the publication's manifest has them.
+    found
+        Where they are (`locate`); of what is not among it, or not to be had, it is as it was.
+
+    Returns
+    -------
+    tuple
+        The objects; and, by key, the whole key of each that is not in its place any more.
+    """
+    now = [
+        (key, size, held.etag, held.version, digest) if (held := found.get(key)) else (key, size, etag, version, digest)
+        for key, size, etag, version, digest in rows
+    ]
+    return now, {key: path_of(place, key, held) for key, held in found.items() if held and held.publication}
 
 
 def kept_in(place: Place) -> dict[str, list[Kept]]:
