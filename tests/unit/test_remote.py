@@ -19,7 +19,7 @@ from zsync.storage import Headers, spec_for
 from zsync.storage.handing import Handed, forget, take_over
 from zsync.storage.spec import kept_keys
 from zsync.transfer import Batch, Failure, Outcome, Receipt, Send
-from zsync.transfer.remote import Errand, Remote, Report, do
+from zsync.transfer.remote import Errand, Remote, Report, do, recall
 
 SPEC = spec_for(Location.parse("memory://x"), Storage())
 
@@ -31,7 +31,7 @@ class Hands:
     processes, at_once = 2, 2
 
     def __init__(self, fate=lambda _number, _errand: None):
-        self.fate, self.errands, self.handed, self.closed = fate, [], 0, False
+        self.fate, self.errands, self.handed, self.recalled, self.closed = fate, [], 0, [], False
         self.pool = ThreadPoolExecutor(2)
 
     def submit(self, errand: Errand) -> Future[Report]:
@@ -41,6 +41,10 @@ class Hands:
 
     def hand_over(self):
         self.handed += 1
+
+    def recall(self, run, _errands):
+        self.recalled.append(run)
+        recall(run)
 
     def close(self):
         self.pool.shutdown(wait=True)
@@ -109,15 +113,46 @@ def test_a_batch_that_kills_all_its_workers_ends_the_work():
     assert "2-0" not in keys(got)
 
 
-@pytest.mark.parametrize("error", [OutdatedError("late"), CredentialsError("elsewhere")], ids=["late", "credentials"])
-def test_what_may_be_done_again_is_done_again_without_what_arrived(error):
-    hands, got = Hands(lambda number, errand: failed(errand, error) if number == 0 else None), []
+def test_what_came_too_late_is_done_again_without_what_arrived():
+    late = OutdatedError("late")
+    hands, got = Hands(lambda number, errand: failed(errand, late) if number == 0 else None), []
     with Remote(hands, 8) as remote:
         remote.run(receipts_of, batches(1), got.append)
     assert keys(got) == ["0-0", "0-1", "0-2", "0-3"]
     assert [len(errand.batch.items) for errand in hands.errands] == [4, 3]
     assert not any(outcome.failures for outcome in got)
-    assert hands.handed == isinstance(error, CredentialsError)
+    assert not hands.handed
+
+
+def lacks_credentials_until(handed):
+    """Return work that is done once credentials were handed over so many times, and what it is done by."""
+    hands = Hands()
+
+    def work(batch, crew):
+        if hands.handed < handed:
+            raise CredentialsError("given elsewhere", "s3://b")
+        return receipts_of(batch, crew)
+
+    return work, hands
+
+
+def test_workers_that_came_later_are_given_credentials_and_asked_again():
+    work, hands = lacks_credentials_until(2)
+    got = []
+    with Remote(hands, 8) as remote:
+        remote.run(work, batches(1), got.append)
+    assert keys(got) == ["0-0", "0-1", "0-2", "0-3"]
+    assert hands.handed == 2
+
+
+def test_workers_that_have_no_credentials_still_are_named():
+    work, hands = lacks_credentials_until(100)
+    with (
+        pytest.raises(CredentialsError, match=r"the worker on .*: given elsewhere: s3://b"),
+        Remote(hands, 8) as remote,
+    ):
+        remote.run(work, batches(1), [].append)
+    assert len(hands.errands) == 4
 
 
 def test_what_is_late_time_and_again_fails():
@@ -128,21 +163,41 @@ def test_what_is_late_time_and_again_fails():
 
 
 def test_an_error_waits_for_what_is_under_way_and_begins_nothing():
-    go = threading.Event()
+    """Not even another object of a batch that was begun."""
+    began, go = threading.Semaphore(0), threading.Event()
 
-    def fate(number, _errand):
-        assert number < 1 or go.wait(30)
+    def one_by_one(batch, crew):
+        def one(item):
+            began.release()
+            assert go.wait(30)
+            return Receipt(item.product, item.key, 1, "", None, None)
+
+        came = crew.each(one, batch.items, is_last=lambda _receipt: False)
+        return Outcome(tuple(came), (), len(came), 0)
+
+    def fate(number, errand):
+        if number == 0:
+            assert began.acquire(timeout=30)
+            return failed(errand, ConflictError("stop"), "0-0")
+        return None
 
     def done(outcome):
         got.append(outcome)
-        go.set()
-        raise ConflictError("stop")
+        if outcome.failures:
+            raise outcome.failures[0].error
 
-    hands, got = Hands(fate), []
-    with pytest.raises(ConflictError, match="stop"), Remote(hands, 8) as remote:
-        remote.run(receipts_of, batches(50), done)
+    class Slow(Hands):
+        def recall(self, run, errands):
+            super().recall(run, errands)
+            go.set()
+
+    hands, got = Slow(fate), []
+    hands.pool = ThreadPoolExecutor(3)
+    with pytest.raises(ConflictError, match="stop"), Remote(hands, 2) as remote:
+        remote.run(one_by_one, batches(50, size=100), done)
+    assert hands.recalled == [hands.errands[0].run]
     assert len(hands.errands) == 4
-    assert 2 <= len(got) <= 4
+    assert 2 <= len(keys(got)) < 20, "what was done has its receipts, and what was not begun is not done"
 
 
 @pytest.mark.parametrize("is_here", [True, False], ids=["here it is", "here it changed too"])
@@ -202,7 +257,7 @@ def test_a_worker_may_send_as_long_as_the_lease_lasts(monkeypatch, elsewhere, la
     grant = pickle.loads(pickle.dumps(claims.Grant.of(claim)))
     grant = claims.Grant(grant.claim, grant.machine, Deadline.after(lasts_s))
     elsewhere(machine)
-    errand = Errand(checks, Batch(SPEC, (), claim), grant, 1)
+    errand = Errand(checks, Batch(SPEC, (), claim), grant, 1, "run")
     if may:
         do(errand)
     else:

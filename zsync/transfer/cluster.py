@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from zsync.errors import ConfigError, CredentialsError
 from zsync.publication.process import machine
 from zsync.storage.handing import Handed, forget, take_over
-from zsync.transfer.remote import do
+from zsync.transfer.remote import do, recall
 from zsync.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zsync.transfer.remote import Errand, Report
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,6 @@ class Cluster:
         self.deaths: tuple[type[BaseException], ...] = (KilledWorker, CancelledError)
         self._client, self._handed = client, handed
         self._ends = ExitStack()
-        self._known: set[str] = set()
         self._executor = client.get_executor(pure=False)
 
     @classmethod
@@ -108,15 +109,15 @@ class Cluster:
         return future
 
     def hand_over(self) -> None:
-        """Look at the workers that are new, and give them credentials that were given explicitly."""
-        new = [address for address in self._client.nthreads() if address not in self._known]
-        if not new:
-            return
-        for address, told in self._client.run(about, workers=new, on_error="return").items():
-            self._check(address, told)
+        """Look at all workers there are, and give them credentials that were given explicitly.
+
+        One that was begun anew may have the address of the one that died.
+        """
+        for address, told in self._client.run(about, on_error="return").items():
+            if not isinstance(told, OSError):  # of one that went in this moment
+                self._check(address, told)
         if self._handed.names:
-            self._client.run(take_over, self._handed, workers=new)
-        self._known.update(new)
+            self._client.run(take_over, self._handed, on_error="ignore")
 
     def _check(self, address: str, told: Any) -> None:
         if not isinstance(told, tuple) or told[1] != __version__:
@@ -129,12 +130,18 @@ class Cluster:
                 "use a profile or environment variables on the workers, or a cluster with TLS",
             )  # fmt: skip
 
+    def recall(self, run: str, _errands: Iterable[Future[Report]]) -> None:
+        """Let what was handed out of a run end as early as it can.
+
+        None is cancelled: dask would call one so that is under way, and goes on.
+        """
+        self._client.run(recall, run, on_error="ignore")
+
     def close(self) -> None:
         """Let the workers forget what they were given, and end what was begun for this run."""
         try:
-            known = [address for address in self._client.nthreads() if address in self._known]
-            if self._handed.names and known:
-                self._client.run(forget, self._handed, workers=known)
+            if self._handed.names:
+                self._client.run(forget, self._handed, on_error="ignore")
         finally:
             self._ends.close()
 

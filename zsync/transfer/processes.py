@@ -12,6 +12,8 @@ from zsync.storage.handing import Handed, take_over
 from zsync.transfer.remote import do
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zsync.transfer.remote import Errand, Report
 
 
@@ -47,6 +49,11 @@ class Processes:
 
     def hand_over(self) -> None:
         """Do nothing: each was given them when it began."""
+
+    def recall(self, _run: str, errands: Iterable[Future[Report]]) -> None:
+        """Cancel what was not begun."""
+        for errand in errands:
+            errand.cancel()
 
     def close(self) -> None:
         """End them."""

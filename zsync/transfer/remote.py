@@ -11,10 +11,11 @@ import contextlib
 import functools
 import os
 import platform
+import secrets
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from zsync.errors import CredentialsError, OutdatedError, SourceError, TargetError, ZsyncError
 from zsync.inventory.origin import FileReader
@@ -24,10 +25,13 @@ from zsync.transfer.batch import Outcome, Send
 from zsync.transfer.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from zsync.transfer.batch import Batch, Done, Failure, Work
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 BATCH_OBJECTS = 512  # a worker has many of them under way at once
 _AHEAD = 2  # batches for each that a worker does at a time: it never waits for the next one
@@ -42,19 +46,22 @@ class Errand:
     ----------
     most
         Requests that its process may have under way at once.
+    run
+        The name of the run that it belongs to.
     """
 
     work: Work
     batch: Batch
     grant: claims.Grant | None
     most: int
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of an errand, and on which host."""
+    """What came of an errand, and on which host; or that the worker has no credentials for it."""
 
-    outcome: Outcome
+    outcome: Outcome | CredentialsError
     host: str
 
 
@@ -62,7 +69,33 @@ def do(errand: Errand) -> Report:
     """Do an errand, in the process of a worker."""
     if errand.grant is not None:
         claims.take(errand.grant)
-    return Report(errand.work(errand.batch, _crew(errand.most, os.getpid())), platform.node())
+    outcome: Outcome | CredentialsError
+    try:
+        outcome = errand.work(errand.batch, _Hands(_crew(errand.most, os.getpid()), errand.run))
+    except CredentialsError as error:
+        outcome = error
+    return Report(outcome, platform.node())
+
+
+_recalled: set[str] = set()
+
+
+def recall(run: str) -> None:
+    """Begin nothing more of a run, in the process of a worker."""
+    _recalled.add(run)
+
+
+class _Hands:
+    """The crew of a worker, as one run has it: until it is recalled."""
+
+    def __init__(self, crew: crew.Crew, run: str) -> None:
+        self._crew, self._run = crew, run
+
+    def each(self, call: Callable[[S], T], items: Sequence[S], *, is_last: Callable[[T], bool]) -> list[T]:
+        """Return what a call comes to for each item that was begun."""
+        if self._run in _recalled:
+            return []
+        return self._crew.each(call, items, is_last=lambda result: self._run in _recalled or is_last(result))
 
 
 @functools.cache
@@ -89,7 +122,10 @@ class Workers(Protocol):
         """Hand out an errand."""
 
     def hand_over(self) -> None:
-        """Give those who have come since the last time the credentials that were given explicitly."""
+        """Give all there are the credentials that were given explicitly."""
+
+    def recall(self, run: str, errands: Iterable[Future[Report]]) -> None:
+        """Let what was handed out of a run end as early as it can; what was not begun may be cancelled."""
 
     def close(self) -> None:
         """Let them go."""
@@ -115,7 +151,7 @@ class Remote:
     largest = BATCH_OBJECTS
 
     def __init__(self, workers: Workers, most: int) -> None:
-        self._workers, self._most = workers, most
+        self._workers, self._most, self._name = workers, most, secrets.token_hex(8)
 
     @property
     def tasks(self) -> int:
@@ -137,42 +173,43 @@ class Remote:
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                     again.extend(self._taken_back(future, under_way.pop(future), done))
         except BaseException:
-            for future in under_way:
-                future.cancel()
-            for future in wait(under_way).done:  # what they did is done, and has its receipts
+            self._workers.recall(self._name, under_way)
+            # What was begun is waited for: it may write until it ends, and what it did has its receipts.
+            for future in wait([future for future in under_way if not future.cancelled()]).done:
                 with contextlib.suppress(Exception):
-                    done(future.result().outcome)
+                    if isinstance(outcome := future.result().outcome, Outcome):
+                        done(outcome)
             raise
 
     def _hand_out(self, work: Work, batch: Batch, share: int) -> Future[Report]:
         grant = None if batch.claim is None else claims.Grant.of(batch.claim)
-        return self._workers.submit(Errand(work, batch, grant, share))
+        return self._workers.submit(Errand(work, batch, grant, share, self._name))
 
     def _taken_back(self, future: Future[Report], attempt: _Attempt, done: Done) -> Iterator[_Attempt]:
         """Hand over what came of a batch, and yield what is left to do of it."""
+        is_last = attempt.number == _ATTEMPTS
         try:
             report = future.result()
         except self._workers.deaths as error:
-            if attempt.number == _ATTEMPTS:
+            if is_last:
                 message = f"the workers died {_ATTEMPTS} times over the same objects"
                 raise TargetError(message, _place(attempt.batch), "see their logs: is there memory enough?") from error
             yield replace(attempt, number=attempt.number + 1)
             return
         outcome, batch = report.outcome, attempt.batch
-        is_last = attempt.number == _ATTEMPTS
-        late = [] if is_last else [failure for failure in outcome.failures if self._may_be_done_again(failure)]
+        if isinstance(outcome, CredentialsError):
+            if is_last:
+                raise CredentialsError(f"the worker on {report.host}: {outcome.message}", outcome.where, outcome.advice)
+            self._workers.hand_over()  # it may be one that came only now
+            yield replace(attempt, number=attempt.number + 1)
+            return
+        late = [] if is_last else [failure for failure in outcome.failures if isinstance(failure.error, OutdatedError)]
         failures = [_told_of(failure, batch, report.host) for failure in outcome.failures if failure not in late]
         done(replace(outcome, failures=tuple(failures)))
         if late:
             came = {(receipt.product, receipt.key) for receipt in outcome.receipts} | set(outcome.left)
             rest = tuple(item for item in batch.items if (item.product, item.key) not in came)
             yield _Attempt(replace(batch, items=rest), attempt.number + 1)
-
-    def _may_be_done_again(self, failure: Failure) -> bool:
-        if isinstance(failure.error, CredentialsError):
-            self._workers.hand_over()  # it may be a worker that came only now
-            return True
-        return isinstance(failure.error, OutdatedError)
 
     def __enter__(self) -> Self:
         return self
