@@ -11,7 +11,7 @@ import pickle
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,20 @@ from zsync.errors import (
     PreconditionError,
     TargetError,
 )
-from zsync.storage import Headers, ObjectStore, connect, list_versions, spec_for
+from zsync.publication import heeds_conditions_of_copies
+from zsync.storage import (
+    Headers,
+    ObjectStore,
+    Over,
+    Seen,
+    StoreSpec,
+    connect,
+    described,
+    list_versions,
+    spec_for,
+    tags_of,
+    unfinished_uploads,
+)
 from zsync.storage.opening import open_s3fs
 
 S3 = ["obstore", "s3fs"]
@@ -58,8 +71,12 @@ PLAIN = Headers()
 class Place:
     """A store, and the prefix that a test has for itself."""
 
-    store: ObjectStore
+    spec: StoreSpec
     base: str
+
+    @property
+    def store(self) -> ObjectStore:
+        return connect(self.spec)
 
     def put(self, key, body=b"x", headers=PLAIN):
         return self.store.put(self.base + key, body, headers)
@@ -78,12 +95,12 @@ def place(name, server, bucket, tmp_path, **more):
     prefix = f"{uuid.uuid4().hex}/"
     if name == "file":
         location = Location.parse(f"file://{tmp_path}")
-        return Place(connect(spec_for(location, Storage())), f"{location.path}/{prefix}")
+        return Place(spec_for(location, Storage()), f"{location.path}/{prefix}")
     if name == "memory":
-        return Place(connect(spec_for(Location.parse("memory://contract"), Storage())), prefix)
+        return Place(spec_for(Location.parse("memory://contract"), Storage()), prefix)
     transport = "fsspec" if name == "s3fs" else "obstore"
     spec = spec_for(Location.parse(f"s3://{bucket}/x"), settings(server, **more), transport)
-    return Place(connect(spec), prefix)
+    return Place(spec, prefix)
 
 
 @pytest.fixture(params=ALL)
@@ -265,7 +282,7 @@ def test_a_listing_of_many_is_complete(s3, bucket, tmp_path):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(written.put, wanted))
     for name in S3:
-        listed = Place(place(name, s3, bucket, tmp_path).store, written.base)
+        listed = Place(place(name, s3, bucket, tmp_path).spec, written.base)
         assert sorted(listed.keys()) == wanted
         assert listed.store.list_few(listed.base) is None
 
@@ -327,8 +344,6 @@ def test_other_servers(name, server, request, tmp_path):
 
 
 def test_what_is_kept_when_something_takes_its_place(any_place):
-    from zsync.storage import Over
-
     place = any_place
     place.put("a", b"one")
     seen = place.store.head(place.base + "a").etag
@@ -356,8 +371,6 @@ def test_what_is_kept_when_something_takes_its_place(any_place):
 
 
 def test_a_write_takes_the_place_of_what_was_seen_or_of_nothing(any_place):
-    from zsync.storage import Over
-
     place, large = any_place, 5 * 2**20
     if not place.store.capabilities.conditional_put and place.store.capabilities.transport != "file":
         pytest.skip("nothing is compared here: what is left is the clock")
@@ -380,8 +393,6 @@ def test_a_write_takes_the_place_of_what_was_seen_or_of_nothing(any_place):
 
 def test_what_is_there_already_as_it_was_to_be_written_is_no_conflict(s3_place):
     """The answer to a write was lost: the next attempt meets its own bytes."""
-    from zsync.storage import Over
-
     first = s3_place.store.put(s3_place.base + "a", b"one", PLAIN, over=Over(None))
     assert s3_place.store.put(s3_place.base + "a", b"one", PLAIN, over=Over(None)) == first
     large = [b"3" * 5 * 2**20, b"4"]
@@ -394,7 +405,6 @@ def test_what_is_there_already_as_it_was_to_be_written_is_no_conflict(s3_place):
 def test_conditions_where_services_differ(name, server, request, tmp_path):
     """moto says 404 where there is nothing to replace; rclone takes conditions and ignores them."""
     from zsync.publication import ignored_conditions
-    from zsync.storage import Over
 
     other = request.getfixturevalue(server)
     other.create_bucket(f"conditions-{name}")
@@ -421,8 +431,6 @@ def test_a_service_that_takes_no_conditions_is_looked_at_first(name, s3, bucket,
     """501 to a conditional write (L8): from then on what is there is looked at, as late as may be."""
     from proxy import Fault, Proxy
 
-    from zsync.storage import Over
-
     def refuse(exchange):
         conditional = {"if-match", "if-none-match"} & {header.lower() for header in exchange.headers}
         return Fault.error(501, "NotImplemented") if conditional and exchange.method == "PUT" else None
@@ -442,8 +450,6 @@ def test_a_service_that_takes_no_conditions_is_looked_at_first(name, s3, bucket,
 def test_a_conflict_of_requests_is_tried_again(name, s3, bucket, tmp_path):
     """409 ConditionalRequestConflict (L8) tells of another request under way, not of another object."""
     from proxy import Fault, Proxy, on
-
-    from zsync.storage import Over
 
     with Proxy(s3.endpoint_url) as proxy:
         proxy.faults.append(on(Fault.error(409, "ConditionalRequestConflict"), method="PUT", times=2))
@@ -478,3 +484,73 @@ def test_workers_that_begin_together_share_one_client_of_s3fs(s3, bucket):
     with ThreadPoolExecutor(8) as pool:
         first, *others = pool.map(opened, range(8))
     assert all(other is first for other in others)
+
+
+@pytest.fixture(params=["at once", "in parts"])
+def copied(request, monkeypatch):
+    """What is copied, at once or in three parts."""
+    if request.param == "at once":
+        return b"12345" * 20
+    monkeypatch.setattr("zsync.storage.copying.PART", 5 * 2**20)
+    return b"1234567890" * (2**20 + 7)
+
+
+def test_a_copy_is_made_if_both_ends_are_as_they_were_seen(s3_place, copied):
+    place, base = s3_place, s3_place.base
+    source = place.put("from here/ä+b", copied, Headers("text/plain", metadata=(("a", "b"),)))
+    seen = Seen(base + "from here/ä+b", len(copied), source.etag)
+    headers = Headers("image/tiff", "no-cache", metadata=(("c", "d"),), tags=(("e", "f g"),))
+    first = place.store.copy_seen(seen, base + "to/ö", headers, Over(None))
+    assert place.store.get(base + "to/ö").data == copied
+    assert place.store.head(base + "to/ö").etag == first.etag
+    spec = place.spec
+    found = described(spec, base + "to/ö")
+    assert (found.headers.content_type, found.headers.cache_control) == ("image/tiff", "no-cache")
+    assert dict(found.headers.metadata) == {"c": "d"}
+    assert tags_of(spec, base + "to/ö") == (("e", "f g"),)
+    there = place.put("to/ö", b"old")
+    stale = replace(seen, etag="0" * 32)
+    for wrong, over in ((seen, Over(None)), (seen, Over(first.etag)), (stale, Over(there.etag))):
+        with pytest.raises(PreconditionError):
+            place.store.copy_seen(wrong, base + "to/ö", headers, over)
+        assert place.store.get(base + "to/ö").data == b"old"
+    place.store.copy_seen(seen, base + "to/ö", PLAIN, Over(there.etag, base + "kept"))
+    assert place.store.get(base + "to/ö").data == copied
+    assert place.store.get(base + "kept").data == b"old"
+    with pytest.raises(ObjectNotFoundError):
+        place.store.copy_seen(replace(seen, key=base + "absent"), base + "new", PLAIN, Over(None))
+    assert sorted(place.keys()) == ["from here/ä+b", "kept", "to/ö"]
+    assert unfinished_uploads(spec, base) == []
+
+
+@pytest.mark.parametrize("name", S3)
+def test_a_version_is_copied(name, s3, versioned_bucket, tmp_path, copied):
+    there = place(name, s3, versioned_bucket, tmp_path)
+    first, second = there.put("a", copied), there.put("a", b"two")
+    seen = Seen(there.base + "a", len(copied), first.etag, first.version)
+    stored = there.store.copy_seen(seen, there.base + "a", PLAIN, Over(second.etag))
+    assert there.store.get(there.base + "a").data == copied
+    assert stored.version not in (None, first.version, second.version)
+
+
+@pytest.mark.parametrize("name", ["file", "memory"])
+def test_who_makes_no_copies_on_condition_says_so(name, s3, bucket, tmp_path):
+    there = place(name, s3, bucket, tmp_path)
+    stored = there.put("a", b"one")
+    with pytest.raises(NotSupportedError):
+        there.store.copy_seen(Seen(there.base + "a", 3, stored.etag), there.base + "b", PLAIN, Over(None))
+    assert there.keys() == ["a"]
+
+
+@pytest.mark.parametrize("name", S3)
+@pytest.mark.parametrize("server", ["s3", "moto_s3", "rclone_s3"])
+def test_services_that_ignore_conditions_of_copies_are_told(name, server, request, tmp_path):
+    """moto and rclone heed none of the target's."""
+    other = request.getfixturevalue(server)
+    bucket = f"copies-{name}-{server.replace('_', '-')}"
+    other.create_bucket(bucket)
+    there = place(name, other, bucket, tmp_path)
+    there.put("a", b"{}")
+    assert heeds_conditions_of_copies(there.store, there.base + "a") == (server == "s3")
+    assert there.store.get(there.base + "a").data == b"{}"
+    assert not heeds_conditions_of_copies(there.store, there.base + "absent")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
+from proxy import Fault
 from seeds import rng
 from target import Site, same
 from trees import read_tree, s3_bytes, weather, write_cog
@@ -225,3 +227,70 @@ def test_a_directory_goes_back_as_far_as_its_trash_has_the_bytes(site, tmp_path)
     with pytest.raises(GoneError, match="t2m/c/1/0"):
         zsync.rollback(config, copies[0][0], progress=False)
     assert read_tree(target / "a.zarr") == copies[1][1]
+
+
+def write_large(site, text):
+    (site.root / "d").mkdir(exist_ok=True, parents=True)
+    (site.root / "d/large").write_bytes(text * (2**23 + 1))
+    (site.root / "d/small").write_bytes(text)
+    site.products["d"] = {"path": "d", "kind": "files"}
+    rewrite(site, "a.zarr", weather(8, 8, k=len(text) + ord(text[:1])), **STORES["v3.zarr"])
+
+
+def data_read(site, since):
+    """Return the data that was read of the bucket, or sent to it, through this machine."""
+    exchanges = site.proxy.completed[since:]
+    moved = [e for e in exchanges if e.method == "GET" or (e.method == "PUT" and e.size)]
+    return sorted({e.key for e in moved if re.search(r"/(large|small|c/\d.*)$", e.key)})
+
+
+@pytest.mark.parametrize(
+    ("sent", "copied"), [(2**26, 2**28), (5 * 2**20, 2**28), (5 * 2**20, 2**23)],
+    ids=["whole", "in parts, copied whole", "in parts"],
+)  # fmt: skip
+def test_the_bucket_copies_what_it_has(kept, monkeypatch, sent, copied):
+    monkeypatch.setattr("zsync.transfer.work.PART_SIZE", sent)
+    monkeypatch.setattr("zsync.storage.copying.PART", copied)
+    copies = {}
+    for text in (b"a", b"b"):
+        write_large(kept, text)
+        publication = publish(kept).publication
+        copies[publication] = seen(kept)
+    first, second = copies
+    for to in (first, second, first):
+        since = len(kept.proxy.completed)
+        assert back(kept, to).status == "published"
+        assert seen(kept) == copies[to]
+        assert data_read(kept, since) == []
+        report = zsync.verify(url(kept), deep=True, **reach(kept))
+        assert report.status == "sound", "and the record tells what is there"
+
+
+@pytest.mark.parametrize("answer", ["ignored", "501", "403", "lost"])
+def test_what_is_not_copied_is_read_and_written(site, monkeypatch, answer):
+    copies = {}
+    for text in (b"a", b"b"):
+        write_large(site, text)
+        publication = publish(site).publication
+        copies[publication] = seen(site)
+    first = min(copies)
+    losses = iter(range(3))
+    faults = {
+        "501": lambda: Fault.error(501, "NotImplemented"),
+        "403": lambda: Fault.error(403, "AccessDenied"),
+        "lost": lambda: Fault.lost() if next(losses, None) is not None else None,
+    }
+
+    def refuse(exchange):
+        is_copy = "x-amz-copy-source" in {name.lower() for name in exchange.headers}
+        return faults[answer]() if is_copy and ".zsync/" not in exchange.key else None
+
+    if answer == "ignored":
+        monkeypatch.setattr("zsync.returning.going.heeds_conditions_of_copies", lambda *_where: False)
+    else:
+        site.proxy.faults.append(refuse)
+    since = len(site.proxy.completed)
+    assert back(site, first).status == "published"
+    assert seen(site) == copies[first]
+    assert bool(data_read(site, since))
+    assert zsync.verify(url(site), deep=True, **reach(site)).status == "sound"

@@ -25,7 +25,7 @@ Why it is so
 - Versioning is told from the version that the store gave the head; a bucket not known to keep versions gets a trash.
 """
 
-from zsync.publication.conditional import ignored_conditions
+from zsync.publication.conditional import heeds_conditions_of_copies, ignored_conditions
 from zsync.publication.finding import Records, find, find_in_each, read_parts
 from zsync.publication.holding import Leases
 from zsync.publication.lease import LeaseState, break_lease, read_lease, refuse_if_held
@@ -61,6 +61,7 @@ __all__ = [
     "break_lease",
     "find",
     "find_in_each",
+    "heeds_conditions_of_copies",
     "ignored_conditions",
     "is_due",
     "move_head",

@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from zsync.errors import NetworkError, ObjectNotFoundError, PreconditionError, SilentError, TransientError
-from zsync.storage import Headers, RetryPolicy, Stored, retry
+from zsync.errors import (
+    CredentialsError,
+    NetworkError,
+    ObjectNotFoundError,
+    PreconditionError,
+    SilentError,
+    TargetError,
+    TransientError,
+)
+from zsync.storage import Headers, Over, RetryPolicy, Seen, Stored, retry
 
 if TYPE_CHECKING:
     from zsync.keys import Key
@@ -74,6 +82,29 @@ def ignored_conditions(store: ObjectStore, key: Key, data: bytes) -> tuple[str, 
         return ("If-None-Match", "If-Match")
     habits.conditions = "ignored" if ignored else "honoured"
     return tuple(ignored)
+
+
+def heeds_conditions_of_copies(store: ObjectStore, key: Key) -> bool:
+    """Return whether a service stops copies that their conditions should stop: it is tried out.
+
+    Parameters
+    ----------
+    key
+        An object that is there and does not change; it is copied onto itself if a condition is ignored.
+    """
+    try:
+        there = store.head(key).etag
+        for source, over in ((there, None), (there, "0" * 32), ("0" * 32, there)):
+            try:
+                store.copy_seen(Seen(key, 0, source), key, STATE_HEADERS, Over(over))
+            except PreconditionError:
+                continue
+            return False
+    except (TransientError, NetworkError, CredentialsError):
+        raise
+    except TargetError:
+        return False
+    return True
 
 
 def _is_ours(store: ObjectStore, key: Key, write_id: str) -> Stored | None:

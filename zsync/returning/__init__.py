@@ -11,6 +11,7 @@ was not published then retires, and whatever else lies in a store, for readers w
 elsewhere and is on no record is somebody else's. Where the bucket keeps no versions all that is replaced goes to the
 trash, so that a rollback can be undone by another. Headers of what stays are left as they are on record.
 
-Bytes that are sent travel through this machine: a copy inside the bucket that is conditional on both its ends is not to
-be had of every service, and what is read here is compared with the digest on record.
+The bucket copies by itself what is sent, on condition of the ETag that the source has to have and of what is replaced
+(`ObjectStore.copy_seen`); whether the service heeds both is tried out on the record. What it does not copy, and all of
+it where conditions are ignored, travels through this machine, where it is compared with the digest on record.
 """

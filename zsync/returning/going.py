@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zsync.publication import heeds_conditions_of_copies
 from zsync.steps.publishing import result_of_run
 from zsync.steps.run import Way, run
 from zsync.steps.terms import Terms
 from zsync.steps.wording import advising, reworded
+from zsync.storage import connect
 from zsync.tables import column, scalar, with_values
+from zsync.tasks import side_by_side
 from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from zsync.returning.sources import Earlier
     from zsync.steps.result import PublishResult
     from zsync.steps.run import Ran
+    from zsync.steps.stock import Stock
     from zsync.steps.surveyed import Surveyed
 
 _MAY_NAME = (str(Role.FILE), str(Role.FOREIGN), str(Role.INDEX))
@@ -71,9 +75,16 @@ def go_back(
         As for `zsync.rollback`.
     """
     stock = [item.stock for item in earlier]
+    terms = replace(terms, copies=not is_dry and _can_be_copied(stock))
     with advising(_of_rollback):
         ran = run(stock, terms, progress, way=_Rollback(earlier), is_dry=is_dry)
     return replace(result_of_run(ran, stock, started), restores=max(str(item.restores) for item in stock))
+
+
+def _can_be_copied(stock: Sequence[Stock]) -> bool:
+    """Return whether the services copy objects on conditions; where they do not, bytes come through this machine."""
+    records = {item.spec: item.state.publication(str(item.restores)) for item in stock}
+    return all(side_by_side(lambda pair: heeds_conditions_of_copies(connect(pair[0]), pair[1]), [*records.items()]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,7 @@ def _destination(item: Surveyed, plan: Plan, terms: Terms, publication: str, pla
         trashes=planned.retire in ("trash", "keep"),
         keeps=_ALL if planned.keeps_replaced else terms.keeps | item.edits,
         leaves_moving=terms.by_unit and not _sends_families(plan, item.name),
+        copies=terms.copies and item.stock.spec in item.stock.origin.specs,
     )
 
 

@@ -63,6 +63,8 @@ class Terms:
         is listed.
     keeps_history
         So is all that is replaced, unless the target keeps versions: then every publication can be read later.
+    copies
+        What the source holds in the bucket that it goes to is copied there: the service heeds conditions of copies.
     replaces
         Arrays that change incompatibly are replaced, offline first.
     exchanges
@@ -104,6 +106,7 @@ class Terms:
     leaves_existing: bool = False
     keeps: frozenset[str] = frozenset()
     keeps_history: bool = False
+    copies: bool = False
     replaces: bool = False
     exchanges: bool = False
     consolidate: Consolidating = "auto"

@@ -141,6 +141,26 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """An object, or one version of it, as it was seen.
+
+    Attributes
+    ----------
+    key
+        Its whole key.
+    size
+        In bytes.
+    etag
+        The ETag that it has to have still; None where the version tells enough.
+    """
+
+    key: Key
+    size: int
+    etag: str | None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Objects of a listing, column by column: whole keys, sizes in bytes, ETags (None where the service has none)."""
 
@@ -236,6 +256,26 @@ class ObjectStore(Protocol):
 
     def copy(self, source: Key, target: Key) -> None:
         """Copy an object inside the store."""
+
+    def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
+        """Copy an object inside the store, on the server, on condition that both its ends are as they were seen.
+
+        Whether a service heeds all conditions is for the caller to know.
+
+        Parameters
+        ----------
+        headers
+            What the copy is to have; nothing is taken from the source.
+        over
+            What the copy takes the place of.
+
+        Raises
+        ------
+        PreconditionError
+            One of them is not as it was seen; or the copy was made by an attempt of which the answer was lost.
+        NotSupportedError
+            There is no such thing here: read and write it.
+        """
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects; one that is absent already is no error."""

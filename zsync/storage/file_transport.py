@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from zsync.errors import PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
+from zsync.errors import NotSupportedError, PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
 from zsync.keys import checked, of_state, shown
 from zsync.packed import Texts, numbers_of
 from zsync.storage.answers import error_of_system
@@ -20,6 +20,7 @@ from zsync.storage.base import (
     ObjectStore,
     Over,
     Page,
+    Seen,
     Stored,
     refuse_larger,
     refuse_unless_seen,
@@ -145,6 +146,11 @@ class FileTransport(ObjectStore):
         """Copy a file."""
         with _translated(self.url(source)), self._opened(source) as file:
             self.put_parts(target, iter(lambda: file.read(_BLOCK), b""), Headers(), _BLOCK)
+
+    def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
+        """Refuse: a file system has no such thing."""
+        del source, headers, over
+        raise NotSupportedError("this target has no copies on condition", self.url(target))
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete files."""

@@ -30,6 +30,7 @@ from zsync.storage.base import (
     remove_one_by_one,
 )
 from zsync.storage.conditional import believed, condition_of, on_condition
+from zsync.storage.copying import copy_seen
 from zsync.storage.multipart import put_in_parts, s3_headers
 from zsync.storage.removal import remove_seen
 from zsync.storage.translation import translated
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 
     from zsync.config import Location
     from zsync.keys import Key
+    from zsync.storage.base import Seen
     from zsync.storage.calls import S3Calls
+    from zsync.storage.signed import SignedRequests
 
 # These show a file while it is being written: there an object is written beside its place and then renamed.
 _WRITTEN_IN_PLACE = {"sftp", "ssh", "ftp", "smb", "hdfs"}
@@ -53,11 +56,19 @@ class FsspecTransport(ObjectStore):
     ----------
     calls
         For S3, requests that the file system has no method for.
+    requests
+        For S3, opens what makes signed requests to the bucket.
     """
 
-    def __init__(self, fs: Any, root: Location, calls: S3Calls | None = None) -> None:
+    def __init__(
+        self,
+        fs: Any,
+        root: Location,
+        calls: S3Calls | None = None,
+        requests: Callable[[], SignedRequests] | None = None,
+    ) -> None:
         self._fs = fs
-        self._calls = calls
+        self._calls, self._requests = calls, requests
         self._root = root
         self._base = root.bucket if root.bucket else ""
         self._renames = root.scheme in _WRITTEN_IN_PLACE
@@ -233,6 +244,12 @@ class FsspecTransport(ObjectStore):
                 self._put_renamed(target, lambda path: self._fs.cp_file(self._path(source), path))
             else:
                 self._fs.cp_file(self._path(source), self._path(target))
+
+    def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
+        """Copy an object inside a bucket of S3, on condition of both ends."""
+        if self._calls is None or self._requests is None:
+            raise NotSupportedError("this target has no copies on condition", self.url(target))
+        return copy_seen(self._requests(), self._calls, self, source, target, headers, over)
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from zsync.errors import ObjectNotFoundError, PreconditionError
@@ -13,13 +13,15 @@ from zsync.storage.conditional import condition_of, on_condition
 from zsync.tasks import TaskGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from zsync.keys import Key
-    from zsync.storage.base import Headers, ObjectStore, Over
+    from zsync.storage.base import Headers, ObjectStore, Over, Seen
     from zsync.storage.calls import S3Calls
 
 PARTS_IN_FLIGHT = 4
+
+T = TypeVar("T")
 
 
 def put_in_parts(
@@ -41,10 +43,50 @@ def put_in_parts(
     """
     if over is not None:
         keep_replaced(store, key, over)
+
+    def send(upload: dict[str, str], number: int, part: bytes) -> Any:
+        return calls.again("upload_part", key, **upload, PartNumber=number, Body=part)["ETag"]
+
+    return _in_parts(calls, store, key, parts, send, headers, over)
+
+
+def copy_in_parts(
+    calls: S3Calls, store: ObjectStore, source: Seen, key: Key, headers: Headers, over: Over, part_size: int
+) -> Stored:
+    """Copy an object of S3 in parts of `part_size` bytes, each on condition of what the source was seen to be.
+
+    Raises
+    ------
+    PreconditionError
+        The source, or what is to be replaced, is not as it was seen.
+    """
+    place = {"Bucket": calls.root.bucket, "Key": source.key}
+    what: dict[str, Any] = {"CopySource": place if source.version is None else {**place, "VersionId": source.version}}
+    if source.etag is not None:
+        what["CopySourceIfMatch"] = f'"{source.etag}"'
+    ranges = ((start, min(start + part_size, source.size) - 1) for start in range(0, source.size, part_size))
+
+    def send(upload: dict[str, str], number: int, part: tuple[int, int]) -> Any:
+        span = f"bytes={part[0]}-{part[1]}"
+        answer = calls.again("upload_part_copy", key, **upload, **what, PartNumber=number, CopySourceRange=span)
+        return answer["CopyPartResult"]["ETag"]
+
+    return _in_parts(calls, store, key, ranges, send, headers, over)
+
+
+def _in_parts(
+    calls: S3Calls,
+    store: ObjectStore,
+    key: Key,
+    parts: Iterable[T],
+    send: Callable[[dict[str, str], int, T], Any],
+    headers: Headers,
+    over: Over | None,
+) -> Stored:
     begun = calls.again("create_multipart_upload", key, Key=key, **s3_headers(headers))
     upload = {"Key": key, "UploadId": begun["UploadId"]}
     try:
-        sent = _send(calls, key, upload, parts)
+        sent = _send(upload, parts, send)
         return _end(calls, store, key, upload, sent, over)
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell
@@ -64,12 +106,13 @@ def s3_headers(headers: Headers) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _send(calls: S3Calls, key: Key, upload: dict[str, str], parts: Iterable[bytes]) -> list[dict[str, Any]]:
+def _send(
+    upload: dict[str, str], parts: Iterable[T], send: Callable[[dict[str, str], int, T], Any]
+) -> list[dict[str, Any]]:
     """Send the parts, a few at a time; what the iterable raises comes through when those under way have ended."""
 
-    def one(number: int, part: bytes) -> dict[str, Any]:
-        answer = calls.again("upload_part", key, **upload, PartNumber=number, Body=part)
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+    def one(number: int, part: T) -> dict[str, Any]:
+        return {"PartNumber": number, "ETag": send(upload, number, part)}
 
     with TaskGroup(PARTS_IN_FLIGHT, "parts") as tasks:
         sent = [tasks.start(one, number, part) for number, part in enumerate(parts, 1)]

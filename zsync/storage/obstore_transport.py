@@ -42,6 +42,7 @@ from zsync.storage.base import (
 )
 from zsync.storage.certificates import problem_in
 from zsync.storage.conditional import believed, on_condition
+from zsync.storage.copying import copy_seen
 from zsync.storage.listing import PAGE, endless, in_time
 from zsync.storage.multipart import put_in_parts
 from zsync.storage.removal import delete_one, remove_seen
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from zsync.keys import Key
+    from zsync.storage.base import Seen
     from zsync.storage.calls import S3Calls
     from zsync.storage.listing import Listed
+    from zsync.storage.signed import SignedRequests
 
 _LARGE = 2**20  # bytes; a body that may take long to send
 _ENDLESS = 3  # pages that begin with the same key; two may be, where a service repeats one
@@ -74,6 +77,8 @@ class ObstoreTransport(ObjectStore):
         Lists below a prefix, with a delimiter or without, and believes no answer that is not a listing. obstore reads
         one that is something else as a page without entries, and as the last: so where it shows none, or as many as
         pages that are full have, it is asked again in this way.
+    requests
+        Opens what makes signed requests to the bucket.
     """
 
     def __init__(
@@ -84,11 +89,13 @@ class ObstoreTransport(ObjectStore):
         etag_is_md5: bool,
         open_patient: Callable[[], S3Store],
         list_strictly: Callable[[str, str], Iterator[Listed]],
+        requests: Callable[[], SignedRequests],
     ) -> None:
         self._store = store
         self._calls = calls
         self._open_patient = open_patient
         self._list_strictly = list_strictly
+        self._requests = requests
         self._base_url = calls.root.url.rstrip("/")
         self._capabilities = Capabilities(
             "obstore", conditional_put=True, headers=True, etag_is_md5=etag_is_md5, shows_keys=False
@@ -215,6 +222,10 @@ class ObstoreTransport(ObjectStore):
         """Copy an object inside the bucket, on the server."""
         with translated(self.url(source)):
             obstore.copy(self._store, source, target)
+
+    def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
+        """Copy an object inside the bucket, on condition of both ends."""
+        return copy_seen(self._requests(), self._calls, self, source, target, headers, over)
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects, a thousand a request; or one, where the service deletes no more at once."""

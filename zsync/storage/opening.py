@@ -143,6 +143,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
 
     from zsync.storage.listing import list_strictly
     from zsync.storage.obstore_transport import ObstoreTransport, translated
+    from zsync.storage.signed import signed_requests
 
     place = reach(spec)
     # Whatever is not said here obstore takes from the environment by itself.
@@ -191,6 +192,7 @@ def _open_obstore(spec: StoreSpec) -> ObjectStore:
         etag_is_md5=not (spec.sse or "").startswith("aws:kms"),
         open_patient=open_store,
         list_strictly=functools.partial(list_strictly, spec),
+        requests=functools.partial(signed_requests, spec),
     )
 
 
@@ -213,7 +215,9 @@ def _open_fsspec(spec: StoreSpec) -> ObjectStore:
         except (ImportError, ValueError) as error:
             raise ConfigError(f"no transport for {spec.location.scheme}://", spec.location.url, str(error)) from error
         return FsspecTransport(fs, spec.location)
-    return FsspecTransport(open_s3fs(spec), spec.location, calls_to(spec))
+    from zsync.storage.signed import signed_requests
+
+    return FsspecTransport(open_s3fs(spec), spec.location, calls_to(spec), functools.partial(signed_requests, spec))
 
 
 def calls_to(spec: StoreSpec) -> S3Calls:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from zsync.keys import Key
-    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Stored
+    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Seen, Stored
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +181,10 @@ class Retrying:
     def copy(self, source: Key, target: Key) -> None:
         """Copy an object."""
         self._again(functools.partial(self._store.copy, source, target))
+
+    def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
+        """Copy an object as it was seen."""
+        return self._again(functools.partial(self._store.copy_seen, source, target, headers, over))
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""

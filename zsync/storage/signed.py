@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from xml.etree.ElementTree import Element
 
+    from zsync.keys import Key
     from zsync.storage.reach import Reach
     from zsync.storage.spec import StoreSpec
 
@@ -57,6 +58,11 @@ class SignedRequests:
         self._address = _address(spec, place)
         self._signs = spec.credentials != ANONYMOUS
         self._headers = {"x-amz-request-payer": "requester"} if spec.requester_pays else {}
+        encryption = {
+            "x-amz-server-side-encryption": spec.sse,
+            "x-amz-server-side-encryption-aws-kms-key-id": spec.sse_kms_key_id,
+        }
+        self._encryption = {name: value for name, value in encryption.items() if value is not None}
         self._session = URLLib3Session(
             verify=spec.ca_bundle or True,
             proxies=get_environ_proxies(self._address),
@@ -64,8 +70,19 @@ class SignedRequests:
             max_pool_connections=512,  # no more than may be used at once: urllib3 warns of each that is one too many
         )
 
-    def ask(self, method: str, key: str = "", query: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        key: str = "",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Make one request about an object, or about the bucket.
+
+        Parameters
+        ----------
+        headers
+            Its own, in ASCII, besides those of all requests.
 
         Raises
         ------
@@ -74,15 +91,23 @@ class SignedRequests:
         TargetError
             The service refuses, or cannot be reached.
         """
-        status, headers, body = self._send(method, key, query or {})
+        status, answered, body = self._send(method, key, query or {}, headers or {})
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             text = body.decode(errors="replace")
-            region = headers.get("x-amz-bucket-region") if status == HTTPStatus.MOVED_PERMANENTLY else None
+            region = answered.get("x-amz-bucket-region") if status == HTTPStatus.MOVED_PERMANENTLY else None
             code, url = _first("Code", text), self._location.child(key).url
             raise error_for(status, code, url, region=region or _first("Region", text))
-        return Answer({name.lower(): value for name, value in headers.items()}, body)
+        return Answer({name.lower(): value for name, value in answered.items()}, body)
 
-    def _send(self, method: str, key: str, query: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def copy(self, source: Key, target: Key, version: str | None, headers: Mapping[str, str]) -> Answer:
+        """Copy an object inside the bucket, or a version of it; what more is asked for are headers."""
+        place = quote(f"{self._location.bucket}/{source}", safe=f"/{_UNRESERVED}")
+        named = place if version is None else f"{place}?versionId={quote(version, safe=_UNRESERVED)}"
+        return self.ask("PUT", target, headers={"x-amz-copy-source": named, **self._encryption, **headers})
+
+    def _send(
+        self, method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         import urllib3.exceptions
         from botocore import exceptions
         from botocore.awsrequest import AWSRequest
@@ -92,7 +117,7 @@ class SignedRequests:
             address = f"{address.rstrip('/')}/{quote(key, safe=f'/{_UNRESERVED}')}"
         if query:
             address = f"{address}?{urlencode(query, quote_via=quote, safe=_UNRESERVED)}"
-        request = AWSRequest(method, address, headers=self._headers, stream_output=True)
+        request = AWSRequest(method, address, headers={**self._headers, **headers}, stream_output=True)
         if self._signs:
             self._sign(request)
         url = self._location.url

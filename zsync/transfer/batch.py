@@ -42,6 +42,8 @@ class Send:
         What it takes the place of; None where that is not known.
     is_alone
         Nothing else depends on it: if its file moves meanwhile, it is left out, and the others go on.
+    is_copied
+        What is read is in the same bucket, which copies it by itself.
     """
 
     product: str
@@ -54,6 +56,7 @@ class Send:
     digest: str | None = None
     over: Over | None = None
     is_alone: bool = False
+    is_copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

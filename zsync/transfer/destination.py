@@ -31,6 +31,8 @@ class Destination:
         Keys, each with what is below it, of which what is replaced goes to the trash too.
     leaves_moving
         A file outside stores that changes meanwhile is left out; else it ends the work, as one in a store does.
+    copies
+        What the source holds is in the same bucket, which copies it by itself.
     """
 
     store: StoreSpec
@@ -42,6 +44,7 @@ class Destination:
     trashes: bool
     keeps: frozenset[str] = frozenset()
     leaves_moving: bool = False
+    copies: bool = False
 
     @property
     def claim(self) -> Claim:

@@ -310,4 +310,5 @@ def _item(row: dict[str, Any], to: Destination, keeping: Keeping) -> Send | Reti
         digest=row["digest"],
         over=over,
         is_alone=to.leaves_moving and row["store"] is None and row["stage"] == Stage.DATA,
+        is_copied=to.copies,
     )

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from zsync.errors import ConflictError, PreconditionError, SourceChangedError, ZsyncError
+from zsync.errors import (
+    ConflictError,
+    CredentialsError,
+    NetworkError,
+    PreconditionError,
+    SourceChangedError,
+    TargetError,
+    TransientError,
+    ZsyncError,
+)
+from zsync.inventory.origin import ObjectReader
 from zsync.publication.claims import refuse_unless_held
-from zsync.storage import PARTS_MAX, connect, connected_once, retry
+from zsync.storage import PARTS_MAX, Seen, connect, connected_once, retry
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
 
@@ -18,6 +29,8 @@ if TYPE_CHECKING:
 
     from zsync.storage import ObjectStore, Stored
     from zsync.transfer.crew import Crew
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
 _COPIES = 4  # that one call makes
@@ -117,7 +130,9 @@ def send(store: ObjectStore, item: Send) -> Receipt:
         What it was to take the place of is not what stock was taken of.
     """
     try:
-        if item.size > PART_SIZE:
+        if (copied := _copied(store, item)) is not None:
+            digest, stored = copied
+        elif item.size > PART_SIZE:
             digest, stored = _send_in_parts(store, item)
         else:
             with _budget.hold(item.size):
@@ -127,6 +142,27 @@ def send(store: ObjectStore, item: Send) -> Receipt:
             "somebody else wrote this object meanwhile", store.url(item.target), "run it again"
         ) from error
     return Receipt(item.product, item.key, item.size, digest, stored.etag, stored.version)
+
+
+def _copied(store: ObjectStore, item: Send) -> tuple[str, Stored] | None:
+    """Have the bucket copy an object, where it is known by ETag and digest; None where it has to be read and written.
+
+    That it was refused says little: reading tells whether it was for the source, and writing whether for the target, or
+    whether the answer to a copy that was made got lost.
+    """
+    source = item.source
+    if not item.is_copied or item.over is None or not isinstance(source, ObjectReader):
+        return None
+    if None in (source.etag, source.digest) or item.digest not in (None, source.digest):
+        return None
+    seen = Seen(source.path, source.size, source.etag, source.version)
+    try:
+        return str(source.digest), store.copy_seen(seen, item.target, item.headers, item.over)
+    except (TransientError, NetworkError, CredentialsError):
+        raise
+    except TargetError as error:
+        log.debug("%s is read and written, not copied: %s", item.key, error)
+        return None
 
 
 def _send_whole(store: ObjectStore, item: Send) -> tuple[str, Stored]:
