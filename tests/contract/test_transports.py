@@ -287,6 +287,25 @@ def test_a_listing_of_many_is_complete(s3, bucket, tmp_path):
         assert listed.store.list_few(listed.base) is None
 
 
+@pytest.mark.parametrize("server", ["s3", "moto_s3", "rclone_s3"])
+def test_a_listing_goes_on_after_a_key(server, request, tmp_path):
+    """Whatever the order of a service is: what was shown and what follows the last of it are all."""
+    other = request.getfixturevalue(server)
+    bucket = f"after-{server.replace('_', '-')}"
+    other.create_bucket(bucket)
+    there = place("obstore", other, bucket, tmp_path)
+    for name in ("a-b", "a.b", "a/1", "a/b/c", "a0", "b", "c d/e", "c/e", "ä", "z"):
+        there.put(name)
+    everything = there.store.list_after(there.base, None)
+    assert everything.is_last
+    shown = list(everything.page.keys)
+    assert sorted(key.removeprefix(there.base) for key in shown) == sorted(there.keys())
+    for number, key in enumerate(shown):
+        rest = there.store.list_after(there.base, key)
+        assert (list(rest.page.keys), rest.is_last) == (shown[number + 1 :], True)
+    assert place("s3fs", other, bucket, tmp_path).store.list_after(there.base, None) is None
+
+
 @pytest.mark.parametrize(
     ("name", "ask"), [("obstore", "list_few"), *((name, ask) for name in S3 for ask in ("list", "list_level", "get"))]
 )

@@ -23,6 +23,7 @@ import zsync
 from zsync.config import Location, Storage
 from zsync.errors import TargetError, TransientError
 from zsync.inventory import asking, list_target
+from zsync.inventory.chain import bounds_among
 from zsync.publication import Keeping, StateKeys, prune
 from zsync.storage import connect, listing, spec_for
 from zsync.storage.details import list_details
@@ -163,6 +164,50 @@ def test_listings_of_full_pages_and_of_nothing_are_what_they_say(site, transport
         wanted = sorted(f"a/{number}-{i:04}" for number, size in enumerate(sizes) for i in range(size))
         for way, ask in ways(at(site, transport)).items():
             assert sorted(ask()) == wanted, (way, sizes)
+
+
+MANY = [f"{number:05}" for number in range(2500)]
+
+
+def many(lies, size=1000):
+    """Return a rule that lists many keys, page by page, after a key or a token; `lies` are asked first."""
+
+    def rule(exchange):
+        if "list-type" not in exchange.query:
+            return None
+        after = exchange.query.get("continuation-token") or exchange.query.get("start-after", "")
+        if (body := lies(after)) is not None:
+            return Fault.answer(200, body)
+        rest = [key for key in MANY if f"a/{key}" > after]
+        rows = [(f"a/{key}", 1, "e") for key in rest[:size]]
+        return Fault.answer(200, document(rows, token=rows[-1][0] if len(rest) > size else None))
+
+    return rule
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_of_answers_that_are_asked_for_at_once_each_is_a_listing(site, where):
+    """Where keys are expected, requests begin after every so many of them."""
+    store = connect(at(site, "obstore"))
+    bound = ["", *(f"a/{key}" for key in bounds_among(MANY))][where]
+    for what in SOME:
+        site.proxy.faults[:] = [many(lambda after, body=NO_LISTINGS[what]: body if after == bound else None)]
+        try:  # what obstore cannot read at all is asked for in another way
+            found = list_target(store, "a", bounds=bounds_among(MANY))
+        except TargetError:
+            continue
+        assert list(found.keys) == MANY
+    for size in (1000, 300):
+        asked = []
+        site.proxy.faults[:] = [many(asked.append, size)]
+        found = list_target(store, "a", bounds=bounds_among(MANY))
+        assert (list(found.keys), len(found.etags)) == (MANY, len(MANY))
+        assert bound in asked
+    # One that goes on from the beginning is not believed either, and asked in another way.
+    site.proxy.faults[:] = [pages([1000, 1000, 500])]
+    again = [f"{number}-{i:04}" for number in range(3) for i in range(1000 if number < 2 else 500)]
+    assert list(list_target(store, "a", bounds=bounds_among(again)).keys) == again
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 from proxy import Fault
+from servers import lasting_client
 from target import same
 from trees import read_tree, weather
 
@@ -155,8 +156,12 @@ def test_what_a_service_does_with_conditions_is_tried_once_on_a_machine(publishe
     assert same(published.read("a.zarr")[["x"]], weather(6, 8)[["x"]])
 
 
-def test_a_listing_of_many_objects_is_asked_in_many_places_and_one_of_few_in_one(published):
-    for number in range(1001):
+def test_a_listing_of_many_objects_is_asked_in_many_places_at_once_and_one_of_few_in_one(published):
+    """The places are after keys that the source has; beside what is listed lies what is named almost so."""
+    (published.root / "files").mkdir()
+    for name in ("d1-", "d1.x", "d10", "d2 (old)"):
+        (published.root / "files" / name).write_bytes(b"y")
+    for number in range(2000):
         path = published.root / "files" / f"d{number % 9}" / f"{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
@@ -168,4 +173,18 @@ def test_a_listing_of_many_objects_is_asked_in_many_places_and_one_of_few_in_one
         exchange.query["prefix"].split("/")[1] for exchange in published.proxy.requests if "list-type" in exchange.query
     )
     assert listed["a.zarr"] == 1
-    assert listed["files"] > 9
+    assert listed["files"] == 3
+    published.proxy.requests.clear()
+    published.proxy.faults.append(
+        Together(("GET", "list-type&prefix*"), ("GET", "list-type&*start-after*"), ("GET", "list-type&*start-after*"))
+    )
+    assert published.publish().status == "unchanged"
+    assert published.proxy.faults[0].all.is_set()
+    # What changes there shows: more than was expected, and less.
+    for number in range(200):
+        lasting_client(published.s3).put_object(
+            Bucket=published.bucket, Key=f"{published.prefix}/files/d5/more{number}", Body=b"z"
+        )
+    lasting_client(published.s3).delete_object(Bucket=published.bucket, Key=f"{published.prefix}/files/d1.x")
+    done = {product.name: product for product in published.publish(max_delete="100%").products}
+    assert (done["files"].sent, done["files"].retired) == (1, 200)

@@ -18,7 +18,9 @@ Why it is so
 
 from zsync.inventory.asking import agreed_listing, as_they_are
 from zsync.inventory.cache import DigestCache, cache_directory
+from zsync.inventory.chain import bounds_among
 from zsync.inventory.digest import digest_source
+from zsync.inventory.lately import bounds_lately, keep_bounds
 from zsync.inventory.local import Scan, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, list_target
@@ -36,11 +38,14 @@ __all__ = [
     "Selection",
     "agreed_listing",
     "as_they_are",
+    "bounds_among",
+    "bounds_lately",
     "cache_directory",
     "digest_source",
     "idle_patterns",
     "is_leftover",
     "is_unfinished_transfer",
+    "keep_bounds",
     "list_target",
     "scan",
 ]

@@ -10,6 +10,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import TargetError
+from zsync.inventory.chain import UnfitListingError, chained, is_plain
 from zsync.inventory.neighbours import is_state, products_inside
 from zsync.inventory.selection import directories_of, is_below
 from zsync.keys import Key, shown, sort, together
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zsync.inventory.selection import Selection
-    from zsync.storage import ObjectStore, Page
+    from zsync.storage import Answer, ObjectStore, Page
 
 _ENOUGH = 8  # prefixes to list side by side
 _TOO_MANY = 512  # beyond this a recursive listing of the prefix above them needs fewer requests
 _LEVELS = 4
-_A_PAGE = 950  # objects, of the thousand that a page holds: a few may be there that nobody expects
-_FLAT_ANSWERS = 4  # one after the other: a level, the level below it, and a listing of each place there are three
 _TOGETHER = 1024  # rows that are Python objects at a time
 FOLDER = "_$folder$"  # how Hadoop's tools end the name of what stands for a directory
 MARKER_BYTES = 1  # some tools write a byte into what stands for a directory
@@ -149,12 +148,13 @@ def list_target(
     workers: int = 16,
     here: bool = False,
     takes_all: bool = False,
-    expected: int | None = None,
+    bounds: Sequence[str] = (),
 ) -> Listing:
     """Return every object below a prefix, but for those of other products there.
 
     The order of a listing is never relied on, and no key is assumed. What does not come with one answer is listed in
-    many places at once: prefixes come from the service, level by level, until there are enough of them.
+    many places at once: after keys that are likely there (`zsync.inventory.chain`), or, where none are known, below
+    prefixes, which come from the service, level by level, until there are enough of them.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def list_target(
         The objects are to become files of this machine.
     takes_all
         Whatever there is counts, whoever published it.
-    expected
-        How many objects there may be; None where nobody knows.
+    bounds
+        Some keys, relative to the prefix, that are likely there, about as far from each other as an answer is long.
 
     Raises
     ------
@@ -179,13 +179,14 @@ def list_target(
         The service tells what cannot be.
     """
     base = f"{prefix}/" if prefix else ""
-    answers = _answers_for(expected)
-    few = store.list_few(base, answers) if answers else None
-    if few is not None:
-        rows = _Rows(base, [few])
-    else:
-        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
-            rows = _Rows(base, _pages(store, base, pool))
+    rows = _in_between(store, base, bounds)
+    if rows is None:
+        few = store.list_few(base)
+        if few is not None:
+            rows = _Rows(base, [few])
+        else:
+            with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="zsync-list") as pool:
+                rows = _Rows(base, _pages(store, base, pool))
     # The state of products below this one is theirs; that of a product which is a whole bucket lies inside as well.
     others = products_inside(rows.states) if rows.states and not takes_all else frozenset()
     listing = rows.listing(here=here)
@@ -258,12 +259,22 @@ class _Rows:
         return Listing(keys.fit, sizes, etags, {**self.elsewhere, **keys.unfit})
 
 
-def _answers_for(expected: int | None) -> int:
-    """Return how many answers of a flat listing to wait for: beyond some, many listings side by side come first."""
-    if expected is None:
-        return 1
-    answers = 1 + expected // _A_PAGE
-    return answers if answers <= _FLAT_ANSWERS else 0
+def _in_between(store: ObjectStore, base: str, bounds: Sequence[str]) -> _Rows | None:
+    """List between keys, at once; None if that cannot be."""
+    after = [f"{base}{key}" for key in bounds if is_plain(key)]
+    if not after or not is_plain(base):
+        return None
+    try:
+        return _Rows(base, chained(lambda key: _answer(store, base, key), after))
+    except UnfitListingError:
+        return None
+
+
+def _answer(store: ObjectStore, base: str, key: str | None) -> Answer:
+    answer = store.list_after(base, key)
+    if answer is None:
+        raise UnfitListingError
+    return answer
 
 
 def _pages(store: ObjectStore, base: str, pool: ThreadPoolExecutor) -> Iterator[Page]:

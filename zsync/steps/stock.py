@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Directory, Listing, Origin, Scan, Selection, list_target, scan
+from zsync.inventory import Directory, Listing, Origin, Scan, Selection, bounds_among, bounds_lately, list_target, scan
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def take_stock(
         ) as pool:
             scans: list[Scan] = []
             answers = [
-                pool.submit(ask, place, terms, partial(_count, scans, number), publishes=publishes)
-                for number, place in enumerate(places)
+                pool.submit(ask, place, terms, partial(_bounds, product, scans, number), publishes=publishes)
+                for number, (product, place) in enumerate(zip(products, places, strict=True))
             ]
             for origin in origins:
                 scans.append(origin.look())  # noqa: PERF401 - each is asked for as soon as it is there
@@ -157,20 +157,20 @@ def take_stock(
     return found
 
 
-def _count(scans: Sequence[Scan], number: int) -> int | None:
-    """Return how many objects a product has here: most likely as many as there; None while that is not known."""
-    return len(scans[number].keys) if number < len(scans) else None
+def _bounds(product: ResolvedProduct, scans: Sequence[Scan], number: int) -> Sequence[str]:
+    """Return where the listing of a target was cut last time; else where it may be, by what is here, if it is known."""
+    return bounds_lately(product.location) or (bounds_among(scans[number].keys) if number < len(scans) else ())
 
 
 def ask(
-    place: Place, terms: Terms, expected: Callable[[], int | None] = lambda: None, *, publishes: bool
+    place: Place, terms: Terms, bounds: Callable[[], Sequence[str]] = tuple, *, publishes: bool
 ) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
     """Take stock of a target.
 
     Parameters
     ----------
-    expected
-        Returns how many objects there may be; None where nobody knows.
+    bounds
+        Returns keys to cut the listing at; none where nobody knows.
     publishes
         A publish is to follow: then it matters who holds the lease.
     """
@@ -182,9 +182,9 @@ def ask(
     # What a run that did not come to its end left in the target is in no manifest.
     if terms.trusts_manifest and not lease.is_unfinished:
         trusted = read_head(store, state)
-        listing = list_target(store, place.location.path, expected=expected()) if trusted.publication is None else None
+        listing = list_target(store, place.location.path, bounds=bounds()) if trusted.publication is None else None
         return spec, state, lease, trusted, listing
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
         head = pool.submit(read_head, store, state)
-        listing = list_target(store, place.location.path, expected=expected())
+        listing = list_target(store, place.location.path, bounds=bounds())
         return spec, state, lease, head.result(), listing

@@ -23,6 +23,7 @@ Why it is so
 
 from zsync.storage.base import (
     PARTS_MAX,
+    Answer,
     Capabilities,
     Fetched,
     Habits,
@@ -45,6 +46,7 @@ from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 
 __all__ = [
     "PARTS_MAX",
+    "Answer",
     "Capabilities",
     "Described",
     "Fetched",

@@ -169,6 +169,14 @@ class Page:
     etags: Sequence[str | None] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to a listing: what follows a key in the service's own order; nothing does after the last."""
+
+    page: Page
+    is_last: bool
+
+
 class ObjectStore(Protocol):
     """Objects in, objects out, conditional writes.
 
@@ -193,6 +201,12 @@ class ObjectStore(Protocol):
         """Return everything below `prefix` if it comes with so many answers; None if not, or if that is not known.
 
         An absent prefix is an empty page; an absent bucket raises `NoBucketError`.
+        """
+
+    def list_after(self, prefix: str, key: str | None) -> Answer | None:
+        """Return what follows a key in the listing of everything below `prefix`: one answer, the first without a key.
+
+        None where there is no such thing: the transport has none, or does not show every key.
         """
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:

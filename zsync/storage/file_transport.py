@@ -14,6 +14,7 @@ from zsync.keys import checked, of_state, shown
 from zsync.packed import Texts, numbers_of
 from zsync.storage.answers import error_of_system
 from zsync.storage.base import (
+    Answer,
     Capabilities,
     Fetched,
     Headers,
@@ -82,6 +83,11 @@ class FileTransport(ObjectStore):
         """Return everything below `prefix`: to go through directories one after the other takes no longer."""
         del answers
         return next(self.list(prefix))
+
+    def list_after(self, prefix: str, key: str | None) -> Answer | None:
+        """Return None: there is no such thing here."""
+        del prefix, key
+        return None
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """Return the files and the directories directly below `prefix`."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from zsync.config import Location
     from zsync.keys import Key
-    from zsync.storage.base import Seen
+    from zsync.storage.base import Answer, Seen
     from zsync.storage.calls import S3Calls
     from zsync.storage.signed import SignedRequests
 
@@ -103,6 +103,11 @@ class FsspecTransport(ObjectStore):
     def list_few(self, prefix: str, answers: int = 1) -> Page | None:
         """Return None: whoever lists all here is not told when it becomes much."""
         del prefix, answers
+        return None
+
+    def list_after(self, prefix: str, key: str | None) -> Answer | None:
+        """Return None: there is no such thing here."""
+        del prefix, key
         return None
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:

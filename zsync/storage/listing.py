@@ -52,7 +52,7 @@ class Listed:
     is_truncated: bool
 
 
-def list_strictly(spec: StoreSpec, prefix: str, delimiter: str = "") -> Iterator[Listed]:
+def list_strictly(spec: StoreSpec, prefix: str, delimiter: str = "", after: str | None = None) -> Iterator[Listed]:
     """Yield the answers to a listing of an S3 bucket, one request each.
 
     Nothing is tried again here: the layer above does that, from the beginning.
@@ -65,6 +65,8 @@ def list_strictly(spec: StoreSpec, prefix: str, delimiter: str = "") -> Iterator
         What the keys begin with; it need not end in ``/``.
     delimiter
         ``/`` to list one level; empty to list all.
+    after
+        The key that the listing begins after; None for all.
 
     Raises
     ------
@@ -77,17 +79,19 @@ def list_strictly(spec: StoreSpec, prefix: str, delimiter: str = "") -> Iterator
     wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     if delimiter:
         wanted["delimiter"] = delimiter
+    if after is not None:
+        wanted["start-after"] = after
     seen = set()
-    after: dict[str, str] = {}
+    going_on: dict[str, str] = {}
     while True:
-        listed, token = _read(_parsed(requests.ask("GET", query={**wanted, **after}).body, url), url)
+        listed, token = _read(_parsed(requests.ask("GET", query={**wanted, **going_on}).body, url), url)
         yield listed
         if token is None:
             return
         if token in seen:
             raise endless(url)
         seen.add(token)
-        after = {"continuation-token": token}
+        going_on = {"continuation-token": token}
 
 
 def in_time(action: Callable[[], T], otherwise: Callable[[], T]) -> T:

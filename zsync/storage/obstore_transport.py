@@ -28,6 +28,7 @@ from zsync.errors import (
 from zsync.packed import Texts
 from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import (
+    Answer,
     Capabilities,
     Fetched,
     Headers,
@@ -74,9 +75,9 @@ class ObstoreTransport(ObjectStore):
         Opens the same store without a read timeout: while a body is sent nothing arrives, so that on a slow link a
         large one would never get through.
     list_strictly
-        Lists below a prefix, with a delimiter or without, and believes no answer that is not a listing. obstore reads
-        one that is something else as a page without entries, and as the last: so where it shows none, or as many as
-        pages that are full have, it is asked again in this way.
+        Lists below a prefix, with a delimiter or without, all or what follows a key, and believes no answer that is not
+        a listing. obstore reads one that is something else as a page without entries, and as the last: so where it
+        shows none, or as many as pages that are full have, it is asked again in this way.
     requests
         Opens what makes signed requests to the bucket.
     """
@@ -88,7 +89,7 @@ class ObstoreTransport(ObjectStore):
         *,
         etag_is_md5: bool,
         open_patient: Callable[[], S3Store],
-        list_strictly: Callable[[str, str], Iterator[Listed]],
+        list_strictly: Callable[..., Iterator[Listed]],
         requests: Callable[[], SignedRequests],
     ) -> None:
         self._store = store
@@ -125,11 +126,11 @@ class ObstoreTransport(ObjectStore):
             pages = tuple(self.list_exactly(prefix))
         yield from pages
 
-    def _pages(self, prefix: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, after: str | None = None) -> Iterator[Page]:
         begun: Counter[str] = Counter()
         with translated(self.url(prefix)), _shown(self.url(prefix)):
             # obstore takes a prefix by path segments: "a/b" does not match "a/bc".
-            for batch in obstore.list(self._store, prefix or None, return_arrow=True, chunk_size=PAGE):
+            for batch in obstore.list(self._store, prefix or None, offset=after, return_arrow=True, chunk_size=PAGE):
                 page = _page(batch)
                 begun.update(page.keys[:1])
                 if begun[page.keys[0]] == _ENDLESS:
@@ -146,6 +147,17 @@ class ObstoreTransport(ObjectStore):
             return None if _may_be_cut_short(len(page.keys)) else page
         first = next(self._list_strictly(prefix, ""))
         return None if first.is_truncated else first.page
+
+    def list_after(self, prefix: str, key: str | None) -> Answer | None:
+        """Return what follows a key: one answer."""
+        try:
+            page = in_time(lambda: _joined(itertools.islice(self._pages(prefix, key), 1)), Page)
+        except MalformedKeyError:
+            return None
+        if page.keys:
+            return Answer(page, is_last=len(page.keys) < PAGE)
+        first = next(self._list_strictly(prefix, "", key))
+        return Answer(first.page, is_last=not first.is_truncated)
 
     def list_exactly(self, prefix: str) -> Iterator[Page]:
         """Yield everything below `prefix`, with keys as they are."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from zsync.keys import Key
-    from zsync.storage.base import Capabilities, Fetched, Headers, ObjectStore, Over, Page, Seen, Stored
+    from zsync.storage.base import Answer, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Seen, Stored
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,10 @@ class Retrying:
     def list_few(self, prefix: str, answers: int = 1) -> Page | None:
         """List all below a prefix, if it comes with few answers."""
         return self._again(functools.partial(self._store.list_few, prefix, answers))
+
+    def list_after(self, prefix: str, key: str | None) -> Answer | None:
+        """List what follows a key: one answer."""
+        return self._again(functools.partial(self._store.list_after, prefix, key))
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """List one level."""

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ConfigError, ObjectNotFoundError, TargetError, UnfitKeyError
-from zsync.inventory import Objects, Selection, agreed_listing, as_they_are, cache_directory, list_target
+from zsync.inventory import (
+    Objects,
+    Selection,
+    agreed_listing,
+    as_they_are,
+    bounds_among,
+    bounds_lately,
+    cache_directory,
+    keep_bounds,
+    list_target,
+)
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.publication import ManifestLostError, manifest, read_head, read_lease, read_parts, read_record
@@ -184,10 +194,11 @@ def ask(target: Target, at: str | None) -> Found:
             state.or_else, _of_state(place, keys.lease), lambda: read_lease(store, keys), LeaseState()
         )
         asking = tasks.start(_uploads, target)
-        answering = tasks.start(list_target, store, path)
+        answering = tasks.start(list_target, store, path, bounds=bounds_lately(place.location))
         from zsync.verifying.compare import of_others  # while the service thinks: it takes longer than an answer
 
     record, lease, listing = recording.result(), leasing.result(), answering.result()
+    keep_bounds(place.location, bounds_among(listing.keys))
     uploads, findings = asking.result()
     if record.publication is None and not listing.keys:
         raise ConfigError("there is nothing there", place.url, "check the URL")
