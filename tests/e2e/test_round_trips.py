@@ -9,13 +9,14 @@ import shutil
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 
 import pytest
 from proxy import Fault
 from servers import lasting_client
 from target import same
-from trees import read_tree, weather
+from trees import read_tree, s3_bytes, weather
 
 import zsync
 from zsync.inventory import cache_directory
@@ -60,15 +61,28 @@ def published(site):
     return site
 
 
-def change_one_chunk(root):
-    chunk = next(iter(sorted(root.glob("t2m/[0-9]*"))))
+def change_one_chunk(root, which=0):
+    chunk = sorted(root.glob("t2m/[0-9]*"))[which]
     body = bytearray(chunk.read_bytes())
     body[-1] ^= 1
     chunk.write_bytes(body)
 
 
-def test_nothing_changed_takes_three_requests_of_which_two_come_together(published):
-    together = Together(("GET", "*/head.json"), ("GET", "*list-type*"))
+STOCK = (("GET", "*/lease.json"), ("GET", "*/head.json"), ("GET", "*list-type*"))
+
+
+def test_nothing_changed_takes_three_requests_at_once(published):
+    """The lease is as this machine gave it back, so that what is read beside it counts."""
+    together = Together(*STOCK)
+    published.proxy.faults.append(together)
+    assert published.publish().status == "unchanged"
+    assert together.all.is_set()
+    assert len(published.proxy.requests) == 3
+
+
+def test_where_nothing_was_seen_lately_the_lease_comes_first(published):
+    shutil.rmtree(cache_directory() / "places")
+    together = Together(*STOCK[1:])
     published.proxy.faults.append(together)
     assert published.publish().status == "unchanged"
     assert together.all.is_set()
@@ -76,9 +90,39 @@ def test_nothing_changed_takes_three_requests_of_which_two_come_together(publish
     assert published.proxy.requests[0].key.endswith("/lease.json")
 
 
-def test_one_object_takes_ten_requests_and_seven_turns(published):
+def test_p7_what_was_read_beside_a_lease_that_somebody_else_had_meanwhile_does_not_count(published, tmp_path):
+    """Another publisher takes the lease, publishes and gives it back, after the listing was made: all is read again."""
+    other = tmp_path / "other"
+    shutil.copytree(published.root, other)
+    change_one_chunk(other / "a.zarr", -1)
+    change_one_chunk(published.root / "a.zarr", 0)
+    listed, done = threading.Event(), threading.Event()
+
+    def hold(exchange):
+        if exchange.method == "GET" and exchange.key.endswith("/lease.json") and not done.is_set():
+            return None if listed.is_set() else Fault.hold(done, PATIENCE_S)
+        return None
+
+    def wait_for_listing():
+        while not any("list-type" in exchange.query for exchange in published.proxy.completed[since:]):
+            time.sleep(0.01)
+        listed.set()
+
+    since = len(published.proxy.completed)
+    published.proxy.faults.append(hold)
+    with ThreadPoolExecutor(1) as pool:
+        mine = pool.submit(published.publish)
+        wait_for_listing()
+        assert published.publish(source=str(other)).status == "published"
+        done.set()
+        assert mine.result().status == "published"
+    stored = s3_bytes(published.s3, published.bucket, f"{published.prefix}/a.zarr/")
+    assert stored == read_tree(published.root / "a.zarr")
+
+
+def test_one_object_takes_ten_requests_and_six_turns(published):
     turns = [
-        Together(("GET", "*/head.json"), ("GET", "*list-type*")),
+        Together(*STOCK),
         Together(("HEAD", "*/lease.json"), ("PUT", "*/manifests/*"), ("PUT", "*/publications/*")),
     ]
     published.proxy.faults += turns
@@ -87,8 +131,7 @@ def test_one_object_takes_ten_requests_and_seven_turns(published):
     assert all(together.all.is_set() for together in turns)
     assert len(published.proxy.requests) == 10
     order = [f"{exchange.method} {exchange.key.rpartition('/')[2]}" for exchange in published.proxy.requests]
-    assert [order[0], *order[3:5], *order[8:]] == [
-        "GET lease.json",
+    assert [*order[3:5], *order[8:]] == [
         "PUT lease.json",
         "PUT 0.0",
         "PUT head.json",

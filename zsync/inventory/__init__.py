@@ -20,7 +20,7 @@ from zsync.inventory.asking import agreed_listing, as_they_are
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.chain import bounds_among
 from zsync.inventory.digest import digest_source
-from zsync.inventory.lately import bounds_lately, keep_bounds
+from zsync.inventory.lately import Lately, keep_seen, seen_lately
 from zsync.inventory.local import Scan, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, list_target
@@ -30,6 +30,7 @@ from zsync.inventory.spare import is_leftover
 __all__ = [
     "DigestCache",
     "Directory",
+    "Lately",
     "Listing",
     "Objects",
     "Origin",
@@ -39,13 +40,13 @@ __all__ = [
     "agreed_listing",
     "as_they_are",
     "bounds_among",
-    "bounds_lately",
     "cache_directory",
     "digest_source",
     "idle_patterns",
     "is_leftover",
     "is_unfinished_transfer",
-    "keep_bounds",
+    "keep_seen",
     "list_target",
     "scan",
+    "seen_lately",
 ]

@@ -1,6 +1,7 @@
-"""Where a long listing can be cut, as it was seen last time: with that it is asked for in many places at once.
+"""What was last seen of a place: with that it is asked for at once what else would be asked one after the other.
 
-Only a hint: what is not there any more is not cut at (`zsync.inventory.chain`).
+Only a hint, which is seen to hold before it is used: a lease that is the one that was given back, or seen, says that
+nobody has published since; what is not there any more, a listing is not cut at (`zsync.inventory.chain`).
 """
 
 from __future__ import annotations
@@ -8,38 +9,57 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from zsync.inventory.cache import cache_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from zsync.config import Location
 
 
-def bounds_lately(location: Location) -> list[str]:
-    """Return keys, relative to a place, at which its listing was cut last time; none if nothing is known."""
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What was last seen of a place.
+
+    Attributes
+    ----------
+    lease
+        ETag of its lease; None if that is not known.
+    bounds
+        Keys, relative to it, at which its listing can be cut.
+    """
+
+    lease: str | None = None
+    bounds: tuple[str, ...] = ()
+
+
+def seen_lately(location: Location) -> Lately:
+    """Return what was last seen of a place."""
     try:
         found = json.loads(_path(location).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) and all(isinstance(key, str) for key in found) else []
+        lease, bounds = found["lease"], tuple(found["bounds"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return Lately()
+    is_sound = isinstance(lease, str | None) and all(isinstance(key, str) for key in bounds)
+    return Lately(lease, bounds) if is_sound else Lately()
 
 
-def keep_bounds(location: Location, bounds: Sequence[str]) -> None:
-    """Remember where the listing of a place can be cut."""
-    if list(bounds) == bounds_lately(location):
+def keep_seen(location: Location, **seen: Any) -> None:
+    """Remember what was seen of a place: attributes of `Lately`; what is not given stays."""
+    known = seen_lately(location)
+    if (now := replace(known, **seen)) == known:
         return
     path = _path(location)
     with contextlib.suppress(OSError):  # only a cache
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps(list(bounds)))
+        beside.write_text(json.dumps(asdict(now)))
         beside.replace(path)
 
 
 def _path(location: Location) -> Path:
     name = hashlib.blake2b(location.url.encode(), digest_size=16).hexdigest()
-    return cache_directory() / "listings" / f"{name}.json"
+    return cache_directory() / "places" / f"{name}.json"

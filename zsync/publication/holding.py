@@ -36,6 +36,7 @@ class Lease:
         self.store = store
         self.keys = keys
         self.was_unfinished = False
+        self.given_back: str | None = None  # its ETag, once it is
         self._claim_id = (publication, keys.prefix)
         self._ttl_s = ttl_s
         self._since = now()
@@ -128,7 +129,8 @@ class Lease:
             return
         try:
             document, _ = self._claim({})
-            write_lease(self.store, self.keys, {**document, "is_unfinished": is_unfinished}, self._etag)
+            given_back = {**document, "is_unfinished": is_unfinished}
+            self.given_back = write_lease(self.store, self.keys, given_back, self._etag).etag
         except (TargetError, OSError) as error:
             log.warning("the lease could not be given back and will run out by itself: %s", error)
 
@@ -191,6 +193,7 @@ class Leases:
         self._version = version
         self._ttl_s = ttl_s
         self._held: list[Lease] = []
+        self._given_back: list[Lease] = []
         self._ignored: set[str] = set()
         self._all_taken = threading.Event()
         self._done = threading.Event()
@@ -243,6 +246,11 @@ class Leases:
         return any(state.is_unfinished for _, _, state in self._products)
 
     @property
+    def given_back(self) -> dict[str, str]:
+        """The ETags of the leases as they were given back, by the prefix of the state."""
+        return {lease.keys.prefix: lease.given_back for lease in self._given_back if lease.given_back is not None}
+
+    @property
     def ignored(self) -> tuple[str, ...]:
         """The conditions that the services turned out to ignore, once the leases are given back."""
         return tuple(sorted(self._ignored))
@@ -258,6 +266,7 @@ class Leases:
         if self._renewer.ident is not None:
             self._renewer.join()
         held, self._held = self._held, []
+        self._given_back = held
 
         def release(lease: Lease) -> None:
             is_left = lease.was_unfinished and not (is_done and lease.keys.prefix in self._finishes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zsync.config.given import quoted_glob
 from zsync.errors import ConfigError, GoneError
-from zsync.inventory import Objects, agreed_listing, as_they_are, bounds_lately, cache_directory, list_target
+from zsync.inventory import Objects, agreed_listing, as_they_are, cache_directory, list_target, seen_lately
 from zsync.inventory.asking import found
 from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
@@ -126,7 +126,7 @@ def _nothing_below(place: Place) -> ConfigError:
 
 def _listed(place: Place, named: Iterable[str], *, takes_all: bool) -> Listing:
     """Return what is there of which files can be made; what is named is there if it is, whatever a listing shows."""
-    path, bounds = place.location.path, bounds_lately(place.location)
+    path, bounds = place.location.path, seen_lately(place.location).bounds
 
     def look() -> Listing:
         return list_target(place.store, path, here=True, takes_all=takes_all, bounds=bounds)

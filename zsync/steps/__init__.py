@@ -4,7 +4,8 @@
    on disk or network.
 2. *Settle* (`steps/settle`), if asked for: wait until the sources have been unchanged for so long. *Take stock*
    (`steps/stock`): scan the sources; read the leases (a publisher at work ends it here), then the heads and listings,
-   all products at once.
+   all products at once. Where a lease is known from last time all are read beside each other: if it still is that one,
+   nobody has published since, and what was read beside it counts; else it is read again.
 3. *Remember* (`steps/memo`): a plan is a pure function of what was found and of the policy; if neither changed since
    the plan came out empty, it is empty. Nothing heavy has been imported by then.
 4. *Inspect* (`steps/source`, `layout`): metadata parses, chunks lie in their grids; consolidated metadata is true, or

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import ConflictError, SourceChangedError
-from zsync.inventory import cache_directory
+from zsync.inventory import cache_directory, keep_seen
 from zsync.planning import Recorded, without_moving
 from zsync.publication import (
     Leases,
@@ -170,6 +170,8 @@ def carry(
             raise
         finally:
             _remember(items, receipts)
+    for item in items:
+        keep_seen(item.stock.product.location, lease=leases.given_back.get(item.stock.state.prefix))
     for item in untried:
         trials.keep(item.stock.spec, _habits(item))
     findings = (*swept, *later, *shortcomings(plan, leases.ignored), *not_retired(stay))

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from zsync.inventory import bounds_among, keep_bounds
+from zsync.inventory import bounds_among, keep_seen
 from zsync.steps.memo import Memo, is_outdated
 from zsync.steps.result import PublishResult, known, result_of
 
@@ -52,7 +52,7 @@ def publish_stock(
         return known(remembered, started)
 
     if not is_dry:
-        _keep_bounds(stock)
+        _remember(stock)
     stock, refused = _without_undoing(stock, terms, progress, is_dry=is_dry)
     if not stock:
         return PublishResult("unchanged", (), tuple(refused), time.monotonic() - started)
@@ -116,11 +116,12 @@ def get_ready(products: Sequence[ResolvedProduct], scans: Sequence[Scan]) -> Non
         import zsync.steps.run  # noqa: F401 - loaded only
 
 
-def _keep_bounds(stock: Sequence[Stock]) -> None:
-    """Remember where the listings of targets can be cut: at keys that were there, or that will be."""
+def _remember(stock: Sequence[Stock]) -> None:
+    """Remember what was seen of the targets; their listings can be cut at keys that are there, or that will be."""
     for item in stock:
         there: Sequence[str] = () if item.listing is None else item.listing.keys
-        keep_bounds(item.product.location, bounds_among(max(there, item.scan.keys, key=len)))
+        bounds = tuple(bounds_among(max(there, item.scan.keys, key=len)))
+        keep_seen(item.product.location, lease=item.lease.etag, bounds=bounds)
 
 
 def _say_unrecorded(terms: Terms) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zsync.inventory import Directory, Listing, Origin, Scan, Selection, bounds_among, bounds_lately, list_target, scan
+from zsync.inventory import Directory, Listing, Origin, Scan, Selection, bounds_among, list_target, scan, seen_lately
 from zsync.publication import Head, LeaseState, StateKeys, read_head, read_lease, refuse_if_held
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def take_stock(
         ) as pool:
             scans: list[Scan] = []
             answers = [
-                pool.submit(ask, place, terms, partial(_bounds, product, scans, number), publishes=publishes)
-                for number, (product, place) in enumerate(zip(products, places, strict=True))
+                pool.submit(ask, place, terms, partial(_bounds, scans, number), publishes=publishes)
+                for number, place in enumerate(places)
             ]
             for origin in origins:
                 scans.append(origin.look())  # noqa: PERF401 - each is asked for as soon as it is there
@@ -157,9 +157,9 @@ def take_stock(
     return found
 
 
-def _bounds(product: ResolvedProduct, scans: Sequence[Scan], number: int) -> Sequence[str]:
-    """Return where the listing of a target was cut last time; else where it may be, by what is here, if it is known."""
-    return bounds_lately(product.location) or (bounds_among(scans[number].keys) if number < len(scans) else ())
+def _bounds(scans: Sequence[Scan], number: int) -> Sequence[str]:
+    """Return where the listing of a target may be cut, by what is here; nowhere while that is not known."""
+    return bounds_among(scans[number].keys) if number < len(scans) else ()
 
 
 def ask(
@@ -167,24 +167,43 @@ def ask(
 ) -> tuple[StoreSpec, StateKeys, LeaseState, Head, Listing | None]:
     """Take stock of a target.
 
+    Only what is read after the lease is proved by taking that: nobody has published in between. Where the lease turns
+    out to be the one that was seen last, nobody has published since then, so that what was read beside it counts too.
+
     Parameters
     ----------
     bounds
-        Returns keys to cut the listing at; none where nobody knows.
+        Returns keys to cut the listing at, where it is not known how it was the last time.
     publishes
         A publish is to follow: then it matters who holds the lease.
     """
-    spec, state, store = place.spec, place.state, place.store
-    # The lease first: only what is read after it is proved by taking it.
-    lease = read_lease(store, state)
-    if publishes:
-        refuse_if_held(store, state, lease)
-    # What a run that did not come to its end left in the target is in no manifest.
-    if terms.trusts_manifest and not lease.is_unfinished:
-        trusted = read_head(store, state)
-        listing = list_target(store, place.location.path, bounds=bounds()) if trusted.publication is None else None
-        return spec, state, lease, trusted, listing
+    store, lately = place.store, seen_lately(place.location)
+
+    def cuts() -> Sequence[str]:
+        return lately.bounds or bounds()
+
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="zsync-stock") as pool:
+        reading = pool.submit(read_lease, store, place.state)
+        beside = None if lately.lease is None else pool.submit(_found, place, cuts, trusts=terms.trusts_manifest)
+        lease = reading.result()
+        if publishes:
+            refuse_if_held(store, place.state, lease)
+        # What a run that did not come to its end left in the target is in no manifest.
+        trusts = terms.trusts_manifest and not lease.is_unfinished
+        if beside is not None and lease.etag == lately.lease and trusts == terms.trusts_manifest:
+            head, listing = beside.result()
+        else:
+            head, listing = _found(place, cuts, trusts=trusts)
+    return place.spec, place.state, lease, head, listing
+
+
+def _found(place: Place, cuts: Callable[[], Sequence[str]], *, trusts: bool) -> tuple[Head, Listing | None]:
+    """Return what is published at a place, and what is there; or nothing, where the manifest is to tell."""
+    store, path = place.store, place.location.path
+    if trusts:
+        trusted = read_head(store, place.state)
+        return trusted, list_target(store, path, bounds=cuts()) if trusted.publication is None else None
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="zsync-stock") as pool:
-        head = pool.submit(read_head, store, state)
-        listing = list_target(store, place.location.path, bounds=bounds())
-        return spec, state, lease, head.result(), listing
+        head = pool.submit(read_head, store, place.state)
+        listing = list_target(store, path, bounds=cuts())
+        return head.result(), listing

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zsync.errors import CredentialsError, NetworkError, NoBucketError, TargetError, TransientError
-from zsync.inventory import bounds_lately, list_target
+from zsync.inventory import list_target, seen_lately
 from zsync.keys import under
 from zsync.publication.whereabouts import Kept, Version, whereabouts
 from zsync.storage import list_versions
@@ -48,7 +48,7 @@ def locate(
         The store refuses, or cannot be reached.
     """
     with TaskGroup(3, "whereabouts") as tasks:
-        listing = tasks.start(list_target, place.store, place.location.path, bounds=bounds_lately(place.location))
+        listing = tasks.start(list_target, place.store, place.location.path, bounds=seen_lately(place.location).bounds)
         kept = tasks.start(kept_in, place)
         versions = tasks.start(versions_of, place)
     there = listing.result()

@@ -12,10 +12,10 @@ from zsync.inventory import (
     agreed_listing,
     as_they_are,
     bounds_among,
-    bounds_lately,
     cache_directory,
-    keep_bounds,
+    keep_seen,
     list_target,
+    seen_lately,
 )
 from zsync.inventory.selection import is_below
 from zsync.keys import under
@@ -194,11 +194,11 @@ def ask(target: Target, at: str | None) -> Found:
             state.or_else, _of_state(place, keys.lease), lambda: read_lease(store, keys), LeaseState()
         )
         asking = tasks.start(_uploads, target)
-        answering = tasks.start(list_target, store, path, bounds=bounds_lately(place.location))
+        answering = tasks.start(list_target, store, path, bounds=seen_lately(place.location).bounds)
         from zsync.verifying.compare import of_others  # while the service thinks: it takes longer than an answer
 
     record, lease, listing = recording.result(), leasing.result(), answering.result()
-    keep_bounds(place.location, bounds_among(listing.keys))
+    keep_seen(place.location, bounds=tuple(bounds_among(listing.keys)))
     uploads, findings = asking.result()
     if record.publication is None and not listing.keys:
         raise ConfigError("there is nothing there", place.url, "check the URL")
