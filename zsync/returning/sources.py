@@ -105,8 +105,9 @@ def refuse_if_gone(earlier: Sequence[Earlier]) -> None:
         return
     count = sum(len(keys) for _, keys in lost)
     ids = sorted({str(stock.restores) for stock, _ in lost})
+    what, were = ("1 object", "was") if count == 1 else (f"{count:,} objects", "were")
     raise GoneError(
-        f"{count:,} objects of publication {listed(ids)} were replaced or removed since, and not kept",
+        f"{what} of publication {listed(ids)} {were} replaced or removed since, and not kept",
         "; ".join(f"{stock.product.location.url}: {listed(keys)}" for stock, keys in lost),
         "nothing was changed; go back to a later one",
     )

@@ -7,15 +7,11 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Self
 
-import rasterio
-from rasterio.abc import FileContainer, MultiByteRangeResourceContainer
+from rasterio.abc import FileContainer
 
 from zsync.errors import GoneError, ZsyncError
-from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from zsync.snapshots.reading import Contents
 
 log = logging.getLogger(__name__)
@@ -25,6 +21,7 @@ _AHEAD = 64  # blocks that are asked for at once, at most
 _BLOCKS = 3 * _AHEAD  # that are kept, of a file
 
 
+@FileContainer.register  # of many ranges at once rasterio loses the errors, and hands out pixels that nobody read
 class SnapshotFiles:
     """The objects of a publication, as rasterio has them opened: with everything beside a raster that belongs to it.
 
@@ -43,9 +40,6 @@ class SnapshotFiles:
         size = self._contents.size(path)
         if size is None or mode.strip("b") != "r":
             raise FileNotFoundError(path)
-        return self._file(path, size)
-
-    def _file(self, path: str, size: int) -> SnapshotFile:
         return SnapshotFile(self, self._contents, path, size)
 
     def isfile(self, path: str) -> bool:
@@ -155,46 +149,3 @@ class SnapshotFile:
         if data is None or len(data) != stop - start:
             raise GoneError("a raster ends before its tiles do", self._path)
         return data
-
-
-class _RangedFile(SnapshotFile):
-    """An object as an open file, of which many ranges are read at once."""
-
-    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Return ranges of bytes, read side by side.
-
-        Raises
-        ------
-        ZsyncError
-            They are not to be had: GDAL has no other way to be told of it here.
-        """
-        if self._is_broken:
-            raise GoneError("an earlier read of this raster failed", self._path, "open it anew")
-        try:
-            return side_by_side(
-                lambda place: self._part(place[0], place[0] + place[1]), list(zip(offsets, sizes, strict=True))
-            )
-        except ZsyncError as error:
-            self._break(error)
-            raise
-
-
-@FileContainer.register
-class OneByOne(SnapshotFiles):
-    """What GDAL reads range after range."""
-
-
-@MultiByteRangeResourceContainer.register
-class ManyAtOnce(SnapshotFiles):
-    """What GDAL reads many ranges of at once."""
-
-    def _file(self, path: str, size: int) -> SnapshotFile:
-        return _RangedFile(self, self._contents, path, size)
-
-
-def files_of(contents: Contents) -> SnapshotFiles:
-    """Return the objects of a publication as this rasterio reads them best.
-
-    Its 1.5 loses the errors of many ranges at once, and hands out pixels that nobody read.
-    """
-    return ManyAtOnce(contents) if rasterio.__version__.startswith("1.4.") else OneByOne(contents)

@@ -112,14 +112,14 @@ def open_rasterio(
     reach, rest = _split(options)
     snapshot, path = find_snapshot(url, at, reach)
     path = "/".join(part for part in (path, (key or "").strip("/")) if part)
-    from zsync.snapshots.files import files_of
+    from zsync.snapshots.files import SnapshotFiles
     from zsync.snapshots.reading import contents_of
 
     contents = contents_of(snapshot)
     if contents.size(path) is None:
         where = snapshot.place.location.child(path).url
         raise ConfigError(f"publication {snapshot.publication} has no such object", where, "check the key")
-    files = files_of(contents)
+    files = SnapshotFiles(contents)
     import rasterio
 
     try:
