@@ -182,8 +182,8 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a processor: tests of services and of commands wait for them, half of the time."""
-    return 2 * (os.cpu_count() or 1)
+    """Five for two processors: tests of services and of commands wait for them, half of the time."""
+    return 5 * (os.cpu_count() or 1) // 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

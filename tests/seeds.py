@@ -24,6 +24,11 @@ def steps(usual: int) -> int:
     return int(os.environ.get(STEPS) or usual)
 
 
+def more(usual: int, torture: int) -> int:
+    """Return how often something is done: more often where new choices are tried."""
+    return torture if SEED else usual
+
+
 def again() -> str:
     """Return the command that makes the same choices again."""
     sizes = "".join(

@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 # Of the notebook's parameters (cells with that tag) what is given here, to have what they show in less time.
-FEWER = {"history": "DAYS = 24", "hpc": "MEMBERS = 12"}
+FEWER = {"history": "DAYS = 24", "hpc": "MEMBERS = 6"}
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 

@@ -1,4 +1,4 @@
-"""A reader that hardly rests, and 200 publishes: every read is a state that was published, or what two of them share.
+"""A reader that hardly rests, and 100 publishes: every read is a state that was published, or what two of them share.
 
 The reader is a process of its own. It opens stores as anybody would, reads them whole, and writes down what it found
 and which publications were done before and begun after. The verdict comes at the end, when all states are known. It
@@ -38,7 +38,7 @@ import zsync
 if TYPE_CHECKING:
     from random import Random
 
-PUBLISHES = 200
+PUBLISHES = seeds.more(100, 200)
 BY_URL = 10  # one read in so many goes by URL
 ANOTHER = 7  # one read in so many is of a store that is not being published
 REST_S = 0.02  # between two reads: the publisher gets on
