@@ -7,7 +7,8 @@
 # make mutants see whether unit tests notice small changes of the core: SEED=random or a number, COUNT=80 mutants, and
 #              ROOMS="planning layout"
 # make wild    make the corpus of foreign stores anew with the newest writers, and say what became different
-# make bench   measure
+# make bench   measure beside s5cmd, rclone and aws: ratios, JSON and a picture in benchmarks/results; make bench-million with a
+#              million objects. BENCH_ARGS="--shapes few --rtt 20 50 150 --rounds 3"
 # make clean   remove the environment and all caches
 #
 # The environment is made once in .venv, and again when pyproject.toml changes. PYTHON=... chooses the interpreter.
@@ -17,6 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 SEED ?= random
 EXAMPLES ?=
 STEPS ?=
@@ -26,7 +28,7 @@ ROOMS ?= planning layout
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture mutants lint wild bench clean
+.PHONY: demo test quick torture mutants lint wild bench bench-million clean
 
 demo: $(STAMP)
 	$(BIN)/python -m zsync demo
@@ -61,11 +63,16 @@ mutants: $(STAMP)
 wild: $(STAMP)
 	@$(BIN)/python tests/wild/make.py
 
-bench: $(STAMP)
-	@for file in benchmarks/bench_*.py; do \
-	    [ -e "$$file" ] || { echo "there are no benchmarks/bench_*.py" >&2; exit 1; }; \
-	    echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
-	done
+bench: $(STAMP) $(VENV)/aws/bin/aws
+	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
+
+bench-million: $(STAMP)
+	$(BIN)/python benchmarks/bench_transfers.py --shapes million --tools zsync s5cmd --rounds 1 --rtt 0 $(BENCH_ARGS)
+
+# Apart from the rest: it wants a botocore of its own.
+$(VENV)/aws/bin/aws: $(STAMP)
+	$(BIN)/python -m venv $(VENV)/aws
+	$(VENV)/aws/bin/python -m pip install --quiet --quiet --disable-pip-version-check awscli
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_publish import flip
+from shapes import flip
 from tools import Place, make_store
 
 from zsync.devserver import DevServer

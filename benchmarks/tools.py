@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -30,10 +29,26 @@ BIN = Path(sys.executable).parent
 
 @dataclass
 class Run:
-    """One process: seconds on the clock, seconds of CPU."""
+    """One process: seconds on the clock, seconds of CPU, bytes of its largest resident set, requests if counted."""
 
     wall: float
     cpu: float
+    memory: int = 0
+    requests: int | None = None
+
+
+def timed(command: list[str], environment: dict[str, str]) -> Run:
+    """Run a command to its end."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}\n{said.read()[-2000:]}")
+    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 @dataclass
@@ -45,24 +60,15 @@ class Tool:
     runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def run(self, work: str, target: str, environment: dict[str, str]) -> None:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.perf_counter()
         command = [part.replace("TARGET", target) for part in self.command]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        wall = time.perf_counter() - began
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        self.runs.setdefault(work, []).append(Run(wall, cpu))
+        self.runs.setdefault(work, []).append(timed(command, environment))
 
 
-def make_store(root: Path, objects: int, size: int) -> None:
+def make_store(root: Path, objects: int, size: int, *, columns: int = 100, seed: int = 0) -> None:
     """Write a Zarr v2 store by hand: one array of `objects` chunks of `size` random bytes each."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     array = root / "t2m"
     array.mkdir(parents=True)
-    columns = 100
     zarray = {
         "zarr_format": 2, "shape": [objects // columns, columns * size], "chunks": [1, size], "dtype": "|u1",
         "order": "C", "fill_value": 0, "filters": None, "compressor": None, "dimension_separator": ".",
@@ -124,6 +130,30 @@ class Place:
     def zsync(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "zsync", *words]
 
+    def run(self, command: list[str]) -> Run:
+        return timed(command, self.environment)
+
+    def listed(self, prefix: str) -> dict[str, str]:
+        """Return MD5s of what is below a prefix, as its ETags tell them, by key; of records there are none."""
+        from botocore.session import get_session
+
+        client = get_session().create_client("s3", endpoint_url=self.server.endpoint_url, **self._reach)
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket="bench", Prefix=prefix)
+        objects = [found for page in pages for found in page.get("Contents", ())]
+        return {
+            found["Key"].removeprefix(prefix): found["ETag"].strip('"')
+            for found in objects
+            if ".zsync/" not in found["Key"]
+        }
+
+    @property
+    def _reach(self) -> dict[str, str]:
+        keys = {"aws_access_key_id": self.server.access_key, "aws_secret_access_key": self.server.secret_key}
+        return {**keys, "region_name": self.server.region}
+
+    def aws(self, *words: str) -> list[str]:
+        return [str(BIN.parent / "aws/bin/aws"), "s3", "sync", "--only-show-errors", *words]
+
     def s5cmd(self, *words: str) -> list[str]:
         return [str(BIN / "s5cmd"), "--endpoint-url", self.endpoint_url, "--log", "error", "sync", *words]
 
@@ -134,20 +164,22 @@ class Place:
 
 
 @contextmanager
-def place(options: argparse.Namespace) -> Iterator[Place]:
-    """Make the tree and start the server."""
+def empty_place() -> Iterator[Place]:
+    """Start the server beside a tree that is still to be made."""
     scratch = Path(tempfile.mkdtemp(prefix="zsync-bench-"))
     try:
-        make_store(scratch / "tree.zarr", options.objects, options.size)
         with DevServer(fast=True, buckets=("bench",)) as server:
             yield Place(scratch, server)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def arguments(doc: str) -> argparse.Namespace:
-    """Return what the command line says."""
-    return options_of(doc).parse_args()
+@contextmanager
+def place(options: argparse.Namespace) -> Iterator[Place]:
+    """Make the tree and start the server."""
+    with empty_place() as at:
+        make_store(at.tree, options.objects, options.size)
+        yield at
 
 
 def options_of(doc: str | None) -> argparse.ArgumentParser:
@@ -166,12 +198,3 @@ def title(options: argparse.Namespace) -> str:
     """Return what was measured, and on what."""
     objects = f"{options.objects:,} objects of {options.size:,} bytes, {options.rounds} rounds, median (min-max)"
     return f"{objects}\nPython {platform.python_version()}, {os.cpu_count()} cores"
-
-
-def show(tools: list[Tool], options: argparse.Namespace) -> None:
-    """Print the figures."""
-    print(f"{title(options)}, load {os.getloadavg()[0]:.1f} at the end\n")
-    print("\n".join(table(tools, options.objects)))
-    if options.out:
-        runs = {tool.name: {work: [vars(run) for run in done] for work, done in tool.runs.items()} for tool in tools}
-        options.out.write_text(json.dumps(runs, indent=1))

@@ -12,7 +12,8 @@ from zsync.transfer.batch import BATCH_OBJECTS, Done, Work
 from zsync.transfer.window import MOST, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from zsync.storage import StoreSpec
     from zsync.storage.handing import Handed
@@ -75,11 +76,9 @@ class Threads:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        import dask.threaded
-
         ended: dict[int, Outcome] = {}
 
-        def after(_key: Any, number: Any, _graph: Any, _state: Any, _worker: Any) -> None:
+        def after(number: int) -> None:
             done(ended.pop(number))
 
         with crew.Threads(self.window, _bytes_of) as hands:
@@ -88,13 +87,11 @@ class Threads:
                 ended[number] = work(batches[number], hands)
                 return number
 
-            graph = {f"batch-{number}": (one, number) for number in range(len(batches))}
-            # Handed over, not registered: what is registered is called for every graph of the process, and another
-            # thread may be publishing something else.
-            callbacks = [(None, None, None, after, None)]
-            with ThreadPoolExecutor(min(self.tasks, len(batches)), thread_name_prefix="zsync-batch") as pool:
+            count = len(batches)
+            with ThreadPoolExecutor(min(self.tasks, count), thread_name_prefix="zsync-batch") as pool:
                 try:
-                    dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
+                    # Where each has a thread at once there is nothing to schedule, and dask takes a while to load.
+                    (_all_at_once if count <= self.tasks else _scheduled)(pool, one, count, after)
                 except BaseException:
                     hands.stop()
                     pool.shutdown(wait=True, cancel_futures=True)
@@ -102,6 +99,26 @@ class Threads:
                         with contextlib.suppress(ZsyncError):
                             done(outcome)
                     raise
+
+
+def _all_at_once(pool: ThreadPoolExecutor, one: Callable[[int], int], count: int, after: Callable[[int], None]) -> None:
+    from concurrent.futures import as_completed
+
+    for future in as_completed([pool.submit(one, number) for number in range(count)]):
+        after(future.result())
+
+
+def _scheduled(pool: ThreadPoolExecutor, one: Callable[[int], int], count: int, after: Callable[[int], None]) -> None:
+    import dask.threaded
+
+    def call(_key: Any, number: Any, _graph: Any, _state: Any, _worker: Any) -> None:
+        after(number)
+
+    graph = {f"batch-{number}": (one, number) for number in range(count)}
+    # Handed over, not registered: what is registered is called for every graph of the process, and another thread may
+    # be publishing something else.
+    callbacks = [(None, None, None, call, None)]
+    dask.threaded.get(graph, list(graph), pool=pool, callbacks=callbacks)
 
 
 def _bytes_of(result: Any) -> int:
