@@ -182,8 +182,8 @@ def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Five for two processors: tests of services and of commands wait for them, half of the time."""
-    return 5 * (os.cpu_count() or 1) // 2
+    """Three a processor: tests of services and of commands wait for them, half of the time."""
+    return 3 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -122,8 +122,8 @@ def test_each_of_thirty_snapshots_stays_as_it_was(kept):
     assert next(looks) > 20
     for reader, copy in readers:
         assert same(reader.load(), copy)
-    # Back to five of them, each as plain readers saw it then.
-    for publication in chance.sample(list(copies), 5):
+    # Back to some of them, each as plain readers saw it then.
+    for publication in chance.sample(list(copies), 5 if "plain" in kept.bucket else 2):
         done = zsync.rollback(url(kept), publication, progress=False, **reach(kept))
         assert done.restores == publication
         for name in names:
