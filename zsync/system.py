@@ -8,6 +8,11 @@ import os
 import resource
 import stat
 import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MANY = 50_000  # objects
 
@@ -95,6 +100,16 @@ def _check_regular(status: os.stat_result, most: int) -> None:
         raise NotRegularError(errno.EINVAL, "not a regular file")
     if status.st_size > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
+
+
+def keep_text(path: Path, text: str) -> None:
+    """Write a file that may be lost, as a cache is: whole, or, where it cannot be written, not at all."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Of its own: another process may be writing the same file.
+        beside = path.with_name(f"{path.name}.{os.getpid()}-{time.time_ns()}.partial")
+        beside.write_text(text)
+        beside.replace(path)
 
 
 def let_go_of_memory(objects: int) -> None:

@@ -20,7 +20,7 @@ from zsync.inventory.asking import agreed_listing, as_they_are
 from zsync.inventory.cache import DigestCache, cache_directory
 from zsync.inventory.chain import bounds_among
 from zsync.inventory.digest import digest_source
-from zsync.inventory.lately import Lately, keep_seen, seen_lately
+from zsync.inventory.lately import keep_seen, seen_lately
 from zsync.inventory.local import Scan, is_unfinished_transfer, scan
 from zsync.inventory.origin import Directory, Objects, Origin, Reader
 from zsync.inventory.remote import Listing, list_target
@@ -30,7 +30,6 @@ from zsync.inventory.spare import is_leftover
 __all__ = [
     "DigestCache",
     "Directory",
-    "Lately",
     "Listing",
     "Objects",
     "Origin",

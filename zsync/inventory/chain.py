@@ -13,7 +13,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
-from zsync.storage import Page
+from zsync.storage import PAGE, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from zsync.storage import Answer
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]*")
-PAGE = 1000  # keys that an answer holds
-STEP = 950  # of them: a few may be there that nobody expects
+STEP = 950  # keys, of those that an answer holds: a few may be there that nobody expects
 _FIRST = 4  # requests, before it is known whether anything is there at all
 _AHEAD = 64  # requests from then on
 _SEEN_BEHIND = 2  # keys: one to go on after, and what is behind it

@@ -6,13 +6,13 @@ nobody has published since; what is not there any more, a listing is not cut at 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from zsync.inventory.cache import cache_directory
+from zsync.system import keep_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,14 +50,8 @@ def seen_lately(location: Location) -> Lately:
 def keep_seen(location: Location, **seen: Any) -> None:
     """Remember what was seen of a place: attributes of `Lately`; what is not given stays."""
     known = seen_lately(location)
-    if (now := replace(known, **seen)) == known:
-        return
-    path = _path(location)
-    with contextlib.suppress(OSError):  # only a cache
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps(asdict(now)))
-        beside.replace(path)
+    if (now := replace(known, **seen)) != known:
+        keep_text(_path(location), json.dumps(asdict(now)))
 
 
 def _path(location: Location) -> Path:

@@ -8,6 +8,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from zsync.system import keep_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -45,14 +47,11 @@ class Trials:
     def keep(self, spec: StoreSpec, habits: Habits) -> None:
         """Remember what was found out of a store."""
         path = self._path(spec)
+        if habits.conditions == "honoured":
+            keep_text(path, json.dumps({"conditions": "honoured", "at_s": time.time()}))
+            return
         with contextlib.suppress(OSError):  # only a cache
-            if habits.conditions != "honoured":
-                path.unlink(missing_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                beside = path.with_suffix(".partial")
-                beside.write_text(json.dumps({"conditions": "honoured", "at_s": time.time()}))
-                beside.replace(path)
+            path.unlink(missing_ok=True)
 
     def _path(self, spec: StoreSpec) -> Path:
         place = f"{spec.endpoint_url or ''} {spec.location.url}"

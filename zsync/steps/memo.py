@@ -8,20 +8,19 @@ happens is that the plan is made.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.inventory.cache import RACY_NS, cache_directory
 from zsync.packed import numbers_of, packed, signed
+from zsync.system import keep_text
 from zsync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from zsync.config import ResolvedProduct
     from zsync.inventory import Scan
@@ -61,12 +60,8 @@ class Memo:
         """
         if _newest_ns([item.scan for item in self._stock]) > taken_ns - RACY_NS:
             return
-        with contextlib.suppress(OSError):  # only a cache
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside = Path(f"{self._path}.{time.time_ns()}.partial")
-            document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result}
-            beside.write_text(json.dumps(document))
-            beside.replace(self._path)
+        document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result}
+        keep_text(self._path, json.dumps(document))
 
     def _fingerprint(self) -> str:
         total = hashlib.blake2b(f"{__version__} {self._terms}".encode(), digest_size=32)

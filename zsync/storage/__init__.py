@@ -22,6 +22,7 @@ Why it is so
 """
 
 from zsync.storage.base import (
+    PAGE,
     PARTS_MAX,
     Answer,
     Capabilities,
@@ -45,6 +46,7 @@ from zsync.storage.spec import StoreSpec, spec_for
 from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 
 __all__ = [
+    "PAGE",
     "PARTS_MAX",
     "Answer",
     "Capabilities",

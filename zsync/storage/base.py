@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zsync.keys import Key
 
 _MOST = 2**63  # bytes; of more our tables cannot tell
+PAGE = 1000  # entries of an answer to a listing that is full
 PARTS_MAX = 10_000  # S3's limit of parts an object
 
 
@@ -197,8 +198,8 @@ class ObjectStore(Protocol):
         An absent prefix yields nothing; an absent bucket raises `NoBucketError`.
         """
 
-    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
-        """Return everything below `prefix` if it comes with so many answers; None if not, or if that is not known.
+    def list_few(self, prefix: str) -> Page | None:
+        """Return everything below `prefix` if it comes with one answer; None if not, or if that is not known.
 
         An absent prefix is an empty page; an absent bucket raises `NoBucketError`.
         """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any
 
 from zsync.errors import NotSupportedError, TargetError
 from zsync.storage.base import Stored, bare_etag, keep_replaced
-from zsync.storage.multipart import copy_in_parts
+from zsync.storage.conditional import condition_of
+from zsync.storage.multipart import copy_in_parts, s3_headers
 from zsync.storage.signed import documented, text_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from zsync.storage.calls import S3Calls
     from zsync.storage.signed import SignedRequests
 
+_WIRE = {
+    "ContentType": "Content-Type",
+    "CacheControl": "Cache-Control",
+    "StorageClass": "x-amz-storage-class",
+    "Tagging": "x-amz-tagging",
+    "IfMatch": "If-Match",
+    "IfNoneMatch": "If-None-Match",
+}
+_OF_NO_SOURCE = {"x-amz-metadata-directive": "REPLACE", "x-amz-tagging-directive": "REPLACE"}
 PART = 256 * 2**20  # bytes; a service says nothing until it has copied them
 
 
@@ -35,16 +44,15 @@ def copy_seen(
     Amazon S3 API Reference, CopyObject: ``x-amz-copy-source-if-match`` is about the source, ``If-Match`` and
     ``If-None-Match`` are about the target. UploadPartCopy has the first, CompleteMultipartUpload the others.
     """
-    named = _named(headers)
+    named = _on_the_wire(s3_headers(headers) | condition_of(over))
     if not "".join(named.values()).isascii():
         raise NotSupportedError("these headers cannot be sent with a copy", store.url(target))
     keep_replaced(store, target, over)
     if source.size > PART:
         return copy_in_parts(calls, store, source, target, headers, over, PART)
-    conditions = {"If-None-Match": "*"} if over.seen is None else {"If-Match": f'"{over.seen}"'}
     if source.etag is not None:
-        conditions["x-amz-copy-source-if-match"] = f'"{source.etag}"'
-    answer = requests.copy(source.key, target, source.version, named | conditions)
+        named["x-amz-copy-source-if-match"] = f'"{source.etag}"'
+    answer = requests.copy(source.key, target, source.version, named | _OF_NO_SOURCE)
     etag = bare_etag(text_of(documented(answer.body, store.url(target)), "ETag"))
     # What is not the same is what the service made of an object that went up in parts, or a key of KMS.
     is_told = store.capabilities.habits.etags_are_md5 and "-" not in (source.etag or "-")
@@ -53,15 +61,9 @@ def copy_seen(
     return Stored(etag, answer.headers.get("x-amz-version-id"))
 
 
-def _named(headers: Headers) -> dict[str, str]:
-    """Return headers as they go with a copy: none is taken from its source."""
-    named = {
-        "Content-Type": headers.content_type,
-        "Cache-Control": headers.cache_control,
-        "x-amz-storage-class": headers.storage_class,
-        "x-amz-tagging": urlencode(headers.tags) or None,
-        **{f"x-amz-meta-{name}": value for name, value in headers.metadata},
-        "x-amz-metadata-directive": "REPLACE",
-        "x-amz-tagging-directive": "REPLACE",
+def _on_the_wire(named: dict[str, Any]) -> dict[str, str]:
+    """Return parameters as they are called in a request; older botocores do not know the conditions of copies."""
+    metadata = named.pop("Metadata", {})
+    return {_WIRE[name]: value for name, value in named.items()} | {
+        f"x-amz-meta-{name}": value for name, value in metadata.items()
     }
-    return {name: value for name, value in named.items() if value is not None}

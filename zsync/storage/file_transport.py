@@ -79,9 +79,8 @@ class FileTransport(ObjectStore):
         """Yield everything below `prefix`: keys are always shown as they are."""
         return self.list(prefix)
 
-    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
+    def list_few(self, prefix: str) -> Page | None:
         """Return everything below `prefix`: to go through directories one after the other takes no longer."""
-        del answers
         return next(self.list(prefix))
 
     def list_after(self, prefix: str, key: str | None) -> Answer | None:

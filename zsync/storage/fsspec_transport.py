@@ -100,9 +100,9 @@ class FsspecTransport(ObjectStore):
         """Yield everything below `prefix`: keys are always shown as they are."""
         return self.list(prefix)
 
-    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
+    def list_few(self, prefix: str) -> Page | None:
         """Return None: whoever lists all here is not told when it becomes much."""
-        del prefix, answers
+        del prefix
         return None
 
     def list_after(self, prefix: str, key: str | None) -> Answer | None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAGE = 1000  # entries of a page that is full
 _ASKED_WITH = "zsync_asked_with"
 _ROOT = "ListBucketResult"
 PATIENCE_S = 60.0  # with a listing that may have no end

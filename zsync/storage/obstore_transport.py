@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import itertools
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from zsync.errors import (
 from zsync.packed import Texts
 from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import (
+    PAGE,
     Answer,
     Capabilities,
     Fetched,
@@ -44,7 +44,7 @@ from zsync.storage.base import (
 from zsync.storage.certificates import problem_in
 from zsync.storage.conditional import believed, on_condition
 from zsync.storage.copying import copy_seen
-from zsync.storage.listing import PAGE, endless, in_time
+from zsync.storage.listing import endless, in_time
 from zsync.storage.multipart import put_in_parts
 from zsync.storage.removal import delete_one, remove_seen
 
@@ -137,10 +137,10 @@ class ObstoreTransport(ObjectStore):
                     raise endless(self.url(prefix))
                 yield page
 
-    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
-        """Return everything below `prefix` if it comes with few answers."""
+    def list_few(self, prefix: str) -> Page | None:
+        """Return everything below `prefix` if it comes with one answer."""
         try:
-            page = in_time(lambda: _joined(itertools.islice(self._pages(prefix), answers)), Page)
+            page = in_time(lambda: next(self._pages(prefix), Page()), Page)
         except MalformedKeyError:
             page = Page()
         if page.keys:
@@ -151,7 +151,7 @@ class ObstoreTransport(ObjectStore):
     def list_after(self, prefix: str, key: str | None) -> Answer | None:
         """Return what follows a key: one answer."""
         try:
-            page = in_time(lambda: _joined(itertools.islice(self._pages(prefix, key), 1)), Page)
+            page = in_time(lambda: next(self._pages(prefix, key), Page()), Page)
         except MalformedKeyError:
             return None
         if page.keys:

@@ -132,9 +132,9 @@ class Retrying:
         """List all below a prefix, with keys as they are."""
         return iter(self._again(lambda: [*self._store.list_exactly(prefix)]))
 
-    def list_few(self, prefix: str, answers: int = 1) -> Page | None:
-        """List all below a prefix, if it comes with few answers."""
-        return self._again(functools.partial(self._store.list_few, prefix, answers))
+    def list_few(self, prefix: str) -> Page | None:
+        """List all below a prefix, if it comes with one answer."""
+        return self._again(functools.partial(self._store.list_few, prefix))
 
     def list_after(self, prefix: str, key: str | None) -> Answer | None:
         """List what follows a key: one answer."""
