@@ -189,7 +189,6 @@ def options_of(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=16_384, help="bytes an object")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rclone", action="store_true", help="run rclone sync --checksum too")
     parser.add_argument("--out", type=Path, help="write the runs as JSON")
     return parser
 
