@@ -69,6 +69,7 @@ SHAPES = {
     "large": one_array(100, 8 * 2**20),
     "mission": Shape("300 Zarr stores of 70 chunks, 40 COGs", _mission, ("pre_qf", "cog")),
     "tiny": one_array(100_000, 1024),
+    "huge": Shape("one of 2 GiB", lambda root: make_store(root, 1, 2**31, columns=1)),
     "million": one_array(1_000_000, 64),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,8 @@ from zsync.inventory.local import Scan, is_as_seen, scan
 from zsync.inventory.selection import EVERYTHING, Selection
 from zsync.keys import Key, under
 from zsync.packed import Signatures, Texts, packed
-from zsync.storage import connect
+from zsync.storage import PIECE, Seen, connect
+from zsync.storage.ahead import read_through
 from zsync.storage.details import etag_is_opaque
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class Reader(Protocol):
         SourceChangedError
             It was replaced, changed, or removed since.
         """
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes as `blocks` does, in pieces of whatever size they come in; to be kept, or not, at once."""
 
 
 class Origin(Protocol):
@@ -90,6 +95,10 @@ class FileReader:
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield its bytes."""
         return read_blocks(self.path, self.key, self.signature, block)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes, a little at a time."""
+        return self.blocks(PIECE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +191,22 @@ class ObjectReader:
         if self.size <= block:
             yield self._whole()
             return
+        ranges = (self.part(start, min(block, self.size - start)) for start in range(0, self.size, block))
+        yield from self._sound(ranges)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes as they arrive."""
+        if self.size <= PIECE:
+            yield self._whole()
+            return
+        seen = Seen(self.path, self.size, self.etag, self.version)
+        with self._as_seen():
+            yield from self._sound(read_through(connect(self.store), seen))
+
+    def _sound(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield blocks, and raise at the end if they are not what is on record."""
         check = self._check()
-        for start in range(0, self.size, block):
-            data = self.part(start, min(block, self.size - start))
+        for data in blocks:
             check.update(data)
             yield data
         if not self._is_sound(check):
@@ -220,13 +242,17 @@ class ObjectReader:
         """Return some of its bytes."""
         if not length:
             return b""
-        store = connect(self.store)
+        with self._as_seen():
+            return connect(self.store).fetch(self.path, start, length, etag=self.etag, version=self.version)
+
+    @contextmanager
+    def _as_seen(self) -> Iterator[None]:
         try:
-            return store.fetch(self.path, start, length, etag=self.etag, version=self.version)
+            yield
         except (PreconditionError, ObjectNotFoundError) as error:
-            raise SourceChangedError(
-                "an object was replaced or removed while it was being read", store.url(self.path), "pull again"
-            ) from error
+            url = connect(self.store).url(self.path)
+            message = "an object was replaced or removed while it was being read"
+            raise SourceChangedError(message, url, "pull again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +264,10 @@ class KnownReader:
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield its bytes."""
         return (self.body[start : start + block] for start in range(0, len(self.body), block))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes."""
+        return self.blocks()
 
 
 Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest

@@ -24,6 +24,7 @@ Why it is so
 from zsync.storage.base import (
     PAGE,
     PARTS_MAX,
+    PIECE,
     Answer,
     Capabilities,
     Fetched,
@@ -48,6 +49,7 @@ from zsync.storage.uploads import Upload, abort_uploads, unfinished_uploads
 __all__ = [
     "PAGE",
     "PARTS_MAX",
+    "PIECE",
     "Answer",
     "Capabilities",
     "Described",

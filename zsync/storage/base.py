@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _MOST = 2**63  # bytes; of more our tables cannot tell
 PAGE = 1000  # entries of an answer to a listing that is full
 PARTS_MAX = 10_000  # S3's limit of parts an object
+# Bytes that are read or written at a time: they are still in the processor's cache when they are hashed and copied, and
+# the kernel has no page at hand that is much larger.
+PIECE = 2**20
+_FETCHED = 8 * PIECE
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ class Capabilities:
         What is not known beforehand.
     shows_keys
         Listings show every key as it is; else ``a/`` may show as ``a``.
+    takes_pieces
+        `ObjectStore.put_parts` takes parts of any size, and as many as there are: it is a file.
     """
 
     transport: str
@@ -75,6 +81,7 @@ class Capabilities:
     headers: bool
     etag_is_md5: bool
     shows_keys: bool = True
+    takes_pieces: bool = False
     habits: Habits = field(default_factory=Habits, compare=False)
 
     @property
@@ -234,6 +241,11 @@ class ObjectStore(Protocol):
             It has another ETag now.
         """
 
+    def pieces(
+        self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield what `fetch` returns, in order, piece by piece as it arrives; `PIECE` bytes each, or about so many."""
+
     def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
 
@@ -333,6 +345,26 @@ def sizes_of(values: Iterable[int]) -> array[int]:
     [7, -1]
     """
     return numbers_of(size if 0 <= size < _MOST else -1 for size in values)
+
+
+def refuse_short(came: int, length: int, url: str) -> None:
+    """Raise if other than all that was asked for came.
+
+    Raises
+    ------
+    TransientError
+        It did not.
+    """
+    if came != length:
+        raise TransientError("only a part of an object came", url, "try again")
+
+
+def fetched_pieces(
+    store: ObjectStore, key: Key, start: int, length: int, *, etag: str | None, version: str | None
+) -> Iterator[bytes]:
+    """Yield a part of an object as `ObjectStore.pieces` does, where nothing arrives piece by piece."""
+    for at in range(start, start + length, _FETCHED):
+        yield store.fetch(key, at, min(_FETCHED, start + length - at), etag=etag, version=version)
 
 
 def refuse_larger(size: int, most: int | None, url: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from zsync.errors import NotSupportedError, PreconditionError, TargetError, TransientError, UnfitKeyError, ZsyncError
+from zsync.errors import NotSupportedError, PreconditionError, TargetError, UnfitKeyError, ZsyncError
 from zsync.keys import checked, of_state, shown
 from zsync.packed import Texts, numbers_of
 from zsync.storage.answers import error_of_system
@@ -23,7 +23,9 @@ from zsync.storage.base import (
     Page,
     Seen,
     Stored,
+    fetched_pieces,
     refuse_larger,
+    refuse_short,
     refuse_unless_seen,
 )
 from zsync.storage.handles import directory, open_plain, place, remove, rename, write_new, written_beside
@@ -58,7 +60,9 @@ class FileTransport(ObjectStore):
     def __init__(self, root: Location, below: str) -> None:
         self._root = root
         self._below = below
-        self._capabilities = Capabilities("file", conditional_put=False, headers=False, etag_is_md5=False)
+        self._capabilities = Capabilities(
+            "file", conditional_put=False, headers=False, etag_is_md5=False, takes_pieces=True
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -113,9 +117,14 @@ class FileTransport(ObjectStore):
             is_as_seen = etag is None or _token(os.fstat(file.fileno())) == etag
         if not is_as_seen:
             raise PreconditionError("the object is not as it was seen", self.url(key))
-        if len(data) != length:
-            raise TransientError("only a part of an object came", self.url(key), "try again")
+        refuse_short(len(data), length, self.url(key))
         return data
+
+    def pieces(
+        self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield a part of a file, as it was seen."""
+        return fetched_pieces(self, key, start, length, etag=etag, version=version)
 
     def head(self, key: Key) -> Stored:
         """Ask for what stands for a file's ETag."""

@@ -14,7 +14,6 @@ from zsync.errors import (
     PermissionDeniedError,
     PreconditionError,
     TargetError,
-    TransientError,
 )
 from zsync.storage.base import (
     Capabilities,
@@ -25,8 +24,10 @@ from zsync.storage.base import (
     Page,
     Stored,
     bare_etag,
+    fetched_pieces,
     keep_replaced,
     refuse_larger,
+    refuse_short,
     remove_one_by_one,
 )
 from zsync.storage.conditional import believed, condition_of, on_condition
@@ -158,9 +159,14 @@ class FsspecTransport(ObjectStore):
             data: bytes = self._fs.cat_file(self._path(key), start=start, end=start + length, **which)
         if version is None and etag is not None and self.head(key).etag != etag:
             raise PreconditionError("the object is not as it was seen", self.url(key))
-        if len(data) != length:
-            raise TransientError("only a part of an object came", self.url(key), "try again")
+        refuse_short(len(data), length, self.url(key))
         return data
+
+    def pieces(
+        self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield a part of an object, as it was seen."""
+        return fetched_pieces(self, key, start, length, etag=etag, version=version)
 
     def head(self, key: Key) -> Stored:
         """Ask for an object's ETag (or what stands for it) and version."""

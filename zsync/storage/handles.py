@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zsync.errors import LinkError, TargetError
+from zsync.storage.base import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,7 +137,9 @@ def write_new(handle: int, name: str, blocks: Iterable[bytes | memoryview], mode
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, mode, dir_fd=handle), "wb") as file:
         for block in blocks:
-            file.write(block)
+            data = memoryview(block)
+            for start in range(0, len(data), PIECE):
+                file.write(data[start : start + PIECE])
         file.flush()
         os.fsync(file.fileno())
 

@@ -20,7 +20,6 @@ from zsync.errors import (
     NotSupportedError,
     PreconditionError,
     TargetError,
-    TransientError,
     UnansweredError,
     ZsyncError,
 )
@@ -28,6 +27,7 @@ from zsync.packed import Texts
 from zsync.storage.answers import error_for, unreached
 from zsync.storage.base import (
     PAGE,
+    PIECE,
     Answer,
     Capabilities,
     Fetched,
@@ -39,6 +39,7 @@ from zsync.storage.base import (
     bare_etag,
     keep_replaced,
     refuse_larger,
+    refuse_short,
     sizes_of,
 )
 from zsync.storage.certificates import problem_in
@@ -51,6 +52,7 @@ from zsync.storage.removal import delete_one, remove_seen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from obstore import GetResult
     from obstore.store import S3Store
 
     from zsync.keys import Key
@@ -189,18 +191,34 @@ class ObstoreTransport(ObjectStore):
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object, as it was seen."""
+        with translated(self.url(key)):
+            data = bytes(self._asked(key, start, length, etag, version).bytes())
+        refuse_short(len(data), length, self.url(key))
+        return data
+
+    def pieces(
+        self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield a part of an object as it arrives, as it was seen."""
+        came = 0
+        with translated(self.url(key)):
+            for piece in self._asked(key, start, length, etag, version).stream(min_chunk_size=PIECE):
+                came += len(piece)
+                yield bytes(piece)
+        refuse_short(came, length, self.url(key))
+
+    def _asked(self, key: Key, start: int, length: int, etag: str | None, version: str | None) -> GetResult:
+        """Return the answer to a request for a part of an object, before its bytes have come."""
         options: dict[str, Any] = {"range": (start, start + length)}
         if version is not None:
             options["version"] = version
         elif etag is not None:
             options["if_match"] = f'"{etag}"'
-        with translated(self.url(key)):
-            answer = obstore.get(self._store, key, options=options)  # type: ignore[arg-type]
-            came = bare_etag(answer.meta["e_tag"])
-            if None not in (etag, came) and came != etag:
-                raise PreconditionError("the object is not as it was seen", self.url(key))
-            data = bytes(answer.bytes())
-        return _whole(data, length, self.url(key))
+        answer = obstore.get(self._store, key, options=options)  # type: ignore[arg-type]
+        came = bare_etag(answer.meta["e_tag"])
+        if None not in (etag, came) and came != etag:
+            raise PreconditionError("the object is not as it was seen", self.url(key))
+        return answer
 
     def head(self, key: Key) -> Stored:
         """Ask for an object's ETag and version."""
@@ -257,12 +275,6 @@ class ObstoreTransport(ObjectStore):
     def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
         return remove_seen(self._calls, self, items)
-
-
-def _whole(data: bytes, length: int, url: str) -> bytes:
-    if len(data) != length:
-        raise TransientError("only a part of an object came", url, "try again")
-    return data
 
 
 def _options(headers: Headers) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from zsync.errors import (
     ThrottledError,
     TransientError,
 )
+from zsync.storage.base import PIECE
 from zsync.storage.conditional import landed
 from zsync.storage.pacing import Pace
 
@@ -152,6 +153,30 @@ class Retrying:
         """Read a part of an object."""
         action = functools.partial(self._store.fetch, key, start, length, etag=etag, version=version)
         return self._again(action, length)
+
+    def pieces(
+        self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
+    ) -> Iterator[bytes]:
+        """Read a part of an object piece by piece; where an answer breaks, the rest is asked for."""
+        at, end = start, start + length
+        coming: Iterator[bytes] | None = None
+
+        def some() -> bytes:
+            nonlocal at, coming
+            if coming is None:
+                if at >= end:  # what broke was only the end
+                    return b""
+                coming = self._store.pieces(key, at, end - at, etag=etag, version=version)
+            try:
+                piece = next(coming, b"")
+            except BaseException:
+                coming = None
+                raise
+            at += len(piece)
+            return piece
+
+        while piece := self._again(some, PIECE):
+            yield piece
 
     def head(self, key: Key) -> Stored:
         """Ask for an object."""

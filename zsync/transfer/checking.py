@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Protocol, cast
 
 from zsync.errors import PreconditionError, VerifyError, ZsyncError
-from zsync.inventory.digest import BLOCK
-from zsync.storage import connect, connected_once
+from zsync.storage import Seen, connect, connected_once
+from zsync.storage.ahead import read_through
 from zsync.storage.details import etag_is_opaque
 from zsync.transfer.batch import Batch, Check, Failure, Outcome, Receipt
 
@@ -59,9 +59,8 @@ def _read(store: ObjectStore, item: Check) -> str:
 def _read_once(store: ObjectStore, item: Check) -> str:
     total = _hash(item)
     try:
-        for start in range(0, item.size, BLOCK):
-            length = min(BLOCK, item.size - start)
-            total.update(store.fetch(item.target, start, length, etag=item.etag, version=item.version))
+        for piece in read_through(store, Seen(item.target, item.size, item.etag, item.version)):
+            total.update(piece)
     except PreconditionError as error:
         raise PreconditionError("somebody wrote it while it was being read", None, "verify again") from error
     return total.hexdigest()

@@ -20,20 +20,22 @@ from zsync.errors import (
 )
 from zsync.inventory.origin import ObjectReader
 from zsync.publication.claims import refuse_unless_held
-from zsync.storage import PARTS_MAX, Seen, connect, connected_once, retry
+from zsync.storage import PARTS_MAX, PIECE, RetryPolicy, Seen, connect, connected_once, retry
+from zsync.storage.ahead import held
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from zsync.storage import ObjectStore, Stored
     from zsync.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT_BYTES = 2**30  # bytes of objects that one process holds in memory at once
+IN_FLIGHT_BYTES = 2**28  # bytes of objects that one process holds in memory at once: enough for any link
 _COPIES = 4  # that one call makes
+_READS = 3  # of an object that does not come as it is on record
 
 
 class ByteBudget:
@@ -132,6 +134,8 @@ def send(store: ObjectStore, item: Send) -> Receipt:
     try:
         if (copied := _copied(store, item)) is not None:
             digest, stored = copied
+        elif store.capabilities.takes_pieces and item.size > PIECE:
+            digest, stored = _send_in_pieces(store, item)
         elif item.size > PART_SIZE:
             digest, stored = _send_in_parts(store, item)
         else:
@@ -174,26 +178,33 @@ def _send_whole(store: ObjectStore, item: Send) -> tuple[str, Stored]:
     return digest, store.put(item.target, data, item.headers, over=item.over)
 
 
+def _send_in_pieces(store: ObjectStore, item: Send) -> tuple[str, Stored]:
+    """Write a file as what it is made of arrives."""
+    with _budget.hold(held(item.size)):
+        # What broke on its way was asked for again already: this is for what came otherwise than it is on record.
+        return retry(lambda: _hashed(store, item, _pieces(item), item.size), RetryPolicy(attempts=_READS))
+
+
 def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
+    part_size = max(PART_SIZE, -(-item.size // PARTS_MAX))
+    with _budget.hold(4 * part_size):
+        return retry(lambda: _hashed(store, item, _blocks(item, part_size), part_size))
+
+
+def _hashed(store: ObjectStore, item: Send, blocks: Iterable[bytes], part_size: int) -> tuple[str, Stored]:
     from blake3 import blake3
 
-    part_size = max(PART_SIZE, -(-item.size // PARTS_MAX))
+    total = blake3()
 
-    def attempt() -> tuple[str, Stored]:
-        total = blake3()
+    def parts() -> Iterator[bytes]:
+        for block in blocks:
+            total.update(block)
+            yield block
+        # Raising here, before the upload is completed, leaves the target as it was.
+        _check(item, total.hexdigest())
 
-        def parts() -> Iterator[bytes]:
-            for block in _blocks(item, part_size):
-                total.update(block)
-                yield block
-            # Raising here, before the upload is completed, leaves the target as it was.
-            _check(item, total.hexdigest())
-
-        with _budget.hold(4 * part_size):
-            stored = store.put_parts(item.target, parts(), item.headers, part_size, over=item.over)
-        return total.hexdigest(), stored
-
-    return retry(attempt)
+    stored = store.put_parts(item.target, parts(), item.headers, part_size, over=item.over)
+    return total.hexdigest(), stored
 
 
 def _blocks(item: Send, block: int) -> Iterator[bytes]:
@@ -201,6 +212,10 @@ def _blocks(item: Send, block: int) -> Iterator[bytes]:
         return item.source.blocks(block)
     content = memoryview(item.content or b"")
     return (bytes(content[start : start + block]) for start in range(0, len(content), block))
+
+
+def _pieces(item: Send) -> Iterator[bytes]:
+    return item.source.pieces() if item.source is not None else iter((item.content or b"",))
 
 
 def _check(item: Send, digest: str) -> None:
