@@ -15,6 +15,7 @@ from zsync.cli.base import app, described
 from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_line
 from zsync.cli.stopping import end_at_last
 from zsync.report.lines import hide_tracebacks
+from zsync.system import set_libraries
 
 __all__ = ["app", "main"]
 
@@ -25,8 +26,7 @@ def main() -> NoReturn:
     It ends without the interpreter being taken apart: threads of native libraries that wake up meanwhile abort the
     process, so that a publish which succeeded would have failed to whoever looks at its exit status. It is faster, too.
     """
-    # Before Arrow is loaded: its own allocators keep what is freed, a third of all memory where objects are many.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    set_libraries()
     open_streams()
     hide_tracebacks()
     end_at_last()

@@ -31,10 +31,29 @@ _MANY = 50_000  # files
 _ATTEMPTS = 3  # to have an object as it is on record
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> object: ...
+class Hash(Protocol):
+    """What makes a digest of bytes."""
 
-    def hexdigest(self) -> str: ...
+    def update(self, data: bytes, /) -> object:
+        """Take in some more."""
+
+    def hexdigest(self) -> str:
+        """Return what all of them come to."""
+
+
+def through(blocks: Iterable[bytes], digest: Hash) -> Iterator[bytes]:
+    """Yield blocks, and have a digest take them in.
+
+    Examples
+    --------
+    >>> import hashlib
+    >>> digest = hashlib.sha256()
+    >>> b"".join(through([b"a", b"b"], digest)), digest.hexdigest()[:8]
+    (b'ab', 'fb8e20fc')
+    """
+    for block in blocks:
+        digest.update(block)
+        yield block
 
 
 class Reader(Protocol):
@@ -49,8 +68,8 @@ class Reader(Protocol):
             It was replaced, changed, or removed since.
         """
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes as `blocks` does, in pieces of whatever size they come in; to be kept, or not, at once."""
+    def pieces(self, digest: Hash) -> Iterator[bytes]:
+        """Yield its bytes in pieces of any size, checked as `blocks` checks them; `digest`, a BLAKE3, takes them in."""
 
 
 class Origin(Protocol):
@@ -96,9 +115,9 @@ class FileReader:
         """Yield its bytes."""
         return read_blocks(self.path, self.key, self.signature, block)
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, digest: Hash) -> Iterator[bytes]:
         """Yield its bytes, a little at a time."""
-        return self.blocks(PIECE)
+        return through(self.blocks(PIECE), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,23 +211,24 @@ class ObjectReader:
             yield self._whole()
             return
         ranges = (self.part(start, min(block, self.size - start)) for start in range(0, self.size, block))
-        yield from self._sound(ranges)
+        yield from self._sound(ranges, self._check())
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, digest: Hash) -> Iterator[bytes]:
         """Yield its bytes as they arrive."""
         if self.size <= PIECE:
-            yield self._whole()
+            yield from through([self._whole()], digest)
             return
         seen = Seen(self.path, self.size, self.etag, self.version)
         with self._as_seen():
-            yield from self._sound(read_through(connect(self.store), seen))
+            pieces = read_through(connect(self.store), seen)
+            if self.digest is not None:  # what is known of it is what is wanted: once is enough
+                yield from self._sound(pieces, digest)
+            else:
+                yield from through(self._sound(pieces, self._check()), digest)
 
-    def _sound(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def _sound(self, blocks: Iterable[bytes], check: Hash) -> Iterator[bytes]:
         """Yield blocks, and raise at the end if they are not what is on record."""
-        check = self._check()
-        for data in blocks:
-            check.update(data)
-            yield data
+        yield from through(blocks, check)
         if not self._is_sound(check):
             raise self._damaged()
 
@@ -220,7 +240,7 @@ class ObjectReader:
                 return data
         raise self._damaged()
 
-    def _check(self) -> _Hash:
+    def _check(self) -> Hash:
         """Return what hashes the bytes as what is known of them was hashed."""
         if self.digest is not None:
             from blake3 import blake3
@@ -228,7 +248,7 @@ class ObjectReader:
             return blake3()
         return hashlib.md5(usedforsecurity=False)
 
-    def _is_sound(self, check: _Hash) -> bool:
+    def _is_sound(self, check: Hash) -> bool:
         if self.digest is not None:
             return check.hexdigest() == self.digest
         is_md5 = _MD5.fullmatch(self.etag or "") and connect(self.store).capabilities.etag_is_md5
@@ -265,9 +285,9 @@ class KnownReader:
         """Yield its bytes."""
         return (self.body[start : start + block] for start in range(0, len(self.body), block))
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, digest: Hash) -> Iterator[bytes]:
         """Yield its bytes."""
-        return self.blocks()
+        return through(self.blocks(), digest)
 
 
 Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import TargetError
+from zsync.system import inherited
 
 if TYPE_CHECKING:
     import threading
@@ -99,7 +100,7 @@ def _inherited(inherit: Sequence[str]) -> dict[str, str]:
     """Return the environment without credentials: a command that tells somebody needs none of ours."""
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in inherited().items()
         if not _CREDENTIAL.search(name) or any(fnmatch.fnmatchcase(name, pattern) for pattern in inherit)
     }
 

@@ -39,18 +39,18 @@ def read_through(store: ObjectStore, seen: Seen) -> Iterator[bytes]:
 
 
 def _ahead(store: ObjectStore, seen: Seen) -> Iterator[bytes]:
-    def fetch(start: int) -> bytes:
+    def fetch(start: int) -> list[bytes]:
         length = min(RANGE, seen.size - start)
-        return store.fetch(seen.key, start, length, etag=seen.etag, version=seen.version)
+        return list(store.pieces(seen.key, start, length, etag=seen.etag, version=seen.version))
 
     pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="zsync-ahead")
     try:
-        coming: deque[Future[bytes]] = deque()
+        coming: deque[Future[list[bytes]]] = deque()
         for start in range(0, seen.size, RANGE):
             if len(coming) == AHEAD:
-                yield coming.popleft().result()
+                yield from coming.popleft().result()
             coming.append(pool.submit(fetch, start))
         while coming:
-            yield coming.popleft().result()
+            yield from coming.popleft().result()
     finally:  # also where nobody asks for the rest
         pool.shutdown(wait=True, cancel_futures=True)

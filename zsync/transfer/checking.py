@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from zsync.errors import PreconditionError, VerifyError, ZsyncError
 from zsync.storage import Seen, connect, connected_once
@@ -12,16 +12,11 @@ from zsync.storage.details import etag_is_opaque
 from zsync.transfer.batch import Batch, Check, Failure, Outcome, Receipt
 
 if TYPE_CHECKING:
+    from zsync.inventory.origin import Hash
     from zsync.storage import ObjectStore
     from zsync.transfer.crew import Crew
 
 _ATTEMPTS = 2  # what comes otherwise than it should is asked for once more: it may have been mangled on its way
-
-
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-    def hexdigest(self) -> str: ...
 
 
 @connected_once()
@@ -66,7 +61,7 @@ def _read_once(store: ObjectStore, item: Check) -> str:
     return total.hexdigest()
 
 
-def _hash(item: Check) -> _Hash:
+def _hash(item: Check) -> Hash:
     if item.is_md5:
         return hashlib.md5(usedforsecurity=False)
     from blake3 import blake3

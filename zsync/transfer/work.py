@@ -18,7 +18,7 @@ from zsync.errors import (
     TransientError,
     ZsyncError,
 )
-from zsync.inventory.origin import ObjectReader
+from zsync.inventory.origin import ObjectReader, through
 from zsync.publication.claims import refuse_unless_held
 from zsync.storage import PARTS_MAX, PIECE, RetryPolicy, Seen, connect, connected_once, retry
 from zsync.storage.ahead import held
@@ -26,8 +26,9 @@ from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
 from zsync.words import PART_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from zsync.inventory.origin import Hash
     from zsync.storage import ObjectStore, Stored
     from zsync.transfer.crew import Crew
 
@@ -182,28 +183,32 @@ def _send_in_pieces(store: ObjectStore, item: Send) -> tuple[str, Stored]:
     """Write a file as what it is made of arrives."""
     with _budget.hold(held(item.size)):
         # What broke on its way was asked for again already: this is for what came otherwise than it is on record.
-        return retry(lambda: _hashed(store, item, _pieces(item), item.size), RetryPolicy(attempts=_READS))
+        return retry(lambda: _stream(store, item, _pieces, item.size), RetryPolicy(attempts=_READS))
 
 
 def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
     part_size = max(PART_SIZE, -(-item.size // PARTS_MAX))
+
+    def parts(item: Send, digest: Hash) -> Iterator[bytes]:
+        return through(_blocks(item, part_size), digest)
+
     with _budget.hold(4 * part_size):
-        return retry(lambda: _hashed(store, item, _blocks(item, part_size), part_size))
+        return retry(lambda: _stream(store, item, parts, part_size))
 
 
-def _hashed(store: ObjectStore, item: Send, blocks: Iterable[bytes], part_size: int) -> tuple[str, Stored]:
+def _stream(
+    store: ObjectStore, item: Send, read: Callable[[Send, Hash], Iterator[bytes]], part_size: int
+) -> tuple[str, Stored]:
     from blake3 import blake3
 
     total = blake3()
 
-    def parts() -> Iterator[bytes]:
-        for block in blocks:
-            total.update(block)
-            yield block
+    def checked() -> Iterator[bytes]:
+        yield from read(item, total)
         # Raising here, before the upload is completed, leaves the target as it was.
         _check(item, total.hexdigest())
 
-    stored = store.put_parts(item.target, parts(), item.headers, part_size, over=item.over)
+    stored = store.put_parts(item.target, checked(), item.headers, part_size, over=item.over)
     return total.hexdigest(), stored
 
 
@@ -214,8 +219,8 @@ def _blocks(item: Send, block: int) -> Iterator[bytes]:
     return (bytes(content[start : start + block]) for start in range(0, len(content), block))
 
 
-def _pieces(item: Send) -> Iterator[bytes]:
-    return item.source.pieces() if item.source is not None else iter((item.content or b"",))
+def _pieces(item: Send, digest: Hash) -> Iterator[bytes]:
+    return item.source.pieces(digest) if item.source is not None else through([item.content or b""], digest)
 
 
 def _check(item: Send, digest: str) -> None:
