@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 STATE = ".zsync"  # the directory, beside each product, that zsync keeps its records in
-PART_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
+WHOLE_SIZE = 64 * 2**20  # bytes; an object up to this size goes up in one part, and its ETag then is its MD5
+PART_SIZE = 16 * 2**20  # bytes of a part of a larger one
 
 
 # Codes of findings that more than one room knows.

@@ -250,6 +250,7 @@ def data_read(site, since):
     ids=["whole", "in parts, copied whole", "versions in parts"], indirect=["kept"],
 )  # fmt: skip
 def test_the_bucket_copies_what_it_has(kept, monkeypatch, sent, copied):
+    monkeypatch.setattr("zsync.transfer.work.WHOLE_SIZE", sent)
     monkeypatch.setattr("zsync.transfer.work.PART_SIZE", sent)
     monkeypatch.setattr("zsync.storage.copying.PART", copied)
     copies = {}

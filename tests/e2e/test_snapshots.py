@@ -343,6 +343,7 @@ def test_objects_of_which_no_version_is_on_record_are_found_among_the_versions(v
 
 def test_what_went_up_in_parts_is_told_by_its_bytes(site, monkeypatch):
     """Its copy in the trash has another ETag: all of it is read once, then only what is asked for."""
+    monkeypatch.setattr("zsync.transfer.work.WHOLE_SIZE", 5 * 2**20)
     monkeypatch.setattr("zsync.transfer.work.PART_SIZE", 5 * 2**20)
     rng = np.random.default_rng(0)
     (site.root / "f").mkdir(parents=True)

@@ -321,7 +321,7 @@ def test_arrays_that_a_selection_would_tear():
     assert split_arrays(objects, column([True] * 4, pa.bool_())) == []
 
 
-@pytest.mark.parametrize(("size", "puts"), [(64 * 2**20, 1), (64 * 2**20 + 1, 2 + 2), (200 * 2**20, 4 + 2)])
+@pytest.mark.parametrize(("size", "puts"), [(64 * 2**20, 1), (64 * 2**20 + 1, 5 + 2), (200 * 2**20, 13 + 2)])
 def test_what_large_objects_cost(size, puts):
     source = {"large": b"", "small": b""}
     made = survey(source, {})

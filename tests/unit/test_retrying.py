@@ -61,7 +61,7 @@ class Failing:
     def put_if(self, key, data, headers, etag):
         return Stored(self())
 
-    def put_parts(self, key, parts, headers, part_size, *, over=None):
+    def put_parts(self, key, parts, headers, part_size, *, over=None, record=None):
         return Stored(self())
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.tables import column, scalar
-from zsync.words import PART_SIZE, Action, Reason
+from zsync.words import PART_SIZE, WHOLE_SIZE, Action, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +89,6 @@ def _count(mask: pa.ChunkedArray) -> int:
 
 def _puts(sent: pa.Table) -> int:
     """Count one request an object, or one a part and two around them."""
-    large = sent.filter(pc.greater(sent["size"], scalar(PART_SIZE, pa.int64())))
+    large = sent.filter(pc.greater(sent["size"], scalar(WHOLE_SIZE, pa.int64())))
     parts = sum(-(-size // PART_SIZE) + 2 for size in large["size"].to_pylist())
     return int(len(sent) - len(large) + parts)

@@ -8,16 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zsync.errors import TargetError
+from zsync.inventory.begun import Begun
 from zsync.keys import under
 from zsync.storage import abort_uploads, connect, unfinished_uploads
 from zsync.tables import scalar
-from zsync.words import PART_SIZE, Action, Finding
+from zsync.words import WHOLE_SIZE, Action, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.planning import Plan
     from zsync.steps.surveyed import Surveyed
+    from zsync.storage import Upload
 
 
 def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Finding]:
@@ -37,22 +39,32 @@ def sweep(items: Sequence[Surveyed], plan: Plan, *, took_over: bool) -> list[Fin
         base = f"{path}/" if path else ""
         try:
             unfinished = unfinished_uploads(item.stock.spec, base)
-            left = [upload for upload in unfinished if upload.key.removeprefix(base) in large]
+            ours = [upload for upload in unfinished if upload.key.removeprefix(base) in large]
+            left = [upload for upload in ours if not _is_gone_on_with(item, upload, base, to_send)]
             abort_uploads(item.stock.spec, left)
         except TargetError as error:  # whether there are any is not what a publish depends on
             message = f"multipart uploads that earlier runs left unfinished could not be looked for: {error}"
             findings.append(Finding("info", "unfinished-uploads", item.name, "", message))
             continue
+        if going_on := [upload for upload in ours if upload not in left]:
+            message = f"going on with {len(going_on)} multipart uploads that an earlier run left unfinished"
+            findings.append(Finding("info", "resumed-uploads", item.name, going_on[0].key.removeprefix(base), message))
         if left:
             message = f"aborted {len(left)} multipart uploads that earlier runs left unfinished"
             findings.append(Finding("info", "unfinished-uploads", item.name, left[0].key.removeprefix(base), message))
     return findings
 
 
+def _is_gone_on_with(item: Surveyed, upload: Upload, base: str, to_send: set[str]) -> bool:
+    """Return whether an upload is one that this machine began of an object that is still to be sent."""
+    key = upload.key.removeprefix(base)
+    return key in to_send and Begun(item.stock.spec, under(base, key)).upload() == upload.upload_id
+
+
 def _large(plan: Plan, product: str) -> tuple[set[str], set[str]]:
     """Return the keys of the source's objects that go up in parts: all of them, and those that are to be sent."""
     rows = plan.share(product).select(["key", "size", "action"])
-    rows = rows.filter(pc.greater(rows["size"], scalar(PART_SIZE, pa.int64())))
+    rows = rows.filter(pc.greater(rows["size"], scalar(WHOLE_SIZE, pa.int64())))
     send, unchanged = (
         set(rows["key"].filter(pc.equal(rows["action"], scalar(str(action)))).to_pylist())
         for action in (Action.SEND, Action.UNCHANGED)

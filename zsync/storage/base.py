@@ -185,6 +185,19 @@ class Answer:
     is_last: bool
 
 
+class UploadRecord(Protocol):
+    """Remembers an upload in parts of one object beyond the process, so that a later one can go on with it."""
+
+    def upload(self, headers: Headers | None = None) -> str | None:
+        """Return the id of one that was begun, with these headers if any are given, and has not ended."""
+
+    def keep(self, upload: str, headers: Headers) -> None:
+        """Remember one that is begun."""
+
+    def forget(self) -> None:
+        """Forget it: it has ended."""
+
+
 class ObjectStore(Protocol):
     """Objects in, objects out, conditional writes.
 
@@ -265,11 +278,24 @@ class ObjectStore(Protocol):
         """
 
     def put_parts(
-        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self,
+        key: Key,
+        parts: Iterable[bytes],
+        headers: Headers,
+        part_size: int,
+        *,
+        over: Over | None = None,
+        record: UploadRecord | None = None,
     ) -> Stored:
         """Write an object in parts of `part_size` bytes; `over` as for `put`.
 
         Nothing becomes visible, and nothing stays behind, if the iterable raises: the error comes through as it is.
+
+        Parameters
+        ----------
+        record
+            Remembers the upload, where there is such a thing: of one that was cut off, parts that arrived are not sent
+            again. What a network that is gone leaves behind is for the next one.
         """
 
     def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:

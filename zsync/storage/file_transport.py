@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from zsync.config import Location
     from zsync.keys import Key
+    from zsync.storage.base import UploadRecord
 
 _BLOCK = 2**20  # bytes; what is copied at a time
 _PATH_MAX = 4096  # bytes of a path, with what ends it
@@ -139,10 +140,17 @@ class FileTransport(ObjectStore):
         return self.put_parts(key, (data,), headers, len(data), over=over)
 
     def put_parts(
-        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self,
+        key: Key,
+        parts: Iterable[bytes],
+        headers: Headers,
+        part_size: int,
+        *,
+        over: Over | None = None,
+        record: UploadRecord | None = None,
     ) -> Stored:
         """Write a file, block by block."""
-        del headers, part_size  # a file has none, and takes blocks of any size
+        del headers, part_size, record  # a file has none, and takes blocks of any size
         with _translated(self.url(key)), self._place(key, make=True) as (handle, name):
             with written_beside(handle, parts) as beside:
                 if over is not None:

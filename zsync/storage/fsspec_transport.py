@@ -35,14 +35,14 @@ from zsync.storage.copying import copy_seen
 from zsync.storage.multipart import put_in_parts, s3_headers
 from zsync.storage.removal import remove_seen
 from zsync.storage.translation import translated
-from zsync.words import PART_SIZE
+from zsync.words import WHOLE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from zsync.config import Location
     from zsync.keys import Key
-    from zsync.storage.base import Answer, Seen
+    from zsync.storage.base import Answer, Seen, UploadRecord
     from zsync.storage.calls import S3Calls
     from zsync.storage.signed import SignedRequests
 
@@ -195,11 +195,18 @@ class FsspecTransport(ObjectStore):
         return believed(self, key, data, stored)
 
     def put_parts(
-        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self,
+        key: Key,
+        parts: Iterable[bytes],
+        headers: Headers,
+        part_size: int,
+        *,
+        over: Over | None = None,
+        record: UploadRecord | None = None,
     ) -> Stored:
         """Write an object in parts."""
         if self._calls is not None:
-            return put_in_parts(self._calls, self, key, parts, headers, over)
+            return put_in_parts(self._calls, self, key, parts, headers, over, record)
         if self._root.scheme == "memory":  # it shows what is not written yet, and is in memory anyway
             return self.put(key, b"".join(parts), headers, over=over)
 
@@ -275,7 +282,7 @@ class FsspecTransport(ObjectStore):
         return remove_one_by_one(self, items)
 
     def _options(self, headers: Headers) -> dict[str, Any]:
-        return s3_headers(headers) | {"chunksize": PART_SIZE} if self._capabilities.headers else {}
+        return s3_headers(headers) | {"chunksize": WHOLE_SIZE} if self._capabilities.headers else {}
 
 
 def _stored(info: dict[str, Any]) -> Stored:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from zsync.errors import ObjectNotFoundError, PreconditionError
+from zsync.errors import (
+    NetworkError,
+    NotSupportedError,
+    ObjectNotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    TransientError,
+)
 from zsync.storage.base import Stored, bare_etag, keep_replaced
 from zsync.storage.conditional import condition_of, on_condition
 from zsync.tasks import TaskGroup
@@ -16,16 +24,54 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from zsync.keys import Key
-    from zsync.storage.base import Headers, ObjectStore, Over, Seen
+    from zsync.storage.base import Headers, ObjectStore, Over, Seen, UploadRecord
     from zsync.storage.calls import S3Calls
 
-PARTS_IN_FLIGHT = 4
+PARTS_IN_FLIGHT = 7
 
 T = TypeVar("T")
+Arrived = dict[int, tuple[int, "str | None"]]  # size and ETag of each part that a service has, by its number
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An object of S3 that is to be written in parts, and what remembers the upload."""
+
+    calls: S3Calls
+    store: ObjectStore
+    key: Key
+    headers: Headers
+    record: UploadRecord | None = None
+
+    def begin(self) -> dict[str, str]:
+        """Begin an upload; return what names it. One with other headers is given up."""
+        if self.record is not None and (other := self.record.upload()) is not None:
+            self.give_up({"Key": self.key, "UploadId": other})
+        answer = self.calls.again("create_multipart_upload", self.key, Key=self.key, **s3_headers(self.headers))
+        if self.record is not None:
+            self.record.keep(answer["UploadId"], self.headers)
+        return {"Key": self.key, "UploadId": answer["UploadId"]}
+
+    def forget(self) -> None:
+        """Forget that it was begun."""
+        if self.record is not None:
+            self.record.forget()
+
+    def give_up(self, upload: dict[str, str]) -> None:
+        """Give up an upload, and free what it holds."""
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            self.calls.once("abort_multipart_upload", self.key, **upload)
+        self.forget()
 
 
 def put_in_parts(
-    calls: S3Calls, store: ObjectStore, key: Key, parts: Iterable[bytes], headers: Headers, over: Over | None
+    calls: S3Calls,
+    store: ObjectStore,
+    key: Key,
+    parts: Iterable[bytes],
+    headers: Headers,
+    over: Over | None,
+    record: UploadRecord | None = None,
 ) -> Stored:
     """Write an object of S3 in parts; see `ObjectStore.put_parts`.
 
@@ -43,11 +89,35 @@ def put_in_parts(
     """
     if over is not None:
         keep_replaced(store, key, over)
+    to = _Target(calls, store, key, headers, record)
+    upload, arrived = _gone_on_with(to)
 
     def send(upload: dict[str, str], number: int, part: bytes) -> Any:
+        if number in arrived and arrived[number] == (len(part), hashlib.md5(part, usedforsecurity=False).hexdigest()):
+            return arrived[number][1]
         return calls.again("upload_part", key, **upload, PartNumber=number, Body=part)["ETag"]
 
-    return _in_parts(calls, store, key, parts, send, headers, over)
+    return _in_parts(to, upload or to.begin(), parts, send, over)
+
+
+def _gone_on_with(to: _Target) -> tuple[dict[str, str] | None, Arrived]:
+    """Return the upload that was cut off, if the service still has it, and what arrived of it."""
+    upload = to.record.upload(to.headers) if to.record is not None else None
+    if upload is None:
+        return None, {}
+    which = {"Key": to.key, "UploadId": upload}
+    arrived: Arrived = {}
+    after: dict[str, int] = {}
+    try:
+        while True:
+            page = to.calls.again("list_parts", to.key, **which, **after)
+            for part in page.get("Parts", ()):
+                arrived[part["PartNumber"]] = part["Size"], bare_etag(part.get("ETag"))
+            if not page.get("IsTruncated"):
+                return which, arrived
+            after = {"PartNumberMarker": page["NextPartNumberMarker"]}
+    except (ObjectNotFoundError, NotSupportedError, PermissionDeniedError):  # it ended, or nobody may know
+        return None, {}
 
 
 def copy_in_parts(
@@ -71,27 +141,26 @@ def copy_in_parts(
         answer = calls.again("upload_part_copy", key, **upload, **what, PartNumber=number, CopySourceRange=span)
         return answer["CopyPartResult"]["ETag"]
 
-    return _in_parts(calls, store, key, ranges, send, headers, over)
+    to = _Target(calls, store, key, headers)
+    return _in_parts(to, to.begin(), ranges, send, over)
 
 
 def _in_parts(
-    calls: S3Calls,
-    store: ObjectStore,
-    key: Key,
+    to: _Target,
+    upload: dict[str, str],
     parts: Iterable[T],
     send: Callable[[dict[str, str], int, T], Any],
-    headers: Headers,
     over: Over | None,
 ) -> Stored:
-    begun = calls.again("create_multipart_upload", key, Key=key, **s3_headers(headers))
-    upload = {"Key": key, "UploadId": begun["UploadId"]}
     try:
-        sent = _send(upload, parts, send)
-        return _end(calls, store, key, upload, sent, over)
-    except BaseException:
-        with contextlib.suppress(Exception):  # the first error is the one to tell
-            calls.once("abort_multipart_upload", key, **upload)
+        stored = _end(to, upload, _send(upload, parts, send), over)
+    except BaseException as error:
+        # Whoever comes later goes on with what the network cut off.
+        if to.record is None or not isinstance(error, TransientError | NetworkError):
+            to.give_up(upload)
         raise
+    to.forget()
+    return stored
 
 
 def s3_headers(headers: Headers) -> dict[str, Any]:
@@ -119,19 +188,17 @@ def _send(
     return [answer.result() for answer in sent]
 
 
-def _end(
-    calls: S3Calls, store: ObjectStore, key: Key, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None
-) -> Stored:
+def _end(to: _Target, upload: dict[str, str], sent: list[dict[str, Any]], over: Over | None) -> Stored:
     def complete(condition: Over | None) -> Stored:
-        answer = calls.again(
-            "complete_multipart_upload", key, **upload, **condition_of(condition), MultipartUpload={"Parts": sent}
+        answer = to.calls.again(
+            "complete_multipart_upload", to.key, **upload, **condition_of(condition), MultipartUpload={"Parts": sent}
         )
         return Stored(bare_etag(answer.get("ETag")), answer.get("VersionId") or None)
 
     try:
-        return on_condition(store, key, over, complete)
+        return on_condition(to.store, to.key, over, complete)
     except (PreconditionError, ObjectNotFoundError):  # no such upload any more: its answer may have been lost
-        found = _landed(store, key, sent)
+        found = _landed(to.store, to.key, sent)
         if found is None:
             raise
         return found

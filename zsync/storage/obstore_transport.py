@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from zsync.keys import Key
-    from zsync.storage.base import Seen
+    from zsync.storage.base import Seen, UploadRecord
     from zsync.storage.calls import S3Calls
     from zsync.storage.listing import Listed
     from zsync.storage.signed import SignedRequests
@@ -238,11 +238,18 @@ class ObstoreTransport(ObjectStore):
         return believed(self, key, data, _stored(answer))
 
     def put_parts(
-        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self,
+        key: Key,
+        parts: Iterable[bytes],
+        headers: Headers,
+        part_size: int,
+        *,
+        over: Over | None = None,
+        record: UploadRecord | None = None,
     ) -> Stored:
         """Write an object in parts."""
         del part_size  # the parts come as large as they are to be
-        return put_in_parts(self._calls, self, key, parts, headers, over)
+        return put_in_parts(self._calls, self, key, parts, headers, over, record)
 
     def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write an object only if it is absent, or still has `etag`."""

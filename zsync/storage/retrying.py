@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from zsync.keys import Key
-    from zsync.storage.base import Answer, Capabilities, Fetched, Headers, ObjectStore, Over, Page, Seen, Stored
+    from zsync.storage.base import (
+        Answer,
+        Capabilities,
+        Fetched,
+        Headers,
+        ObjectStore,
+        Over,
+        Page,
+        Seen,
+        Stored,
+        UploadRecord,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -197,10 +208,17 @@ class Retrying:
             return found
 
     def put_parts(
-        self, key: Key, parts: Iterable[bytes], headers: Headers, part_size: int, *, over: Over | None = None
+        self,
+        key: Key,
+        parts: Iterable[bytes],
+        headers: Headers,
+        part_size: int,
+        *,
+        over: Over | None = None,
+        record: UploadRecord | None = None,
     ) -> Stored:
         """Write an object in parts, of which each is paced; the caller, who owns the stream, tries again."""
-        return self._store.put_parts(key, parts, headers, part_size, over=over)
+        return self._store.put_parts(key, parts, headers, part_size, over=over, record=record)
 
     def put_if(self, key: Key, data: bytes, headers: Headers, etag: str | None) -> Stored:
         """Write conditionally; only the caller can tell a lost response from a lost race."""

@@ -27,7 +27,7 @@ from zsync.layout import local_findings
 from zsync.planning.merge import Content, Side, States
 from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
 from zsync.team.folder import scan_folder
-from zsync.words import PART_SIZE, Finding
+from zsync.words import WHOLE_SIZE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -289,7 +289,7 @@ def _asked(other: Content | None, size: int) -> str | None:
     """Return the ETag that a file's bytes are to be compared with; its MD5 costs little while it is read anyway."""
     if other is not None and other.digest is None and other.size == size and _MD5.fullmatch(other.etag or ""):
         return other.etag
-    return _ANY_MD5 if size <= PART_SIZE else None
+    return _ANY_MD5 if size <= WHOLE_SIZE else None
 
 
 def _shape(etag: str | None) -> str | None:

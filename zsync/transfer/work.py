@@ -18,18 +18,20 @@ from zsync.errors import (
     TransientError,
     ZsyncError,
 )
+from zsync.inventory.begun import Begun
 from zsync.inventory.origin import ObjectReader, through
 from zsync.publication.claims import refuse_unless_held
 from zsync.storage import PARTS_MAX, PIECE, RetryPolicy, Seen, connect, connected_once, retry
 from zsync.storage.ahead import held
+from zsync.storage.multipart import PARTS_IN_FLIGHT
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
-from zsync.words import PART_SIZE
+from zsync.words import PART_SIZE, WHOLE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from zsync.inventory.origin import Hash
-    from zsync.storage import ObjectStore, Stored
+    from zsync.storage import ObjectStore, Stored, StoreSpec
     from zsync.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
@@ -76,13 +78,12 @@ os.register_at_fork(after_in_child=_begin_anew)
 @connected_once()
 def send_batch(batch: Batch, crew: Crew) -> Outcome:
     """Send the objects of a batch, many at once; after one that fails no other begins."""
-    store = connect(batch.store)
 
     def one(item: Send) -> Receipt | Failure:
         try:
             # By the clock, each time: whoever slept past the end of its lease sends nothing more.
             refuse_unless_held(batch.claim)
-            return send(store, item)
+            return send(batch.store, item)
         except ZsyncError as error:
             is_left = item.is_alone and isinstance(error, SourceChangedError)
             return Failure(item.product, item.key, error, is_left=is_left)
@@ -122,7 +123,7 @@ def retire_batch(batch: Batch, crew: Crew) -> Outcome:
     return Outcome((), failures, sum(part.objects for part in came), sum(part.bytes for part in came))
 
 
-def send(store: ObjectStore, item: Send) -> Receipt:
+def send(spec: StoreSpec, item: Send) -> Receipt:
     """Send one object, and see that what is sent is what was planned (promise P6).
 
     Raises
@@ -132,13 +133,14 @@ def send(store: ObjectStore, item: Send) -> Receipt:
     ConflictError
         What it was to take the place of is not what stock was taken of.
     """
+    store = connect(spec)
     try:
         if (copied := _copied(store, item)) is not None:
             digest, stored = copied
         elif store.capabilities.takes_pieces and item.size > PIECE:
             digest, stored = _send_in_pieces(store, item)
-        elif item.size > PART_SIZE:
-            digest, stored = _send_in_parts(store, item)
+        elif item.size > WHOLE_SIZE:
+            digest, stored = _send_in_parts(store, spec, item)
         else:
             with _budget.hold(item.size):
                 digest, stored = _send_whole(store, item)
@@ -186,18 +188,22 @@ def _send_in_pieces(store: ObjectStore, item: Send) -> tuple[str, Stored]:
         return retry(lambda: _stream(store, item, _pieces, item.size), RetryPolicy(attempts=_READS))
 
 
-def _send_in_parts(store: ObjectStore, item: Send) -> tuple[str, Stored]:
-    part_size = max(PART_SIZE, -(-item.size // PARTS_MAX))
+def _send_in_parts(store: ObjectStore, spec: StoreSpec, item: Send) -> tuple[str, Stored]:
+    part_size, record = max(PART_SIZE, -(-item.size // PARTS_MAX)), Begun(spec, item.target)
 
     def parts(item: Send, digest: Hash) -> Iterator[bytes]:
         return through(_blocks(item, part_size), digest)
 
-    with _budget.hold(4 * part_size):
-        return retry(lambda: _stream(store, item, parts, part_size))
+    with _budget.hold((PARTS_IN_FLIGHT + 1) * part_size):
+        return retry(lambda: _stream(store, item, parts, part_size, record))
 
 
 def _stream(
-    store: ObjectStore, item: Send, read: Callable[[Send, Hash], Iterator[bytes]], part_size: int
+    store: ObjectStore,
+    item: Send,
+    read: Callable[[Send, Hash], Iterator[bytes]],
+    part_size: int,
+    record: Begun | None = None,
 ) -> tuple[str, Stored]:
     from blake3 import blake3
 
@@ -208,7 +214,7 @@ def _stream(
         # Raising here, before the upload is completed, leaves the target as it was.
         _check(item, total.hexdigest())
 
-    stored = store.put_parts(item.target, checked(), item.headers, part_size, over=item.over)
+    stored = store.put_parts(item.target, checked(), item.headers, part_size, over=item.over, record=record)
     return total.hexdigest(), stored
 
 

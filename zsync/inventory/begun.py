@@ -1,0 +1,46 @@
+"""Uploads in parts that this machine began: what a crash cut off is gone on with, where the service still has it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from zsync.inventory.cache import cache_directory
+from zsync.system import keep_text
+
+if TYPE_CHECKING:
+    from zsync.keys import Key
+    from zsync.storage import Headers, StoreSpec
+
+
+class Begun:
+    """What is known of an upload of one object, in a file that may be lost: then the upload is made anew.
+
+    Only what was begun here is gone on with: of another upload nobody knows with which headers it was begun.
+    """
+
+    def __init__(self, spec: StoreSpec, key: Key) -> None:
+        place = f"{spec.endpoint_url or ''} {spec.location.child(key).url}"
+        self._path = (
+            cache_directory() / "uploads" / f"{hashlib.blake2b(place.encode(), digest_size=16).hexdigest()}.json"
+        )
+
+    def upload(self, headers: Headers | None = None) -> str | None:
+        """Return the id of the upload that was begun, with these headers if any are given; None if there is none."""
+        try:
+            found = json.loads(self._path.read_bytes())
+            upload, begun_with = found["upload"], found["headers"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return upload if isinstance(upload, str) and (headers is None or headers.digest == begun_with) else None
+
+    def keep(self, upload: str, headers: Headers) -> None:
+        """Remember an upload, before anything is sent."""
+        keep_text(self._path, json.dumps({"upload": upload, "headers": headers.digest}))
+
+    def forget(self) -> None:
+        """Forget it: it has ended."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
