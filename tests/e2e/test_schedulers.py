@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import threading
 from urllib.error import HTTPError
@@ -18,6 +19,7 @@ from trees import read_tree, s3_bytes, weather, write_tree
 
 import zsync
 from zsync.errors import ConfigError, SourceError
+from zsync.inventory import cache_directory
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,55 @@ def test_a_worker_without_the_source_is_named_with_its_path(files, client):
     assert str(files.root / "d") in str(caught.value)
     assert "mounted" in str(caught.value)
     assert files.publish(client=client).status == "published", "what failed holds nobody up"
+
+
+@pytest.fixture
+def known(files, monkeypatch):
+    """The files, published, of which nobody knows the digests any more; this process hashes none."""
+    files.publish()
+    shutil.rmtree(cache_directory())
+    target = files.root / "d/3/f010"
+    target.write_bytes(b"?" * 110)
+
+    def refuse(*_what):
+        raise AssertionError("hashed in the process that plans")
+
+    monkeypatch.setattr("zsync.inventory.digest.hash_file", refuse)
+    return files
+
+
+def test_what_the_plan_needs_is_hashed_by_workers(known, client):
+    plan = zsync.plan(known.config(), progress=False, client=client)
+    assert [row["key"] for row in plan.rows("send").to_pylist()] == ["3/f010"]
+    done = known.publish(client=client)
+    assert [product.sent for product in done.products] == [1]
+    assert there(known) == read_tree(known.root / "d")
+
+
+def test_a_worker_that_cannot_hash_a_file_is_named_with_its_path(known, client):
+    client.run(_hashes_nothing)
+    try:
+        with pytest.raises(SourceError) as caught:
+            known.publish(client=client)
+    finally:
+        client.run(_hashes)
+    assert os.uname().nodename in str(caught.value)
+    assert str(known.root / "d") in str(caught.value)
+
+
+def _hashes_nothing():
+    import zsync.transfer.checking
+
+    def hash_file(_path, wanted):
+        raise zsync.inventory.digest._changed(wanted.key)
+
+    zsync.transfer.checking.hash_file = hash_file
+
+
+def _hashes():
+    import zsync.transfer.checking
+
+    zsync.transfer.checking.hash_file = zsync.inventory.digest.hash_file
 
 
 def test_no_secret_is_in_graphs_logs_or_pages(files, client, cluster):

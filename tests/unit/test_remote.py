@@ -76,7 +76,7 @@ def failed(errand, error, key="0-1"):
 
 def test_every_batch_is_done_once_and_no_more_are_handed_out_than_are_needed():
     hands, got, most = Hands(), [], [0]
-    with Remote(hands, 100) as remote:
+    with Remote(lambda: hands, 100) as remote:
         submit = hands.submit
         hands.submit = lambda errand: (
             most.__setitem__(0, max(most[0], len(hands.errands) + 1 - len(got))),
@@ -96,7 +96,7 @@ def test_what_a_dead_worker_had_is_done_again(deaths):
             raise CancelledError
 
     hands, got = Hands(fate), []
-    with Remote(hands, 8) as remote:
+    with Remote(lambda: hands, 8) as remote:
         remote.run(receipts_of, batches(6), got.append)
     assert keys(got) == sorted(f"{n}-{i}" for n in range(6) for i in range(4))
     assert len(hands.errands) == 6 + deaths
@@ -108,7 +108,7 @@ def test_a_batch_that_kills_all_its_workers_ends_the_work():
             raise CancelledError
 
     hands, got = Hands(fate), []
-    with pytest.raises(TargetError, match=r"died 4 times .*p/2-0"), Remote(hands, 8) as remote:
+    with pytest.raises(TargetError, match=r"died 4 times .*p/2-0"), Remote(lambda: hands, 8) as remote:
         remote.run(receipts_of, batches(6), got.append)
     assert "2-0" not in keys(got)
 
@@ -116,7 +116,7 @@ def test_a_batch_that_kills_all_its_workers_ends_the_work():
 def test_what_came_too_late_is_done_again_without_what_arrived():
     late = OutdatedError("late")
     hands, got = Hands(lambda number, errand: failed(errand, late) if number == 0 else None), []
-    with Remote(hands, 8) as remote:
+    with Remote(lambda: hands, 8) as remote:
         remote.run(receipts_of, batches(1), got.append)
     assert keys(got) == ["0-0", "0-1", "0-2", "0-3"]
     assert [len(errand.batch.items) for errand in hands.errands] == [4, 3]
@@ -139,7 +139,7 @@ def lacks_credentials_until(handed):
 def test_workers_that_came_later_are_given_credentials_and_asked_again():
     work, hands = lacks_credentials_until(2)
     got = []
-    with Remote(hands, 8) as remote:
+    with Remote(lambda: hands, 8) as remote:
         remote.run(work, batches(1), got.append)
     assert keys(got) == ["0-0", "0-1", "0-2", "0-3"]
     assert hands.handed == 2
@@ -149,7 +149,7 @@ def test_workers_that_have_no_credentials_still_are_named():
     work, hands = lacks_credentials_until(100)
     with (
         pytest.raises(CredentialsError, match=r"the worker on .*: given elsewhere: s3://b"),
-        Remote(hands, 8) as remote,
+        Remote(lambda: hands, 8) as remote,
     ):
         remote.run(work, batches(1), [].append)
     assert len(hands.errands) == 4
@@ -157,7 +157,7 @@ def test_workers_that_have_no_credentials_still_are_named():
 
 def test_what_is_late_time_and_again_fails():
     hands, got = Hands(lambda _number, errand: failed(errand, OutdatedError("late"))), []
-    with Remote(hands, 8) as remote:
+    with Remote(lambda: hands, 8) as remote:
         remote.run(receipts_of, batches(1), got.append)
     assert [failure.error.message for outcome in got for failure in outcome.failures] == ["late"]
 
@@ -193,7 +193,7 @@ def test_an_error_waits_for_what_is_under_way_and_begins_nothing():
 
     hands, got = Slow(fate), []
     hands.pool = ThreadPoolExecutor(3)
-    with pytest.raises(ConflictError, match="stop"), Remote(hands, 2) as remote:
+    with pytest.raises(ConflictError, match="stop"), Remote(lambda: hands, 2) as remote:
         remote.run(one_by_one, batches(50, size=100), done)
     assert hands.recalled == [hands.errands[0].run]
     assert len(hands.errands) == 4
@@ -209,7 +209,7 @@ def test_a_worker_that_does_not_see_the_source_is_told_with_host_and_path(tmp_pa
         path.write_bytes(b"other")
     hands = Hands(lambda _number, errand: failed(errand, SourceChangedError("it changed", "0-1")))
     got = []
-    with Remote(hands, 8) as remote:
+    with Remote(lambda: hands, 8) as remote:
         remote.run(receipts_of, batches(1, source=source), got.append)
     (failure,) = got[0].failures
     told = str(failure.error)

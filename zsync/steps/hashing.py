@@ -9,27 +9,34 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zsync.errors import SourceChangedError, SourceError
 from zsync.inventory import DigestCache, digest_source
-from zsync.inventory.digest import Signature, Wanted
+from zsync.inventory.digest import Hashed, Signature, Wanted
+from zsync.inventory.origin import FileReader
 from zsync.inventory.sealed import BLOCK_ROWS
 from zsync.planning import undecided
 from zsync.tables import NO_TEXT, column, hexadecimal, taken, with_values
+from zsync.transfer import Batch, Batches, Hash, cut, hash_batch
 from zsync.words import UNREADABLE, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from zsync.errors import SourceError
     from zsync.report.progress import Progress
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
+    from zsync.transfer import Cut, Executor, Outcome
 
 
-def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes_cache: bool) -> Surveyed:
+def with_digests(
+    surveyed: Surveyed, terms: Terms, progress: Progress, executor: Executor | None = None, *, writes_cache: bool
+) -> Surveyed:
     """Hash what the plan cannot do without and the digest cache does not know.
 
     Parameters
     ----------
+    executor
+        Its processes hash, if it has any of its own.
     writes_cache
         Keep the digests for the next run; a dry run writes nothing, not even that.
 
@@ -45,18 +52,18 @@ def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes
     unread: dict[str, SourceError] = {}
     if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
-        wanted = [
-            Wanted(key, Signature(*stat), etag)
-            for key, etag, *stat in zip(
+        files = [
+            Hash(surveyed.name, key, size, FileReader(f"{origin.name}/{key}", key, Signature(size, *stat)), etag)
+            for key, etag, size, *stat in zip(
                 *(rows[name].to_pylist() for name in ("key", "etag", "size", "mtime_ns", "ctime_ns", "inode")),
                 strict=True,
             )
         ]
         try:
-            hashed = digest_source(
-                origin.name, wanted, workers=2 * (os.cpu_count() or 1), advance=progress.advance,
-                skips_moving=terms.by_unit, unread=unread if terms.by_unit else None,
-            )  # fmt: skip
+            if executor is not None and executor.is_elsewhere:
+                hashed = _by_workers(surveyed, files, terms, progress, unread, executor)
+            else:
+                hashed = _here(surveyed, files, terms, progress, unread)
         finally:
             progress.end()
         names = ("key", "digest", "etag")
@@ -67,6 +74,47 @@ def with_digests(surveyed: Surveyed, terms: Terms, progress: Progress, *, writes
             cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
     found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
+
+
+def _here(
+    surveyed: Surveyed, files: Sequence[Hash], terms: Terms, progress: Progress, unread: dict[str, SourceError]
+) -> list[Hashed]:
+    """Hash files in threads of this process."""
+    wanted = [Wanted(file.key, file.source.signature, file.etag) for file in files]
+    return digest_source(
+        surveyed.stock.origin.name, wanted, workers=2 * (os.cpu_count() or 1), advance=progress.advance,
+        skips_moving=terms.by_unit, unread=unread if terms.by_unit else None,
+    )  # fmt: skip
+
+
+def _by_workers(
+    surveyed: Surveyed,
+    files: Sequence[Hash],
+    terms: Terms,
+    progress: Progress,
+    unread: dict[str, SourceError],
+    executor: Executor,
+) -> list[Hashed]:
+    """Have the processes hash files that will send them too."""
+    executor.begin()
+    hashed: list[Hashed] = []
+
+    def done(outcome: Outcome) -> None:
+        progress.advance(outcome.objects, outcome.bytes)
+        hashed.extend(Hashed(receipt.key, receipt.digest, receipt.etag) for receipt in outcome.receipts)
+        for failure in outcome.failures:
+            if not terms.by_unit or not isinstance(failure.error, SourceError):
+                raise failure.placed
+            if not isinstance(failure.error, SourceChangedError):
+                unread[failure.key] = failure.error
+
+    def make(part: Cut) -> Batch:
+        return Batch(surveyed.stock.spec, tuple(files[part.start : part.stop]))
+
+    sizes = [file.size for file in files]
+    cuts = [*cut(surveyed.name, sizes, executor.tasks, len(files), executor.largest)]
+    executor.run(hash_batch, Batches(cuts, make), done)
+    return hashed
 
 
 def _merged(source: pa.Table, hashed: pa.Table) -> pa.Table:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zsync.steps.stock import Stock
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
+    from zsync.transfer import Executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +96,31 @@ def run(stock: Sequence[Stock], terms: Terms, progress: Progress, *, way: Way = 
         A source is unfit to publish, or changed meanwhile; no metadata was written.
     GuardError
         The plan finds an error.
+    ConfigError
+        There is no such cluster of workers, or it cannot be used.
     ConflictError
         Somebody else is at work.
     TargetError
         The target refused or could not be reached.
     """
-    ran = way.planned(_planned(stock, terms, progress, way, is_dry=is_dry))
-    if is_dry and any(finding.level == "error" for finding in ran.plan.findings):
-        return ran
-    refuse_errors(ran.plan)
-    ran = replace(ran, is_done=way.is_done(ran))
-    way.check(ran)
-    if is_dry or ran.is_done:
-        return ran
-    from zsync.steps.carry import carry
     from zsync.transfer import executor_for
 
-    way.begin(ran)
-    ran = replace(ran, items=tuple(map(_without_what_was_compared, ran.items)))
-    let_go_of_memory(len(ran.plan.table))
-    specs = {item.stock.spec for item in ran.items} | {spec for item in ran.items for spec in item.stock.origin.specs}
+    specs = {item.spec for item in stock} | {spec for item in stock for spec in item.origin.specs}
     with executor_for(terms.scheduler, terms.workers, terms.client, specs) as executor:
+        ran = way.planned(_planned(stock, terms, progress, way, executor, is_dry=is_dry))
+        if is_dry and any(finding.level == "error" for finding in ran.plan.findings):
+            return ran
+        refuse_errors(ran.plan)
+        ran = replace(ran, is_done=way.is_done(ran))
+        way.check(ran)
+        if is_dry or ran.is_done:
+            return ran
+        from zsync.steps.carry import carry
+
+        executor.begin()
+        way.begin(ran)
+        ran = replace(ran, items=tuple(map(_without_what_was_compared, ran.items)))
+        let_go_of_memory(len(ran.plan.table))
         return replace(ran, carried=carry(ran.items, ran.plan, terms, progress, executor))
 
 
@@ -127,7 +132,9 @@ def _without_what_was_compared(item: Surveyed) -> Surveyed:
     return replace(item, survey=replace(survey, manifest=survey.manifest.filter(files), **nothing))
 
 
-def _planned(stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way, *, is_dry: bool) -> Ran:
+def _planned(
+    stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way, executor: Executor, *, is_dry: bool
+) -> Ran:
     """Return the products with everything that their plan is made of, and the plan.
 
     Where every store is for itself, those that the plan finds fault with are left out of it.
@@ -137,7 +144,7 @@ def _planned(stock: Sequence[Stock], terms: Terms, progress: Progress, way: Way,
         let_go_of_memory(count)
         surveyed = survey(stock, terms)
         let_go_of_memory(count)
-        digested = [with_digests(item, terms, progress, writes_cache=not is_dry) for item in surveyed]
+        digested = [with_digests(item, terms, progress, executor, writes_cache=not is_dry) for item in surveyed]
         items = tuple(way.understood(item) for item in digested)
         del surveyed, digested
         let_go_of_memory(count)

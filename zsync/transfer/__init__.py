@@ -12,8 +12,8 @@ Why it is so
   process mostly waits. A batch is only what is handed out, and what a process that dies has to have done again.
 """
 
-from zsync.transfer.batch import Batch, Batches, Check, Failure, Outcome, Receipt, Retire, Send, cut
-from zsync.transfer.checking import check_batch
+from zsync.transfer.batch import Batch, Batches, Check, Cut, Failure, Hash, Outcome, Receipt, Retire, Send, cut
+from zsync.transfer.checking import check_batch, hash_batch
 from zsync.transfer.destination import Destination
 from zsync.transfer.engine import carry_out, retire
 from zsync.transfer.executor import Executor, Serial, Threads, executor_for
@@ -24,9 +24,11 @@ __all__ = [
     "Batch",
     "Batches",
     "Check",
+    "Cut",
     "Destination",
     "Executor",
     "Failure",
+    "Hash",
     "HeaderPolicy",
     "Outcome",
     "Receipt",
@@ -39,5 +41,6 @@ __all__ = [
     "check_batch",
     "cut",
     "executor_for",
+    "hash_batch",
     "retire",
 ]

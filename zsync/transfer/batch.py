@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from zsync.errors import ZsyncError
     from zsync.inventory import Reader
+    from zsync.inventory.origin import FileReader
     from zsync.keys import Key
     from zsync.publication.claims import Claim
     from zsync.storage import Headers, Over, StoreSpec
@@ -103,6 +104,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Hash:
+    """One file to be hashed.
+
+    Attributes
+    ----------
+    etag
+        What its MD5 is to be compared with; None where only its BLAKE3 is wanted.
+    """
+
+    product: str
+    key: str
+    size: int
+    source: FileReader
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one worker does at a time, in one bucket.
 
@@ -113,7 +131,7 @@ class Batch:
     """
 
     store: StoreSpec
-    items: tuple[Send | Retire | Check, ...]
+    items: tuple[Send | Retire | Check | Hash, ...]
     claim: Claim | None = None
 
 

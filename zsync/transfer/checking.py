@@ -1,18 +1,19 @@
-"""Read objects to see what their bytes come to; nothing is kept of them."""
+"""Read objects, and files, to see what their bytes come to; nothing is kept of them."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, cast
 
-from zsync.errors import PreconditionError, VerifyError, ZsyncError
+from zsync.errors import PreconditionError, SourceError, VerifyError, ZsyncError
+from zsync.inventory.digest import Wanted, hash_file
 from zsync.storage import Seen, connect, connected_once
 from zsync.storage.ahead import read_through
 from zsync.storage.details import etag_is_opaque
-from zsync.transfer.batch import Batch, Check, Failure, Outcome, Receipt
+from zsync.transfer.batch import Batch, Check, Failure, Hash, Outcome, Receipt
 
 if TYPE_CHECKING:
-    from zsync.inventory.origin import Hash
+    from zsync.inventory.origin import Hash as Hasher
     from zsync.storage import ObjectStore
     from zsync.transfer.crew import Crew
 
@@ -41,6 +42,20 @@ def check_batch(batch: Batch, crew: Crew) -> Outcome:
     return Outcome(receipts, failures, len(items), sum(item.size for item in items))
 
 
+def hash_batch(batch: Batch, _crew: Crew) -> Outcome:
+    """Hash the files of a batch, one after the other; a failure tells of each that moved, or cannot be read."""
+    receipts, failures = [], []
+    for item in cast("tuple[Hash, ...]", batch.items):
+        source = item.source
+        try:
+            hashed = hash_file(source.path, Wanted(source.key, source.signature, item.etag))
+        except SourceError as error:
+            failures.append(Failure(item.product, item.key, error))
+        else:
+            receipts.append(Receipt(item.product, item.key, item.size, hashed.digest, hashed.etag, None))
+    return Outcome(tuple(receipts), tuple(failures), len(batch.items), sum(item.size for item in batch.items))
+
+
 def _read(store: ObjectStore, item: Check) -> str:
     """Return the digest of what there is."""
     digest = ""
@@ -61,7 +76,7 @@ def _read_once(store: ObjectStore, item: Check) -> str:
     return total.hexdigest()
 
 
-def _hash(item: Check) -> Hash:
+def _hash(item: Check) -> Hasher:
     if item.is_md5:
         return hashlib.md5(usedforsecurity=False)
     from blake3 import blake3

@@ -32,12 +32,25 @@ class Executor(Protocol):
     """
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether batches run in other processes: then all that takes long is theirs to do."""
+
+    @property
     def tasks(self) -> int:
         """Batches that run side by side."""
 
     @property
     def largest(self) -> int:
         """Objects of a batch, at most."""
+
+    def begin(self) -> None:
+        """Have what runs the batches be there.
+
+        Raises
+        ------
+        ConfigError
+            There is no such cluster, or it cannot be used.
+        """
 
     def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
         """Run all batches."""
@@ -46,7 +59,10 @@ class Executor(Protocol):
 class Serial:
     """One object after the other: the reference."""
 
-    tasks, largest = 1, BATCH_OBJECTS
+    tasks, largest, is_elsewhere = 1, BATCH_OBJECTS, False
+
+    def begin(self) -> None:
+        """Do nothing: it is there."""
 
     def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
         """Run all batches."""
@@ -63,11 +79,14 @@ class Threads:
         Requests under way at once, at most.
     """
 
-    largest = BATCH_OBJECTS
+    largest, is_elsewhere = BATCH_OBJECTS, False
 
     def __init__(self, most: int = MOST) -> None:
         self.tasks = min(TASKS, most)
         self.window = Window(most)
+
+    def begin(self) -> None:
+        """Do nothing: it is there."""
 
     def run(self, work: Work, batches: Sequence[Batch], done: Done) -> None:
         """Run all batches."""
@@ -129,7 +148,7 @@ def _bytes_of(result: Any) -> int:
 def executor_for(
     scheduler: str, workers: int | str, client: Any = None, specs: Iterable[StoreSpec] = ()
 ) -> Iterator[Executor]:
-    """Yield the executor that the user's settings name.
+    """Yield the executor that the user's settings name; other processes are there once they are needed.
 
     Parameters
     ----------
@@ -142,11 +161,6 @@ def executor_for(
         A `distributed.Client`, which then sends.
     specs
         How the stores are reached that take part.
-
-    Raises
-    ------
-    ConfigError
-        There is no such cluster, or it cannot be used.
     """
     most = max(1, min(MOST, open_files_most() // _FILES_EACH)) if workers == "auto" else int(workers)
     if client is None and scheduler in ("auto", "threads", "serial"):
@@ -155,7 +169,7 @@ def executor_for(
     from zsync.storage.handing import Handed
     from zsync.transfer.remote import Remote
 
-    with Remote(_workers(scheduler, client, Handed.of(specs)), most) as remote:
+    with Remote(lambda: _workers(scheduler, client, Handed.of(specs)), most) as remote:
         yield remote
 
 

@@ -21,7 +21,7 @@ from zsync.errors import CredentialsError, OutdatedError, SourceError, TargetErr
 from zsync.inventory.origin import FileReader
 from zsync.publication import claims
 from zsync.transfer import crew
-from zsync.transfer.batch import Outcome, Send
+from zsync.transfer.batch import Hash, Outcome, Send
 from zsync.transfer.window import Window
 
 if TYPE_CHECKING:
@@ -142,16 +142,27 @@ class Remote:
 
     Parameters
     ----------
-    workers
-        The processes.
+    begun
+        Returns the processes, once they are needed.
     most
         Requests under way at once, of all of them together.
     """
 
-    largest = BATCH_OBJECTS
+    largest, is_elsewhere = BATCH_OBJECTS, True
 
-    def __init__(self, workers: Workers, most: int) -> None:
-        self._workers, self._most, self._name = workers, most, secrets.token_hex(8)
+    def __init__(self, begun: Callable[[], Workers], most: int) -> None:
+        self._begun, self._most, self._name = begun, most, secrets.token_hex(8)
+        self._there: Workers | None = None
+
+    def begin(self) -> None:
+        """Have the processes be there."""
+        self._there = self._workers
+
+    @property
+    def _workers(self) -> Workers:
+        if self._there is None:
+            self._there = self._begun()
+        return self._there
 
     @property
     def tasks(self) -> int:
@@ -217,7 +228,8 @@ class Remote:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._workers.close()
+        if self._there is not None:
+            self._there.close()
 
 
 def _place(batch: Batch) -> str:
@@ -230,7 +242,7 @@ def _told_of(failure: Failure, batch: Batch, host: str) -> Failure:
         return failure
     items = (item for item in batch.items if (item.product, item.key) == (failure.product, failure.key))
     item = next(items, None)
-    source = item.source if isinstance(item, Send) else None
+    source = item.source if isinstance(item, Send | Hash) else None
     if not isinstance(source, FileReader) or not _is_here(source):
         return failure
     error = SourceError(

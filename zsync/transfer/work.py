@@ -78,12 +78,13 @@ os.register_at_fork(after_in_child=_begin_anew)
 @connected_once()
 def send_batch(batch: Batch, crew: Crew) -> Outcome:
     """Send the objects of a batch, many at once; after one that fails no other begins."""
+    store = connect(batch.store)
 
     def one(item: Send) -> Receipt | Failure:
         try:
             # By the clock, each time: whoever slept past the end of its lease sends nothing more.
             refuse_unless_held(batch.claim)
-            return send(batch.store, item)
+            return send(store, batch.store, item)
         except ZsyncError as error:
             is_left = item.is_alone and isinstance(error, SourceChangedError)
             return Failure(item.product, item.key, error, is_left=is_left)
@@ -123,7 +124,7 @@ def retire_batch(batch: Batch, crew: Crew) -> Outcome:
     return Outcome((), failures, sum(part.objects for part in came), sum(part.bytes for part in came))
 
 
-def send(spec: StoreSpec, item: Send) -> Receipt:
+def send(store: ObjectStore, spec: StoreSpec, item: Send) -> Receipt:
     """Send one object, and see that what is sent is what was planned (promise P6).
 
     Raises
@@ -133,7 +134,6 @@ def send(spec: StoreSpec, item: Send) -> Receipt:
     ConflictError
         What it was to take the place of is not what stock was taken of.
     """
-    store = connect(spec)
     try:
         if (copied := _copied(store, item)) is not None:
             digest, stored = copied
