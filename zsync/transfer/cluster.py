@@ -11,7 +11,7 @@ from zsync.errors import ConfigError, CredentialsError
 from zsync.publication.process import machine
 from zsync.storage.handing import Handed, forget, take_over
 from zsync.transfer.remote import do, recall
-from zsync.version import __version__
+from zsync.version import __version__, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ class Cluster:
             import distributed
         except ImportError as error:
             message = "dask's `distributed` is not installed"
-            raise ConfigError(message, f"scheduler: {scheduler}", "pip install distributed, or use threads") from error
+            raise ConfigError(message, f"scheduler: {scheduler}", f"{install('hpc')}, or use threads") from error
         if client is not None and (not isinstance(client, distributed.Client) or client.asynchronous):
             raise ConfigError("this is no synchronous distributed.Client", "client", "give one, or leave it out")
         ends = ExitStack()

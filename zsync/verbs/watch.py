@@ -20,6 +20,7 @@ from zsync.site.first_sync import source_of
 from zsync.site.passes import SitePasses
 from zsync.version import __version__
 from zsync.watching import Board, Runner, Service, SiteStatus
+from zsync.watching.installed import refuse_missing
 from zsync.watching.running import Pace
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ def run_watch(
     """Watch; see `watch`. The command says with `log_to` where logs go, now and when the configuration changes."""
 
     def load() -> RunConfig:
-        return RunConfig.from_any(config, **overrides)
+        found = RunConfig.from_any(config, **overrides)
+        if not once and found.nothing_to_do is None:
+            refuse_missing(found.watch.listen, [site.watch.events for site in found.by_site().values()])
+        return found
 
     understood = load()
     _check(understood)
