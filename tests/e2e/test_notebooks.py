@@ -30,7 +30,7 @@ def test_a_notebook_runs(path, tmp_path):
     client.widget_registry = {}
     client.execute()
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
-    assert any("<table>" in data.get("text/html", "") for data in shown)
+    assert any("<table" in data.get("text/html", "") for data in shown)
     assert sum("image/png" in data for data in shown) == (2 if path.stem == "history" else 0)
     # Progress bars in notebooks need ipywidgets; without them rich warns on every bar.
     said = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]

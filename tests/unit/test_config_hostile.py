@@ -53,7 +53,7 @@ def write(directory, name, text):
         ("c.yaml", "a: &a [*a]\n", "nested too deeply"),
         ("c.yaml", 'source: "\\ud800"\n', "lone surrogate"),
         ("c.yaml", BOMB, "it holds more than"),
-        ("c.yaml", MERGES, "unknown key"),
+        ("c.yaml", MERGES, "unknown key|too much is merged"),  # as PyYAML merges what is merged twice
         ("c.json", f'{{"a": 1,\n"b": {DIGITS}}}', "line 2: a number has too many digits"),
         ("c.json", f'{{"a": {"[" * NESTED}{"]" * NESTED}}}', "nested too deeply"),
         ("c.json", '{"source": "\\ud800"}', "lone surrogate"),
@@ -65,7 +65,7 @@ def write(directory, name, text):
 def test_hostile_documents(tmp_path, name, text, says):
     path = write(tmp_path, name, text)
     problem = said(path)
-    assert says in problem
+    assert any(text in problem for text in says.split("|"))
     assert str(path) in problem
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pyarrow as pa
@@ -18,8 +19,10 @@ from zsync.planning import (
     plan_product,
     withdrawal_table,
 )
+from zsync.planning.classify import ChangeClass
 from zsync.planning.show import plan_text
 from zsync.report.shown import Findings, Line, Table
+from zsync.report.text import findings_text
 from zsync.tables import PLAN, table_of
 from zsync.words import Finding
 
@@ -157,34 +160,67 @@ def test_a_plan_as_json():
 
 
 def test_a_plan_as_tables():
-    totals, moving, arrays, losses, line, findings = PLANS.shown()
+    """Totals first, then what matters; what is there by array is for who opens it."""
+    line, totals, losses, findings, *folded = PLANS.shown()
+    assert line == Line(
+        "(700 B), 5 unchanged, 13 to retire; 38 writes and listings, about $0.0002 at list price", "6 to send"
+    )
     assert totals == Table(
         ("product", "target", "to send", "unchanged", "to retire", "size"),
         [["p", "s3://b/p", 4, 4, 13, "691 B"], ["r", "s3://b/r", 2, 1, 0, "9 B"]],
     )
-    assert [row[:3] + row[4:] for row in moving.rows] == [
-        ["p", "(metadata)", "send", 2, "423 B"],
-        ["p", "t", "retire", 2, "4 B"], ["p", "t", "send", 1, "131 B"],
-        ["p", "v", "retire", 4, "16 B"], ["p", "v", "send", 1, "137 B"],
-        ["p", "w", "retire", 7, "161 B"],
-        ["r", "", "send", 2, "9 B"],
-    ]  # fmt: skip
-    assert arrays.rows == [
-        ["p/t", "shrink", (6,), (2,), 0, ""], ["p/v", "shrink", (6, 4), (2, 4), 0, ""],
-        ["p/w", "removed", "", "", 0, ""],
-    ]  # fmt: skip
     assert losses.rows == [["p", "w", "array", "", 1], ["r", "b.tif", "rasters", "", 2]]
-    assert (line, findings) == (Line("38 writes and listings, about $0.0002 at list price"), Findings(PLANS.findings))
+    assert findings == Findings(PLANS.findings)
+    shrinks, removed, summed, each = folded
+    assert [part.title for part in (shrinks, removed)] == ["p: 2 arrays: shrink", "p: w: removed"]
+    assert shrinks.table.rows == [["t", "(6,)", "(2,)", 0, ""], ["v", "(6, 4)", "(2, 4)", 0, ""]]
+    assert removed.table.rows == [["w", "", "", 0, ""]]
+    assert [row[:5] for row in summed.table.rows] == [
+        ["p", "(metadata)", 2, "423 B", "send"],
+        ["p", "3 arrays", 13, "181 B", "retire"],
+        ["p", "2 arrays", 2, "268 B", "send"],
+        ["r", ".", 2, "9 B", "send"],
+    ]
+    assert [row[:5] for row in each.table.rows] == [
+        ["p", "(metadata)", 2, "423 B", "send"],
+        ["p", "t", 2, "4 B", "retire"], ["p", "t", 1, "131 B", "send"],
+        ["p", "v", 4, "16 B", "retire"], ["p", "v", 1, "137 B", "send"],
+        ["p", "w", 7, "161 B", "retire"],
+        ["r", ".", 2, "9 B", "send"],
+    ]  # fmt: skip
     same = published(store().files()).plan(store().files())
-    assert [type(part) for part in same.shown()] == [Table, Line, Findings]
+    assert [type(part) for part in same.shown()] == [Line, Table, Findings]
+
+
+def test_an_array_without_dimensions_has_a_shape_too():
+    change = replace(PLANS.changes[0], kind=ChangeClass.NEW, old_shape=None, new_shape=())
+    (folded, *_) = replace(PLANS, changes=(change,)).folded()
+    assert folded.table.rows[0][1:3] == ["", "()"]
+
+
+def test_a_plan_of_many_arrays_is_small_until_it_is_opened():
+    """Forty arrays are one row; what is folded scrolls."""
+    change = replace(PLANS.changes[0], kind=ChangeClass.NEW, old_shape=None, new_shape=(3,))
+    plan = replace(PLANS, changes=tuple(replace(change, array=f"a{number}") for number in range(43)))
+    page = plan._repr_html_()
+    outside = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    assert outside.count("<tr>") == 3 + 3
+    assert '<summary style="cursor:pointer">p: 43 arrays: new</summary>' in page
+    assert "max-height:24em" in page
+    assert not re.search(r"color|background", page)  # as readable in the dark
+    assert all("text-align:" in cell for cell in re.findall(r"<t[dh](?=[ >])[^>]*>", page))
+
+
+def test_what_is_printed_is_what_the_command_prints():
+    assert str(PLANS) == f"{findings_text(PLANS.findings)}\n{plan_text(PLANS)}"
+    assert repr(PLANS) == "<Plan: 6 to send (700 B), 13 to retire>"
+    assert f"{[PLANS]}" == "[<Plan: 6 to send (700 B), 13 to retire>]"
 
 
 def test_what_a_plan_was_asked_changes_nothing_of_it():
     asked, fresh = replace(PLANS), replace(PLANS)
     assert (asked.count("send", "p"), len(asked.passing)) == (4, 4)
     assert asked == fresh
-    assert "_shares" not in repr(asked)
-    assert "_halves" not in repr(asked)
     nothing = replace(asked, table=asked.table.slice(0, 0))
     assert (nothing.count("send", "p"), len(nothing.passing)) == (0, 0)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Pair = tuple["Publication | None", "Publication | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Difference(Showing):
     """What changed between two publications; shows itself in a notebook.
 
@@ -41,8 +41,14 @@ class Difference(Showing):
 
     products: tuple[ProductDifference, ...]
 
-    def __repr__(self) -> str:
+    def text(self) -> str:
+        """Return it as the command prints it."""
         return difference_text(self.products)
+
+    def brief(self) -> str:
+        """Return it in a word or two."""
+        count = sum(len(product.objects) for product in self.products)
+        return f"{count:,} object{' differs' if count == 1 else 's differ'}"
 
     @property
     def is_empty(self) -> bool:

@@ -33,8 +33,16 @@ class Log(list[Entry], Showing):
         super().__init__(entries)
         self.trash = dict(trash or {})
 
-    def __repr__(self) -> str:
+    __repr__ = Showing.__repr__  # not that of a list
+
+    def text(self) -> str:
+        """Return it as the command prints it."""
         return log_text(self, self.trash)
+
+    def brief(self) -> str:
+        """Return it in a word or two."""
+        count = f"{len(self):,} publication{'' if len(self) == 1 else 's'}"
+        return f"{count}, the newest {self[-1].id}" if self else count
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Return the publications as JSON."""

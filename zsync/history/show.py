@@ -8,7 +8,7 @@ from zsync.history.model import CHANGED, HEADERS, KINDS, NEW, REMOVED
 from zsync.printable import listed, printable
 from zsync.report.format import human_bytes
 from zsync.report.html import ROWS
-from zsync.report.shown import Line, Table
+from zsync.report.shown import Folded, Line, Table
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _HEAD = (
 _RANGES = 3  # along one axis, for people
 _NAMES = 5
 _LINES = 100
+_NEWEST = 10  # publications that are not folded
 _MESSAGE = 60  # characters
 
 
@@ -38,12 +39,13 @@ def log_text(log: Sequence[Entry], trash: Mapping[str, Trash]) -> str:
 
 def log_shown(log: Sequence[Entry], trash: Mapping[str, Trash]) -> list[Part]:
     """Return publications as a table, newest last; of many only the newest."""
-    newest = log[-ROWS:]
-    rows = _log_rows(newest)[-ROWS:]
-    older = len(log) - len(newest)
+    newest, older = log[-_NEWEST:], log[:-_NEWEST][-ROWS:]
     count = f"{len(log):,} publications" if len(log) != 1 else "1 publication"
-    hidden = [Line(f"{older:,} older ones are not shown here")] if older else []
-    return [Line("", count), *hidden, Table(_HEAD, rows), *(Line(line) for line in _trash_lines(trash))]
+    folded = [Folded(f"{len(log) - len(newest):,} older ones", Table(_HEAD, _log_rows(older)))] if older else []
+    left_out = len(log) - len(newest) - len(older)
+    hidden = [Line(f"{left_out:,} still older ones are not shown here")] if left_out else []
+    newest_rows = Table(_HEAD, _log_rows(newest))
+    return [Line("", count), *hidden, *folded, newest_rows, *(Line(line) for line in _trash_lines(trash))]
 
 
 def _log_rows(log: Sequence[Entry]) -> list[list[object]]:

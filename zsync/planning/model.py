@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from zsync.planning.classify import ArrayChange, ChangeClass
 from zsync.planning.cost import Cost, cost_of
+from zsync.planning.show import plan_folded, plan_shown, plan_text
 from zsync.report.format import human_bytes
 from zsync.report.showing import Showing
-from zsync.report.shown import Findings, Line, Table
+from zsync.report.text import findings_text
 from zsync.tables import chosen, column, groups, numbers, scalar
 from zsync.words import STAGES, Action, Finding, Reason, Stage
 
@@ -66,7 +67,7 @@ class Wave:
         return bool(len(self.table)) and self.table["action"][0].as_py() == Action.RETIRE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan(Showing):
     """What must change, and why.
 
@@ -225,49 +226,22 @@ class Plan(Showing):
 
         pq.write_table(self.table, path, compression="zstd")
 
+    def text(self) -> str:
+        """Return it as the command prints it."""
+        return "\n".join(filter(None, (findings_text(self.findings), plan_text(self))))
+
+    def brief(self) -> str:
+        """Return it in a word or two."""
+        send, retire = self.count(Action.SEND), self.count(Action.RETIRE)
+        return f"{send:,} to send ({human_bytes(self.bytes(Action.SEND))}), {retire:,} to retire"
+
     def shown(self) -> list[Part]:
-        """Return what is to be seen of it: totals a product, then what changes by array."""
-        parts: list[Part] = [Table(("product", "target", "to send", "unchanged", "to retire", "size"), self._totals())]
-        moving = [row for row in self.summary() if row["action"] in (Action.SEND, Action.RETIRE)]
-        if moving:
-            rows = [
-                [row["product"], place_of(row), row["action"], row["reason"], row["objects"], human_bytes(row["bytes"])]
-                for row in moving
-            ]
-            parts.append(Table(("product", "array", "action", "reason", "objects", "size"), rows))
-        arrays = [
-            [change.name, change.kind, change.old_shape or "", change.new_shape or "", change.inside, change.detail]
-            for change in self.changes
-            if change.kind != ChangeClass.UNCHANGED
-        ]
-        if arrays:
-            parts.append(
-                Table(("array", "change", "old shape", "new shape", "chunks inside the old extent", ""), arrays)
-            )
-        if self.losses:
-            lost = [[loss.product, loss.key, loss.kind, loss.detail, loss.count] for loss in self.losses]
-            parts.append(Table(("readers lose", "", "what", "which", "how many"), lost))
-        cost = self.cost()
-        count = cost.puts + cost.copies + cost.lists
-        parts.append(Line(f"{count:,} writes and listings, about ${cost.dollars:.4f} at list price"))
-        return [*parts, Findings(self.findings)]
+        """Return what is to be seen of it: totals, what readers lose, what was noticed; the rest for who opens it."""
+        return plan_shown(self)
 
-    def _totals(self) -> list[list[object]]:
-        return [
-            [
-                product.name,
-                product.url,
-                *(self.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
-                human_bytes(self.bytes(Action.SEND, product.name)),
-            ]
-            for product in self.products
-        ]
-
-
-def place_of(row: dict[str, Any]) -> str:
-    """Return where in its product a row of a summary lies: store and array."""
-    inside = "/".join(part for part in (row["store"], row["array"]) if part)
-    return inside or ("(metadata)" if row["store"] is not None else "")
+    def folded(self) -> list[Part]:
+        """Return what it holds by array, for who opens it."""
+        return plan_folded(self)
 
 
 def _passes(table: pa.Table) -> pa.Array:

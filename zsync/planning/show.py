@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.planning.classify import ChangeClass
 from zsync.planning.losses import losses_text
-from zsync.planning.model import place_of
 from zsync.printable import listed, printable
 from zsync.report.format import human_bytes
+from zsync.report.shown import Findings, Folded, Line, Table, counted, summed
 from zsync.report.text import columns
 from zsync.words import Action, Stage
 
 if TYPE_CHECKING:
-    from zsync.planning.model import Plan
+    from collections.abc import Sequence
+
+    from zsync.planning.classify import ArrayChange
+    from zsync.planning.cost import Cost
+    from zsync.planning.losses import Loss
+    from zsync.report.shown import Part
+    from zsync.words import Finding
 
 _LINES = 60
+_MOVES = (Action.SEND, Action.RETIRE)
 
 
-def plan_text(plan: Plan) -> str:
+class _Product(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def retire(self) -> str: ...
+    @property
+    def keeps_replaced(self) -> bool: ...
+
+
+class _Plan(Protocol):
+    @property
+    def products(self) -> Sequence[_Product]: ...
+    @property
+    def findings(self) -> tuple[Finding, ...]: ...
+    @property
+    def changes(self) -> Sequence[ArrayChange]: ...
+    @property
+    def losses(self) -> Sequence[Loss]: ...
+    def count(self, action: Action, product: str | None = None) -> int: ...
+    def bytes(self, action: Action, product: str | None = None) -> int: ...
+    def replaced(self, product: str) -> int: ...
+    def summary(self) -> list[dict[str, Any]]: ...
+    def shown_while(self, *stages: Stage, product: str | None = None) -> list[dict[str, Any]]: ...
+    def cost(self) -> Cost: ...
+
+
+def plan_text(plan: _Plan) -> str:
     """Return a plan, summed up by product and array, with what it would cost."""
     lines = []
     for product in plan.products:
@@ -43,7 +78,7 @@ def plan_text(plan: Plan) -> str:
                 row["reason"],
             ]
             for row in plan.summary()
-            if row["product"] == product.name and row["action"] in (Action.SEND, Action.RETIRE)
+            if row["product"] == product.name and row["action"] in _MOVES
         ]
         if rows:
             lines.append(columns(rows[:_LINES]))
@@ -87,7 +122,7 @@ _MEANWHILE = {
 _NAMES = 8
 
 
-def _classes_text(plan: Plan, product: str) -> list[str]:
+def _classes_text(plan: _Plan, product: str) -> list[str]:
     """Return a line a class of change: how many arrays, which, and what readers may see meanwhile."""
     lines = []
     for kind in ChangeClass:
@@ -100,3 +135,83 @@ def _classes_text(plan: Plan, product: str) -> list[str]:
         said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
         lines.append(printable(f"  {kind}: {listed(names, _NAMES)}{count}{said}"))
     return lines
+
+
+def plan_shown(plan: _Plan) -> list[Part]:
+    """Return what is to be seen of a plan: totals, what matters of the rest, and all else for who opens it."""
+    sent, same, gone = (plan.count(action) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE))
+    size, cost = human_bytes(plan.bytes(Action.SEND)), plan.cost()
+    requests = f"{cost.puts + cost.copies + cost.lists:,} writes and listings, about ${cost.dollars:.4f} at list price"
+    return [
+        Line(f"({size}), {same:,} unchanged, {gone:,} to retire; {requests}", f"{sent:,} to send"),
+        Table(("product", "target", "to send", "unchanged", "to retire", "size"), _totals(plan)),
+        *_losses(plan),
+        Findings(plan.findings),
+        *plan_folded(plan),
+    ]
+
+
+def plan_folded(plan: _Plan) -> list[Part]:
+    """Return what a plan holds by array: what is equal in one row, then each by itself for who opens it."""
+    parts: list[Part] = []
+    arrays = [change for change in plan.changes if change.kind != ChangeClass.UNCHANGED]
+    for (product, kind), changes in summed(arrays, lambda change: (change.product, change.kind)).items():
+        rows = [
+            [_below(change.name, product), _shape(change.old_shape), _shape(change.new_shape), change.inside,
+             change.detail]
+            for change in changes
+        ]  # fmt: skip
+        names = counted((_below(change.name, product) for change in changes), "arrays")
+        inside = sum(change.inside for change in changes)
+        count = f", {inside:,} chunks inside the old extent" if inside else ""
+        head = ("array", "old shape", "new shape", "chunks inside the old extent", "")
+        parts.append(Folded(f"{product}: {names}: {kind}{count}", Table(head, rows)))
+    moving = [row for row in plan.summary() if row["action"] in _MOVES]
+    if moving:
+        groups = summed(moving, lambda row: (row["product"], row["array"] is None, row["action"], row["reason"]))
+        rows = [[product, *_moved(rows), action, reason] for (product, _, action, reason), rows in groups.items()]
+        parts.append(Folded("objects, by what becomes of them and why", Table((*_MOVED, "action", "reason"), rows)))
+    if len(moving) > len(groups if moving else ()):
+        rows = [[row["product"], *_moved([row]), row["action"], row["reason"]] for row in moving]
+        parts.append(Folded("the same, array by array", Table((*_MOVED, "action", "reason"), rows)))
+    return parts
+
+
+_MOVED = ("product", "array", "objects", "size")
+
+
+def _moved(rows: Sequence[dict[str, Any]]) -> list[object]:
+    size = human_bytes(sum(row["bytes"] for row in rows))
+    return [counted((place_of(row) or "." for row in rows), "arrays"), sum(row["objects"] for row in rows), size]
+
+
+def _totals(plan: _Plan) -> list[list[object]]:
+    return [
+        [
+            product.name,
+            product.url,
+            *(plan.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
+            human_bytes(plan.bytes(Action.SEND, product.name)),
+        ]
+        for product in plan.products
+    ]
+
+
+def _losses(plan: _Plan) -> list[Part]:
+    lost = [[loss.product, loss.key, loss.kind, loss.detail, loss.count] for loss in plan.losses]
+    return [Table(("readers lose", "", "what", "which", "how many"), lost)] if lost else []
+
+
+def _below(name: str, product: str) -> str:
+    return name.removeprefix(product).lstrip("/") or name
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    """Return a shape; that of an array without dimensions is one too."""
+    return "" if shape is None else str(shape)
+
+
+def place_of(row: dict[str, Any]) -> str:
+    """Return where in its product a row of a summary lies: store and array."""
+    inside = "/".join(part for part in (row["store"], row["array"]) if part)
+    return inside or ("(metadata)" if row["store"] is not None else "")

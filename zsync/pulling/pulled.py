@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from zsync.pulling.show import pull_text
+from zsync.report.format import human_bytes
 from zsync.report.result import Result
 from zsync.report.shown import Line, Table
 from zsync.words import Action
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 
 
 Status = Literal["pulled", "unretired", "unchanged", "planned"]
+_SAYS = {
+    "pulled": "Pulled",
+    "unretired": "Pulled, but some files that are not published any more could not be removed",
+    "unchanged": "Nothing to do: all is here already",
+    "planned": "Planned, nothing written",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class PulledProduct:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PullResult(Result):
     """What came of a pull.
 
@@ -85,15 +93,31 @@ class PullResult(Result):
             for row in rows
         ]
 
+    def said(self) -> str:
+        """Return what came of it as the command prints it."""
+        return pull_text(self)
+
     def heading(self) -> Line:
-        """Return what came of it in a line."""
-        return Line(f"in {self.seconds:.1f} s", self.status)
+        """Return what came of it in a line: how much, before where."""
+        received, same = (sum(getattr(item, name) for item in self.products) for name in ("received", "unchanged"))
+        size = human_bytes(sum(item.bytes for item in self.products))
+        word = "to fetch" if self.status == "planned" else "received"
+        return Line(f"{received:,} {word} ({size}), {same:,} unchanged; {self.seconds:.1f} s", _SAYS[self.status])
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a product."""
-        head = ("product", "from", "to", "received", "unchanged", "left alone", "removed", "bytes")
+        head = ("product", "from", "to", "received", "unchanged", "left alone", "removed", "size")
         rows = [
-            [item.name, item.url, item.path, item.received, item.unchanged, item.left, item.retired, item.bytes]
+            [
+                item.name,
+                item.url,
+                item.path,
+                item.received,
+                item.unchanged,
+                item.left,
+                item.retired,
+                human_bytes(item.bytes),
+            ]
             for item in self.products
         ]
         return Table(head, rows)

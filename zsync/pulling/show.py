@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from zsync.pulling.pulled import PullResult
+    from collections.abc import Sequence
 
 
-def pull_text(result: PullResult) -> str:
+class _Product(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+    @property
+    def left(self) -> int: ...
+    @property
+    def retired(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+class _Result(Protocol):
+    @property
+    def status(self) -> str: ...
+    @property
+    def products(self) -> Sequence[_Product]: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+def pull_text(result: _Result) -> str:
     """Return what came of a pull, a line a product."""
     rows = [
         [

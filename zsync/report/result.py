@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from zsync.errors import ExitStatus
 from zsync.report.showing import Showing
 from zsync.report.shown import Findings
+from zsync.report.text import findings_text
 
 if TYPE_CHECKING:
     from zsync.report.shown import Line, Part, Table
@@ -21,7 +22,7 @@ class Jsonable(Protocol):
         """Return it as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result(Showing):
     """What came of a verb.
 
@@ -74,6 +75,19 @@ class Result(Showing):
         import pandas as pd
 
         return pd.DataFrame(self.rows())
+
+    def brief(self) -> str:
+        """Return it in a word or two."""
+        count = len(self.products)
+        return f"{self.status}, {count:,} product{'' if count == 1 else 's'}, {self.seconds:.1f} s"
+
+    def said(self) -> str:
+        """Return what came of it as the command prints it, but for what was noticed on the way."""
+        raise NotImplementedError
+
+    def text(self) -> str:
+        """Return it as the command prints it."""
+        return "\n".join(filter(None, (findings_text(self.findings), self.said())))
 
     def heading(self) -> Line:
         """Return what came of it in a line."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from zsync.words import Finding
+
+Row = TypeVar("Row")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +39,38 @@ class Findings:
     findings: tuple[Finding, ...]
 
 
-Part = Line | Table | Findings
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A table that is there for who opens it; its title says what is in it."""
+
+    title: str
+    table: Table
+
+
+Part = Line | Table | Findings | Folded
+
+
+def summed(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """Return rows by what is equal in them, in the order in which each comes first.
+
+    Examples
+    --------
+    >>> summed(["a.new", "b.new", "c.update"], lambda name: name[2:])
+    {'new': ['a.new', 'b.new'], 'update': ['c.update']}
+    """
+    found: defaultdict[Key, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[key(row)].append(row)
+    return dict(found)
+
+
+def counted(names: Iterable[str], what: str) -> str:
+    """Return the one name that there is, or how many there are.
+
+    Examples
+    --------
+    >>> counted(["sst", "sst"], "arrays"), counted(["sst", "time"], "arrays")
+    ('sst', '2 arrays')
+    """
+    found = dict.fromkeys(names)
+    return next(iter(found)) if len(found) == 1 else f"{len(found):,} {what}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zsync.report.format import human_bytes
 from zsync.report.result import Result
 from zsync.report.shown import Line, Table
+from zsync.steps.show import result_text
 from zsync.words import Action, Finding
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class ProductResult:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PublishResult(Result):
     """What came of a publish.
 
@@ -119,12 +120,23 @@ class PublishResult(Result):
             document["plan"] = self.plan.to_dict()
         return document
 
+    def said(self) -> str:
+        """Return what came of it as the command prints it."""
+        if self.status == "planned" and self.plan is not None:
+            return self.plan.text()
+        return result_text(self)
+
     def heading(self) -> Line:
-        """Return what came of it in a line."""
+        """Return what came of it in a line: how much, before where."""
         says = _SAYS[self.status]
         if self.restores is not None:
             says = f"{_ROLLED_BACK[self.status]} {self.restores}"
-        return Line(f"in {self.seconds:.1f} s", says, self.publication or "")
+        counts = f"{sum(item.unchanged for item in self.products):,} unchanged"
+        if self.is_published:
+            sent, retired = (sum(getattr(item, name) for item in self.products) for name in ("sent", "retired"))
+            size = human_bytes(sum(item.bytes for item in self.products))
+            counts = f"{sent:,} sent ({size}), {counts}, {retired:,} retired"
+        return Line(f"{counts}; {self.seconds:.1f} s", says, self.publication or "")
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a product."""
@@ -135,8 +147,14 @@ class PublishResult(Result):
         return Table(("product", "target", "sent", "unchanged", "retired", "size sent"), rows)
 
     def shown(self) -> list[Part]:
-        """Return what is to be seen of it."""
-        return Result.shown(self) if self.note is None else [Line(self.note)]
+        """Return what is to be seen of it; what was planned, array by array, for who opens it."""
+        if self.note is not None:
+            return [Line(self.note)]
+        if self.plan is None:
+            return Result.shown(self)
+        if self.status == "planned":
+            return [Line(f"{self.seconds:.1f} s", _SAYS[self.status]), *self.plan.shown()]
+        return [*Result.shown(self), *self.plan.folded()]
 
 
 def product_result(plan: Plan, name: str, url: str, stay: int = 0) -> ProductResult:

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zsync.printable import printable
 from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from zsync.steps.result import PublishResult
+    from collections.abc import Sequence
+
+    from zsync.planning import Plan
 
 
-def result_text(result: PublishResult) -> str:
+class _Product(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def sent(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+    @property
+    def retired(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+class _Result(Protocol):
+    @property
+    def status(self) -> str: ...
+    @property
+    def note(self) -> str | None: ...
+    @property
+    def products(self) -> Sequence[_Product]: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def restores(self) -> str | None: ...
+    @property
+    def publication(self) -> str | None: ...
+    @property
+    def plan(self) -> Plan | None: ...
+    def _repr_html_(self) -> str: ...
+
+
+def result_text(result: _Result) -> str:
     """Return what came of a publish, a line a product."""
     if result.note is not None:
         return printable(result.note)
@@ -35,12 +70,13 @@ def result_text(result: PublishResult) -> str:
     return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"
 
 
-def page(result: PublishResult) -> str:
+def page(result: _Result) -> str:
     """Return a page of its own: the result, and the plan behind it."""
     style = (
         "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}"
     )
-    plan = "" if result.plan is None else f"<h2>What changed, and why</h2>\n{result.plan._repr_html_()}"
+    has_plan = result.plan is not None and result.status != "planned"  # then it is what the result shows
+    plan = f"<h2>What changed, and why</h2>\n{result.plan._repr_html_()}" if result.plan and has_plan else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>zsync</title>\n'
         f"<style>{style}</style></head>\n<body><h1>zsync</h1>\n{result._repr_html_()}\n{plan}</body></html>\n"

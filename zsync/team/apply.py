@@ -10,10 +10,10 @@ from zsync.planning.merge import Verdict, merge
 from zsync.planning.names import copy_name, names_of
 from zsync.team.base import write_base
 from zsync.team.carry import Moved, Task, bring, send, without
+from zsync.team.changes import SKIP
 from zsync.team.choose import downloads, is_copied, uploads
 from zsync.team.files import beside, move_aside
 from zsync.team.fit import behind_links, clashing, contested_names, occupied, unfit_here, unfit_there
-from zsync.team.synced import SKIP
 from zsync.words import Finding
 
 if TYPE_CHECKING:

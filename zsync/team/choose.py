@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError, GuardError
 from zsync.planning.merge import DOWNLOADS, UPLOADS, Verdict
-from zsync.team.synced import BOTH, LOCAL, REMOTE, SKIP, TAKE, Group
+from zsync.team.changes import BOTH, LOCAL, REMOTE, SKIP, TAKE, Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zsync.planning.merge import Change
-    from zsync.team.synced import Ask, Shown
+    from zsync.team.changes import Ask, Shown
 
 
 @dataclass(slots=True)

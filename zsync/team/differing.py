@@ -6,9 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from zsync.planning.merge import UPLOADS, Verdict, merge
+from zsync.team.changes import Shown, SyncedChange
 from zsync.team.history import Author, authors
 from zsync.team.look import look
-from zsync.team.synced import Shown, SyncedChange
 
 if TYPE_CHECKING:
     from zsync.report.progress import Progress

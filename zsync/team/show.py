@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zsync.planning.merge import Verdict
 from zsync.printable import printable
@@ -11,7 +11,19 @@ from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from zsync.team.synced import Group, Shown, SyncedChange, SyncResult
+    from collections.abc import Sequence
+
+    from zsync.team.changes import Group, Shown, SyncedChange, SyncedProduct
+
+
+class _Result(Protocol):
+    @property
+    def status(self) -> str: ...
+    @property
+    def products(self) -> Sequence[SyncedProduct]: ...
+    @property
+    def seconds(self) -> float: ...
+
 
 _TITLES = {
     Verdict.NEW_HERE: "New here, to be uploaded",
@@ -41,7 +53,7 @@ def _who(item: Shown) -> list[str]:
     return ["; ".join(part for part in (here, there, unfinished) if part)]
 
 
-def sync_text(result: SyncResult) -> str:
+def sync_text(result: _Result) -> str:
     """Return what came of a synchronization: a line a change, then a line a folder."""
     rows = [_row(change) for product in result.products for change in product.changes]
     lines = [columns(rows)] if rows else []

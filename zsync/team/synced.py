@@ -1,149 +1,28 @@
-"""What came of a synchronization: the values that `sync` returns, and what is shown before anybody decides."""
+"""What came of a synchronization: the values that `sync` returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from zsync.planning.merge import UPLOADS, Verdict
+from zsync.report.format import human_bytes
 from zsync.report.result import Result
 from zsync.report.shown import Line, Table
+from zsync.team.changes import BOTH, LOCAL, REMOTE, SKIP, TAKE, Ask, Group, Shown, SyncedChange, SyncedProduct
+from zsync.team.show import sync_text
 
-if TYPE_CHECKING:
-    from zsync.planning.merge import Change
-    from zsync.team.history import Author
+__all__ = [
+    "BOTH", "LOCAL", "REMOTE", "SKIP", "TAKE", "Ask", "Group", "Shown", "SyncResult", "SyncedChange", "SyncedProduct",
+]  # fmt: skip
 
-TAKE, SKIP, LOCAL, REMOTE, BOTH = "take", "skip", "local", "remote", "both"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One change as it is shown: what, and who changed it here and there, and when."""
-
-    change: Change
-    here: Author
-    there: Author
-
-    @property
-    def name(self) -> str:
-        """The unit's place; a store's ends in a slash."""
-        return f"{self.change.unit}/" if self.change.is_store else self.change.unit
-
-    @property
-    def size(self) -> int:
-        """Size of what would be moved, in bytes."""
-        return self.change.size_here if self.change.verdict in UPLOADS else self.change.size_there
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What may be decided about it."""
-        if self.change.is_unfinished:
-            return (LOCAL, SKIP)
-        if self.change.verdict != Verdict.CONFLICT:
-            return (TAKE, SKIP)
-        # Nothing can lie beside a store that is the whole folder.
-        return (LOCAL, REMOTE, BOTH, SKIP) if self.change.unit else (LOCAL, REMOTE, SKIP)
+_SAYS = {
+    "synced": "Synchronized",
+    "unchanged": "Nothing to do: both sides agree",
+    "planned": "Planned, nothing written",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Changes of one sort, to be decided on.
-
-    Attributes
-    ----------
-    folder
-        The folder's path.
-    verdict
-        Of what sort they are.
-    changes
-        The changes; what may be decided is the same for most, see `Shown.options`.
-    """
-
-    folder: str
-    verdict: Verdict
-    changes: tuple[Shown, ...]
-
-
-Ask = Callable[[Group], Sequence[str]]  # returns one of its options for every change of a group
-
-
-@dataclass(frozen=True, slots=True)
-class SyncedChange:
-    """One unit, and what was done with it.
-
-    Attributes
-    ----------
-    unit
-        Its place: a store's prefix, or a file's key.
-    verdict
-        What its states came to.
-    here, there
-        What happened on each side: ``new``, ``modified``, ``deleted``, or empty.
-    action
-        ``uploaded``, ``downloaded``, ``kept both`` or ``skipped``; empty after a dry run.
-    by, time
-        Who changed it last, and when; empty where that is not known.
-    bytes
-        Size of what was moved, or would be.
-    copy
-        Where the local version is that lost a conflict and was to be kept.
-    """
-
-    unit: str
-    is_store: bool
-    verdict: Verdict
-    here: str
-    there: str
-    action: str
-    by: str
-    time: str
-    bytes: int
-    copy: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"verdict": str(self.verdict)}
-
-
-@dataclass(frozen=True, slots=True)
-class SyncedProduct:
-    """What a synchronization did, or would do, with one folder.
-
-    Attributes
-    ----------
-    url, path
-        Its target, and the folder.
-    publication
-        The target's publication that it agrees with; None if there is none.
-    changes
-        What differed.
-    sent, received
-        Numbers of objects that were uploaded and downloaded.
-    """
-
-    name: str
-    url: str
-    path: str
-    publication: str | None
-    changes: tuple[SyncedChange, ...]
-    sent: int
-    received: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {
-            "name": self.name,
-            "url": self.url,
-            "path": self.path,
-            "publication": self.publication,
-            "sent": self.sent,
-            "received": self.received,
-            "changes": [change.to_dict() for change in self.changes],
-        }
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SyncResult(Result):
     """What came of a synchronization.
 
@@ -171,15 +50,23 @@ class SyncResult(Result):
         """Return it as rows, one a change."""
         return [{"product": item.name, **change.to_dict()} for item in self.products for change in item.changes]
 
+    def said(self) -> str:
+        """Return what came of it as the command prints it."""
+        return sync_text(self)
+
     def heading(self) -> Line:
-        """Return what came of it in a line."""
-        return Line(f"in {self.seconds:.1f} s", self.status)
+        """Return what came of it in a line: how much, before what."""
+        sent, received = (sum(getattr(item, name) for item in self.products) for name in ("sent", "received"))
+        count = sum(len(item.changes) for item in self.products)
+        moved = "" if self.status == "planned" else f", {sent:,} objects sent, {received:,} received"
+        return Line(f"{count:,} changes{moved}; {self.seconds:.1f} s", _SAYS[self.status])
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a change."""
         rows = [
-            [item.name, change.unit, str(change.verdict), change.action, change.by, change.time, change.bytes]
+            [item.name, change.unit, str(change.verdict), change.action, change.by, change.time,
+             human_bytes(change.bytes)]
             for item in self.products
             for change in item.changes
-        ]
-        return Table(("folder", "what", "change", "done", "by", "when", "bytes"), rows)
+        ]  # fmt: skip
+        return Table(("folder", "what", "change", "done", "by", "when", "size"), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zsync.printable import printable
 from zsync.report.format import human_bytes
@@ -10,13 +10,50 @@ from zsync.report.text import columns
 from zsync.words import STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from zsync.verifying.difference import Difference
-    from zsync.verifying.verification import Verification, VerifiedProduct
 
 _LINES = 100
 
 
-def verification_text(result: Verification) -> str:
+class _Product(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def publication(self) -> str | None: ...
+    @property
+    def objects(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def headers(self) -> int: ...
+    @property
+    def read(self) -> int: ...
+    @property
+    def checksums(self) -> Mapping[str, str]: ...
+    @property
+    def is_sampled(self) -> bool: ...
+
+
+class _Result(Protocol):
+    @property
+    def status(self) -> str: ...
+    @property
+    def products(self) -> Sequence[_Product]: ...
+    @property
+    def differences(self) -> Sequence[Difference]: ...
+    @property
+    def found(self) -> Sequence[Difference]: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+def verification_text(result: _Result) -> str:
     """Return what verifying came to: a line a product, the differences, and what to do about each kind."""
     lines = [columns([_product(item, result.seed) for item in result.products])]
     differences = result.differences
@@ -46,7 +83,7 @@ def _place(item: Difference, *, is_one: bool) -> str:
     return f"{item.product}/{item.key}".rstrip("/")
 
 
-def _product(item: VerifiedProduct, seed: int) -> list[str]:
+def _product(item: _Product, seed: int) -> list[str]:
     looked = [f"{item.objects:,} objects listed"]
     if item.headers:
         looked.append(f"headers of {item.headers:,}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from zsync.errors import ExitStatus
 from zsync.report.format import human_bytes
 from zsync.report.result import Result
-from zsync.report.shown import Findings, Line, Table
+from zsync.report.shown import Findings, Folded, Line, Table, counted, summed
+from zsync.verifying.show import verification_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ class VerifiedProduct:
         return document | ({"checksums": dict(self.checksums)} if self.checksums else {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Verification(Result):
     """What verifying came to.
 
@@ -130,6 +131,15 @@ class Verification(Result):
                                                  "repaired": [item.to_dict() for item in self.found]}  # fmt: skip
         return {**Result.to_dict(self), "seed": self.seed, "differences": self.rows(), **repair}
 
+    def brief(self) -> str:
+        """Return it in a word or two."""
+        count = len(self.differences)
+        return f"{self.status}, {count:,} difference{'' if count == 1 else 's'}, {self.seconds:.1f} s"
+
+    def said(self) -> str:
+        """Return what it came to as the command prints it."""
+        return verification_text(self)
+
     def heading(self) -> Line:
         """Return what it came to in a line."""
         count = len(self.differences)
@@ -149,7 +159,11 @@ class Verification(Result):
     def shown(self) -> list[Part]:
         """Return what is to be seen of it."""
         parts: list[Part] = [self.heading(), self.table()]
-        if self.differences:
-            rows = [[item.product, item.key, item.kind, item.message, item.advice] for item in self.differences]
-            parts.append(Table(("product", "key", "kind", "what", "what to do"), rows))
+        kinds = summed(self.differences, lambda item: (str(item.kind), item.advice))
+        if kinds:
+            rows = [[kind, len(items), advice] for (kind, advice), items in kinds.items()]
+            parts.append(Table(("kind", "how many", "what to do"), rows))
+        for (kind, _), items in kinds.items():
+            keys = Table(("product", "key", "what"), [[item.product, item.key, item.message] for item in items])
+            parts.append(Folded(f"{kind}: {counted((item.key for item in items), 'keys')}", keys))
         return [*parts, Findings(self.findings)]
