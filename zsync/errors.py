@@ -36,8 +36,12 @@ processes return errors as values.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
 
 from zsync.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ExitStatus(IntEnum):
@@ -71,6 +75,7 @@ class ZsyncError(Exception):
     """
 
     exit_status = ExitStatus.FAILED
+    _render_traceback_: ClassVar[Callable[[ZsyncError], list[str]]]  # how IPython shows it (`zsync.report.traces`)
 
     def __init__(self, message: str, where: str | None = None, advice: str | None = None) -> None:
         # All three go to Exception.__init__, so that pickle can rebuild the error from `args`.

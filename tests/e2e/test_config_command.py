@@ -156,4 +156,4 @@ def test_plan_out_and_report(run_zsync, s3, bucket, run_directory, tmp_path):
     )  # fmt: skip
     assert "at S3's list price" in done.stdout
     assert set(pq.read_table(tmp_path / "plan.parquet")["action"].to_pylist()) == {"send"}
-    assert "<table>" in (tmp_path / "plan.html").read_text()
+    assert "<table" in (tmp_path / "plan.html").read_text()

@@ -32,6 +32,8 @@ def test_a_notebook_runs(path, tmp_path):
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     assert any("<table" in data.get("text/html", "") for data in shown)
     assert sum("image/png" in data for data in shown) == (2 if path.stem == "history" else 0)
-    # Progress bars in notebooks need ipywidgets; without them rich warns on every bar.
+    lines = [data["text/html"] for data in shown if "<progress" in data.get("text/html", "")]
+    assert lines
+    assert all('value="1.000"' in line for line in lines), lines  # each ends complete, or where an error ended it
     said = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not any("Warning" in text for text in said), said

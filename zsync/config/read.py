@@ -108,6 +108,8 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     """Return what a value says, and the file that says it."""
     if value is None:
         return _without_value(said, environ), None
+    if (advice := _advice_on_data(value)) is not None:  # a dataset is a mapping too
+        raise ConfigError(f"a {type(value).__name__} is not a configuration", None, advice)
     if isinstance(value, Mapping):
         return _understood(_plain_document(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
@@ -119,6 +121,20 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
     raise ConfigError(
         f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
     )
+
+
+def _advice_on_data(value: object) -> str | None:
+    """Return what to do with data in place of a configuration; None if it is none. Nothing is imported to tell."""
+    module, kind = type(value).__module__.partition(".")[0], type(value).__name__
+    if module == "xarray" and kind == "Dataset":
+        return "publish it with dataset.zsync.publish(target), after `import zsync.xarray`"
+    if module == "xarray":
+        return "write it with to_zarr, and give the path: zsync.publish(path, target)"
+    if module == "zarr":
+        return "give the path of its store: zsync.publish(path, target)"
+    if module == "dask":
+        return "zsync.publish_delayed(path, target, after=...) publishes once it is computed"
+    return None
 
 
 def _plain_document(value: Mapping[str, Any]) -> Any:

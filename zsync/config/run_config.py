@@ -16,7 +16,9 @@ from zsync.forking import undivided
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+    from typing import Unpack
 
+    from zsync.config.options import Document, Options
     from zsync.config.resolve import ResolvedProduct
 
 
@@ -64,6 +66,10 @@ class RunConfig(Sections):
         All that is wrong with the values, in one line.
     """
 
+    if TYPE_CHECKING:  # a section may be a mapping, a path may be one
+
+        def __init__(self, **said: Unpack[Document]) -> None: ...
+
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
@@ -81,7 +87,7 @@ class RunConfig(Sections):
         *,
         target: str | os.PathLike[str] | None = None,
         environ: Mapping[str, str] | None = None,
-        **overrides: Any,
+        **overrides: Unpack[Options],
     ) -> Self:
         """Return the configuration that a value describes, in any dialect that zsync reads.
 

@@ -13,6 +13,9 @@ from zsync.publication import StateKeys
 from zsync.storage import StoreSpec, connect, spec_for
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from zsync.config.options import Options
     from zsync.storage import ObjectStore
 
 _ROOT = "@root"  # the state of a product that is a whole bucket
@@ -42,7 +45,7 @@ class Place:
         return f"{self.location.path}/" if self.location.path else ""
 
 
-def places_of(where: Any, **overrides: Any) -> list[Place]:
+def places_of(where: Any, **overrides: Unpack[Options]) -> list[Place]:
     """Return the products that a URL or a configuration names.
 
     Parameters
@@ -62,7 +65,7 @@ def places_of(where: Any, **overrides: Any) -> list[Place]:
     return reached(where, **overrides)[1]
 
 
-def reached(where: Any, **overrides: Any) -> tuple[RunConfig, list[Place]]:
+def reached(where: Any, **overrides: Unpack[Options]) -> tuple[RunConfig, list[Place]]:
     """Return the products that a URL or a configuration names, and how they are reached; see `places_of`."""
     if not (isinstance(where, str | os.PathLike) and "://" in os.fspath(where)):
         config = RunConfig.from_any(where, **overrides)

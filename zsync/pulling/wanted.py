@@ -15,7 +15,7 @@ from zsync.publication.places import Place, places_or_prefix
 from zsync.storage import spec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def _name(place: Place) -> str:
     return place.location.name or place.location.bucket
 
 
-def configuration_of(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, bool]:
+def configuration_of(where: Any, overrides: Mapping[str, Any]) -> tuple[RunConfig, bool]:
     """Return the configuration, and whether it is no more than a URL."""
     if isinstance(where, str | os.PathLike) and "://" in os.fspath(where):
         return RunConfig.from_any({"target": os.fspath(where)}, **overrides), True

@@ -1,4 +1,4 @@
-"""Progress: bars on a terminal and in Jupyter, plain log lines elsewhere."""
+"""Progress: bars on a terminal, a line in a notebook, plain log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,26 +6,15 @@ import logging
 import sys
 import threading
 import time
-from importlib.util import find_spec
 from typing import Any, Protocol
 
+from zsync.report.cell import Cell, in_notebook
 from zsync.report.format import human_bytes
+from zsync.report.step_names import STEPS
 
 log = logging.getLogger("zsync.progress")
 
 _EVERY_S = 10.0  # seconds between two log lines of one step
-_STEPS = {
-    "survey": "taking stock",
-    "digest": "hashing",
-    "fence": "common extent",
-    "withdraw": "withdrawing",
-    "data": "data",
-    "array": "array metadata",
-    "group": "group metadata",
-    "root": "root metadata",
-    "retire": "retiring",
-    "check": "checking bytes",
-}
 
 
 class Progress(Protocol):
@@ -50,21 +39,14 @@ def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - 
     Parameters
     ----------
     wanted
-        True: bars. False: nothing. None: bars on a terminal and in Jupyter, log lines elsewhere. Or an object that is
-        used as it is.
+        True: bars. False: nothing. None: bars on a terminal, log lines elsewhere. In a notebook both are a line that is
+        brought up to date in place. Or an object that is used as it is.
     """
-    if wanted is None:
-        return Bars() if sys.stderr.isatty() or _in_jupyter() else LogLines()
-    if wanted is True:
-        return Bars()
+    if wanted is None or wanted is True:
+        if in_notebook():
+            return Cell()
+        return Bars() if wanted or sys.stderr.isatty() else LogLines()
     return Silent() if wanted is False else wanted
-
-
-def _in_jupyter() -> bool:
-    """Whether a notebook's kernel runs this code, and can show bars; IPython is there already if it does."""
-    shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell is not None else None
-    return running is not None and hasattr(running, "kernel") and find_spec("ipywidgets") is not None
 
 
 class Silent:
@@ -92,7 +74,7 @@ class LogLines:
 
     def begin(self, step: str, objects: int, size: int) -> None:
         """Begin a step."""
-        self._step, self._objects, self._size = _STEPS.get(step, step), objects, size
+        self._step, self._objects, self._size = STEPS.get(step, step), objects, size
         self._done, self._bytes = 0, 0
         self._began = self._said = time.monotonic()
 
@@ -108,7 +90,7 @@ class LogLines:
 
     def end(self) -> None:
         """End the step."""
-        if self._step != _STEPS["survey"]:
+        if self._step != STEPS["survey"]:
             self._say(time.monotonic())
 
     def pace(self, limit: int | None) -> None:
@@ -143,7 +125,7 @@ class Bars:
         self._display = _display()
         self._objects, self._size, self._done, self._bytes = objects, size, 0, 0
         # Steps without bytes are measured in objects.
-        self._task = self._display.add_task(_STEPS.get(step, step), total=size or objects, amount="", rate="")
+        self._task = self._display.add_task(STEPS.get(step, step), total=size or objects, amount="", rate="")
         self._began = time.monotonic()
         self._display.start()
 

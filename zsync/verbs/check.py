@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig
-from zsync.errors import ExitStatus, ObjectNotFoundError, SourceError, TargetError, ZsyncError
-from zsync.keys import under
-from zsync.publication import StateKeys, ignored_conditions
-from zsync.storage import Headers, ObjectStore, connect, spec_for
+from zsync.errors import ExitStatus, SourceError, ZsyncError
+from zsync.publication import StateKeys
+from zsync.publication.probe import Probe
+from zsync.report.found import Found
+from zsync.storage import connect, spec_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
 
     from zsync.config import ResolvedProduct
+    from zsync.config.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,14 @@ class Check:
         said = self.error.said if self.error is not None else self.note
         return {"product": self.product, "check": self.name, "ok": self.is_fine, "message": said}
 
+    def __str__(self) -> str:
+        said = f": {self.note}" if self.note else ""
+        return f"{self.product}: {self.name}: " + (f"ok{said}" if self.is_fine else f"FAILED: {self.error}")
 
-def check_config(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> list[Check]:
+
+def check_config(
+    run_config: Any = None, target: str | os.PathLike[str] | None = None, **overrides: Unpack[Options]
+) -> Found[Check]:
     """Try for every product what a publish needs: source, bucket, listing, reading, writing, conditional writing.
 
     What is written is one small object in the product's state, beside the product, and it is deleted again.
@@ -65,16 +73,22 @@ def check_config(run_config: Any = None, *, target: str | None = None, **overrid
     ------
     ConfigError
         The configuration is wrong or incomplete.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> all(check.is_fine for check in zsync.check("zsync.yaml"))  # doctest: +SKIP
+    True
     """
     config = RunConfig.from_any(run_config, target=target, **overrides)
     if config.nothing_to_do is not None:
-        return []
-    return [
+        return Found()
+    return Found(
         check
         for site in config.by_site().values()
         for product in site.resolve()
         for check in _check_product(site, product)
-    ]
+    )
 
 
 def exit_status(checks: list[Check]) -> ExitStatus:
@@ -88,7 +102,7 @@ def _check_product(config: RunConfig, product: ResolvedProduct) -> list[Check]:
         store = connect(spec_for(product.location, config.storage, config.publish.transport))
     except ZsyncError as error:
         return [*checks, Check(product.name, "credentials", error)]
-    probe = _Probe(store, StateKeys.of(product.location), f"{product.location.path}/" if product.location.path else "")
+    probe = Probe(store, StateKeys.of(product.location), f"{product.location.path}/" if product.location.path else "")
     for name, action in (
         ("bucket and listing", probe.list),
         ("reading", probe.read_absent),
@@ -116,46 +130,3 @@ def _see_source(product: ResolvedProduct) -> str:
     if not os.access(product.root, os.R_OK | os.X_OK):
         raise SourceError("the source cannot be read", product.root, "check its permissions")
     return product.root
-
-
-class _Probe:
-    """Tries what a publish does, on an object of its own in the product's state."""
-
-    def __init__(self, store: ObjectStore, state: StateKeys, prefix: str) -> None:
-        self._store = store
-        self._prefix = prefix
-        self._key = under(state.prefix, f"check-{secrets.token_hex(6)}.json")
-        self._etag: str | None = None
-
-    def list(self) -> str:
-        objects, prefixes = self._store.list_level(self._prefix)
-        url = self._store.url(self._prefix)
-        return url if objects.keys or prefixes else f"{url} (nothing there yet)"
-
-    def read_absent(self) -> str:
-        try:
-            self._store.get(self._key)
-        except ObjectNotFoundError:
-            return "an absent object is answered with 404, as readers of Zarr need it"
-        raise TargetError("an object is there that nobody wrote", self._store.url(self._key))
-
-    def write(self) -> str:
-        self._etag = self._store.put(self._key, b"{}", Headers(content_type="application/json")).etag
-        return self._store.url(self._key)
-
-    def write_conditionally(self) -> str:
-        if not self._store.capabilities.conditional_put:
-            return "not available here: two publishers of one product are not kept apart"
-        headers = Headers(content_type="application/json")
-        self._etag = self._store.put_if(self._key, b'{"a": 1}', headers, self._etag).etag
-        if ignored := ignored_conditions(self._store, self._key, b'{"a": 1}'):
-            raise TargetError(
-                f"the service ignores {' and '.join(ignored)}: two publishers are not kept apart reliably",
-                self._store.url(self._key),
-                "use another service, or see to it that only one publisher runs at a time",
-            )
-        return "If-Match and If-None-Match are honoured"
-
-    def delete(self) -> str:
-        self._store.delete([self._key])
-        return ""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zsync.publication import LeaseState, break_lease, read_lease
 from zsync.publication.places import places_of
+from zsync.report.found import Found
 from zsync.version import __version__
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from zsync.config.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class ProductLease:
         return f"{self.url}: free" + (f"; left behind by {self.state.holder}" if self.state.by else "")
 
 
-def leases(where: Any, *, breaks: bool = False, **overrides: Any) -> list[ProductLease]:
+def leases(where: Any, *, breaks: bool = False, **overrides: Unpack[Options]) -> Found[ProductLease]:
     """Return who holds the leases of products.
 
     Parameters
@@ -61,6 +67,11 @@ def leases(where: Any, *, breaks: bool = False, **overrides: Any) -> list[Produc
     **overrides
         Options of the configuration, for instance ``endpoint_url``.
 
+    Returns
+    -------
+    list of ProductLease
+        One a product; shows itself in a notebook.
+
     Raises
     ------
     ConflictError
@@ -68,10 +79,10 @@ def leases(where: Any, *, breaks: bool = False, **overrides: Any) -> list[Produc
 
     Examples
     --------
-    >>> from zsync.verbs.lease import leases
-    >>> leases("s3://bucket/products/oco3")  # doctest: +SKIP
+    >>> import zsync
+    >>> zsync.lease("s3://bucket/products/oco3")  # doctest: +SKIP
     """
-    found = []
+    found: Found[ProductLease] = Found()
     for place in places_of(where, **overrides):
         state = read_lease(place.store, place.state)
         was_held = bool(state.by)

@@ -14,6 +14,9 @@ from zsync.publication.places import places_of
 from zsync.version import __version__
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from zsync.config.options import Options
     from zsync.history.between import Difference
     from zsync.history.log import Log
     from zsync.publication import Pruned
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
 
 
 @overload
-def log(target: Any, between: None = None, *, number: int | None = None, **overrides: Any) -> Log: ...
+def log(target: Any, between: None = None, *, number: int | None = None, **overrides: Unpack[Options]) -> Log: ...
 @overload
-def log(target: Any, between: str, *, number: int | None = None, **overrides: Any) -> Difference: ...
-def log(target: Any, between: str | None = None, *, number: int | None = None, **overrides: Any) -> Log | Difference:
+def log(target: Any, between: str, *, number: int | None = None, **overrides: Unpack[Options]) -> Difference: ...
+def log(
+    target: Any, between: str | None = None, *, number: int | None = None, **overrides: Unpack[Options]
+) -> Log | Difference:
     """Return the publications of products; or what changed between two of them.
 
     Parameters
@@ -79,7 +84,7 @@ def prune_log(
     older_than: int | str | None = None,
     trash: bool = False,
     dry_run: bool = False,
-    **overrides: Any,
+    **overrides: Unpack[Options],
 ) -> list[Pruned]:
     """Delete old publications: their records, and the parts of manifests that no kept one needs. The data stays.
 
@@ -112,6 +117,11 @@ def prune_log(
         Neither `keep` nor `older_than` is given, or nothing was published there.
     ConflictError
         Somebody is publishing a product.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.prune_log("s3://bucket/products/oco3", keep=100, older_than="400d", dry_run=True)  # doctest: +SKIP
     """
     if keep is None and older_than is None:
         raise ConfigError("what is to stay is not said", "prune", "give keep, older_than, or both")

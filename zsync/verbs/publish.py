@@ -19,18 +19,22 @@ from zsync.steps.stock import take_stock
 from zsync.steps.terms import Terms
 
 if TYPE_CHECKING:
+    import os
+    from typing import Unpack
+
+    from zsync.config.options import Options
     from zsync.planning import Plan
     from zsync.report.progress import Progress
 
 
 def publish(
     run_config: Any = None,
+    target: str | os.PathLike[str] | None = None,
     *,
-    target: str | None = None,
     dry_run: bool = False,
     client: Any = None,
     progress: Progress | bool | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Options],
 ) -> PublishResult:
     """Publish the products of a run: send what changed, consolidated metadata last, and put it on record.
 
@@ -41,9 +45,10 @@ def publish(
     Parameters
     ----------
     run_config
-        A dict, a path (YAML, JSON, TOML), a `RunConfig`, or None for the environment.
+        A dict, the path of a configuration (YAML, JSON, TOML), a `RunConfig`, or None for the environment. Or the
+        directory that is to be published.
     target
-        URL to publish to, in place of the configuration's.
+        URL to publish to, in place of the configuration's: below it, or at it, if it is named as the directory is.
     dry_run
         Stop after the plan, having written nothing.
     client
@@ -76,6 +81,7 @@ def publish(
     >>> result = zsync.publish({"source": "/data/oco3", "target": "s3://bucket/oco3"})  # doctest: +SKIP
     >>> result.status  # doctest: +SKIP
     'published'
+    >>> zsync.publish("/data/oco3.zarr", "s3://bucket/products")  # doctest: +SKIP
     """
     started = time.monotonic()
     config = RunConfig.from_any(run_config, target=target, **overrides)
@@ -105,7 +111,7 @@ def _terms(config: RunConfig, client: Any) -> Terms:
     return replace(terms, client=client)
 
 
-def plan(run_config: Any = None, *, target: str | None = None, **overrides: Any) -> Plan:
+def plan(run_config: Any = None, target: str | os.PathLike[str] | None = None, **overrides: Unpack[Options]) -> Plan:
     """Say what `publish` would do, and do nothing.
 
     Parameters are those of `publish`.

@@ -22,7 +22,9 @@ from zsync.storage.archived import all_named
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from typing import Unpack
 
+    from zsync.config.options import PullCallOptions
     from zsync.pulling.pulled import PullResult
     from zsync.pulling.wanted import Wanted
     from zsync.report.progress import Progress
@@ -46,7 +48,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     variables: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | bool | None = None,
-    **overrides: Any,
+    **overrides: Unpack[PullCallOptions],
 ) -> PullResult:
     """Bring products from a bucket to this machine.
 

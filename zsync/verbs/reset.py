@@ -21,7 +21,9 @@ from zsync.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Unpack
 
+    from zsync.config.options import Options
     from zsync.storage import ObjectStore
     from zsync.team.folder import Folder
 
@@ -71,7 +73,7 @@ def reset(
     yes: bool = False,
     confirm: Callable[[Forgotten], bool] | None = None,
     trash: bool = False,
-    **overrides: Any,
+    **overrides: Unpack[Options],
 ) -> list[Forgotten]:
     """Forget the state of a team's folder, here and in the target; the data stays on both sides.
 
@@ -102,6 +104,11 @@ def reset(
         There is neither `yes` nor `confirm`.
     ConflictError
         Somebody is at work.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.reset("s3synchrony.json", yes=True)  # doctest: +SKIP
     """
     if not yes and confirm is None:
         raise ConfigError("to forget a folder's state needs a confirmation", "--yes", "give it, or use a terminal")

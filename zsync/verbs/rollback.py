@@ -14,7 +14,9 @@ from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
+    from zsync.config.options import RollbackCallOptions
     from zsync.report.progress import Progress
     from zsync.steps.result import PublishResult
 
@@ -28,7 +30,7 @@ def rollback(
     only: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | bool | None = None,
-    **overrides: Any,
+    **overrides: Unpack[RollbackCallOptions],
 ) -> PublishResult:
     """Make what is published equal to an earlier publication, as a new publication.
 

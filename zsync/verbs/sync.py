@@ -25,6 +25,9 @@ from zsync.team.ready import make_folder, refuse_place, wait_for_others
 from zsync.team.synced import Ask, SyncedChange, SyncedProduct, SyncResult
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from zsync.config.options import Options
     from zsync.report.progress import Progress
     from zsync.team.folder import Folder
     from zsync.words import Finding
@@ -44,7 +47,7 @@ def sync(
     ask: Ask | None = None,
     dry_run: bool = False,
     progress: Progress | bool | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Options],
 ) -> SyncResult:
     """Bring a folder and its target to agree: what changed here goes there, what changed there comes here.
 

@@ -21,6 +21,8 @@ from zsync.layout import describe, is_metadata
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held, time_of
 from zsync.publication.finding import chosen
 from zsync.publication.places import Place, places_of
+from zsync.report.format import human_bytes
+from zsync.report.found import Found
 from zsync.storage import is_absent
 from zsync.storage.handles import exists, remove, written_beside
 from zsync.storage.handles import place as file_place
@@ -29,7 +31,9 @@ from zsync.words import STAGES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
+    from zsync.config.options import CallOptions
     from zsync.inventory import Listing
 
 log = logging.getLogger(__name__)
@@ -80,6 +84,12 @@ class Discarded:
             "keys": list(self.keys),
         }
 
+    def __str__(self) -> str:
+        count = f"{len(self.keys):,} objects"
+        if self.restored or self.skipped:
+            count = f"{self.restored:,} of {count} restored"
+        return f"{self.publication}  {self.time}  {count}  {human_bytes(self.bytes)}  {self.url}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -108,8 +118,8 @@ def list_trash(
     publication: str | None = None,
     include: Sequence[str] = (),
     older_than: int | str | None = None,
-    **overrides: Any,
-) -> list[Discarded]:
+    **overrides: Unpack[CallOptions],
+) -> Found[Discarded]:
     """Return what is in the trash, oldest first.
 
     Parameters
@@ -124,10 +134,20 @@ def list_trash(
         Only what was retired longer ago than this: seconds, or ``12h``, ``30d``.
     **overrides
         Options of the configuration, for instance ``endpoint_url``.
+
+    Returns
+    -------
+    list of Discarded
+        One a publication and product; shows itself in a notebook.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.trash("s3://bucket/products/oco3", older_than="30d")  # doctest: +SKIP
     """
     wanted = _Wanted.of(publication, include, older_than)
     found = [item for place in places_of(where, **overrides) for item in _look(place, wanted)]
-    return sorted(found, key=lambda item: (item.publication, item.url))
+    return Found(sorted(found, key=lambda item: (item.publication, item.url)))
 
 
 def restore_trash(
@@ -137,8 +157,8 @@ def restore_trash(
     include: Sequence[str] = (),
     older_than: int | str | None = None,
     to: str | os.PathLike[str] | None = None,
-    **overrides: Any,
-) -> list[Discarded]:
+    **overrides: Unpack[CallOptions],
+) -> Found[Discarded]:
     """Bring objects back from the trash, to where they were or into a directory; they stay in the trash as well.
 
     Nothing is overwritten: an object, or a file, that is there stays. In the target data comes before the metadata that
@@ -147,7 +167,7 @@ def restore_trash(
     Parameters
     ----------
     where, publication, include, older_than
-        As for `list_trash`; of several versions of a key the newest comes back.
+        As for `zsync.trash`; of several versions of a key the newest comes back.
     to
         A directory on this machine, instead of the target.
 
@@ -157,9 +177,14 @@ def restore_trash(
         Somebody is publishing the product.
     ConfigError
         A link leads out of the directory.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.restore_trash("s3://bucket/products/oco3", to="/data/restored")  # doctest: +SKIP
     """
     wanted = _Wanted.of(publication, include, older_than)
-    done = []
+    done: Found[Discarded] = Found()
     for place in places_of(where, **overrides):
         if to is not None:
             done += [_restore_here(place, item, Path(to)) for item in _newest_first(place, wanted)]
@@ -182,22 +207,27 @@ def empty_trash(
     publication: str | None = None,
     include: Sequence[str] = (),
     older_than: int | str | None = None,
-    **overrides: Any,
-) -> list[Discarded]:
+    **overrides: Unpack[CallOptions],
+) -> Found[Discarded]:
     """Delete what is in the trash, for good.
 
     Parameters
     ----------
     where, publication, include, older_than
-        As for `list_trash`.
+        As for `zsync.trash`.
 
     Raises
     ------
     ConflictError
         Somebody is publishing the product.
+
+    Examples
+    --------
+    >>> import zsync
+    >>> zsync.empty_trash("s3://bucket/products/oco3", older_than="90d")  # doctest: +SKIP
     """
     wanted = _Wanted.of(publication, include, older_than)
-    done = []
+    done: Found[Discarded] = Found()
     for place in places_of(where, **overrides):
         old = _look(place, wanted)
         if not old:

@@ -21,8 +21,10 @@ from zsync.verifying.sampling import Sample
 from zsync.verifying.verification import Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Unpack
 
+    from zsync.config.options import VerifyCallOptions
     from zsync.report.progress import Progress
 
 
@@ -41,7 +43,7 @@ def verify(  # noqa: PLR0913 - a user names what applies
     source: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     progress: Progress | bool | None = None,
-    **overrides: Any,
+    **overrides: Unpack[VerifyCallOptions],
 ) -> Verification:
     """Say whether what was published is still there, unchanged.
 
@@ -134,7 +136,7 @@ def verify(  # noqa: PLR0913 - a user names what applies
     return replace(again, status="different" if again.differences else "repaired", found=result.found, repair=published)
 
 
-def _targets(where: Any, overrides: dict[str, Any]) -> tuple[RunConfig, list[Target]]:
+def _targets(where: Any, overrides: Mapping[str, Any]) -> tuple[RunConfig, list[Target]]:
     """Return the configuration, and what is to be verified."""
     text = os.fspath(where) if isinstance(where, str | os.PathLike) else None
     if text is not None and ("://" in text or os.path.isdir(text)):

@@ -9,12 +9,11 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import RunConfig, seconds
-from zsync.errors import ConfigError, ExitStatus, ZsyncError
+from zsync.errors import ConfigError
 from zsync.pulling.listed import pull_listed
 from zsync.site.first_sync import source_of
 from zsync.site.passes import SitePasses
@@ -22,38 +21,16 @@ from zsync.version import __version__
 from zsync.watching import Board, Runner, Service, SiteStatus
 from zsync.watching.installed import refuse_missing
 from zsync.watching.running import Pace
+from zsync.watching.watched import WatchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Unpack
 
+    from zsync.config.options import Options
     from zsync.config.sections import Watch
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchResult:
-    """What came of watching.
-
-    Attributes
-    ----------
-    sites
-        How each site was doing at the end.
-    errors
-        What went wrong in one pass (``once``), by site.
-    """
-
-    sites: dict[str, SiteStatus]
-    errors: dict[str, ZsyncError]
-
-    @property
-    def exit_status(self) -> int:
-        """0, or the exit status of the first site that failed."""
-        return next((int(error.exit_status) for error in self.errors.values()), int(ExitStatus.DONE))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {name: status.to_dict() for name, status in self.sites.items()}
 
 
 def watch(
@@ -62,7 +39,7 @@ def watch(
     once: bool = False,
     initial_sync_source: str | None = None,
     stop: threading.Event | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Options],
 ) -> WatchResult:
     """Publish what changes, as it happens: a store once its writer is quiet, a file once it is at rest.
 
@@ -107,7 +84,7 @@ def run_watch(
     once: bool,
     initial_sync_source: str | None,
     stop: threading.Event | None,
-    overrides: dict[str, Any],
+    overrides: Mapping[str, Any],
     log_to: Callable[[Watch], None] = lambda _watch: None,
 ) -> WatchResult:
     """Watch; see `watch`. The command says with `log_to` where logs go, now and when the configuration changes."""

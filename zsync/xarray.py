@@ -1,0 +1,155 @@
+"""`Dataset.zsync`: a dataset is published as it is in memory, by way of a store that stays on this machine.
+
+``import zsync.xarray`` has every dataset have it; ``import zsync`` does, where xarray was imported before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from pathlib import Path
+    from typing import Literal, Unpack
+
+    from zsync.config.options import Options
+    from zsync.report.progress import Progress
+    from zsync.steps.result import PublishResult
+
+_register: Any = xr.register_dataset_accessor
+
+
+@_register("zsync")
+class Publisher:
+    """What zsync does with a dataset: ``dataset.zsync``.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    def publish(
+        self,
+        target: str,
+        *,
+        encoding: Mapping[Hashable, Mapping[str, Any]] | None = None,
+        zarr_format: Literal[2, 3] | None = None,
+        staging: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+        client: Any = None,
+        progress: Progress | bool | None = None,
+        **overrides: Unpack[Options],
+    ) -> PublishResult:
+        """Publish the dataset as a Zarr store; of one that is published already only chunks that differ travel.
+
+        All of it is written to a store on this machine first, which takes the room of the dataset there, and stays for
+        the next time; then that is published as any other is. To append to a store that is too large to be written anew
+        each time, write it with ``to_zarr(..., append_dim=...)``, and call `zsync.publish`.
+
+        Parameters
+        ----------
+        target
+            URL of the store.
+        encoding, zarr_format
+            As for `xarray.Dataset.to_zarr`.
+        staging
+            Directory for the store on this machine; by default one in zsync's cache, which the target names
+            (`staging_of`). Where a dask cluster computes the dataset, give one that its workers see.
+        dry_run
+            Say what would be published. The store on this machine is written all the same.
+        client, progress, **overrides
+            As for `zsync.publish`.
+
+        Returns
+        -------
+        PublishResult
+            What was done.
+
+        Raises
+        ------
+        ConfigError
+            The target is no URL of a store, or there is something else in `staging`.
+        ZsyncError
+            As for `zsync.publish`.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> import zsync.xarray
+        >>> dataset = xr.open_dataset("sst.nc")  # doctest: +SKIP
+        >>> dataset.zsync.publish("s3://bucket/products/sst.zarr")  # doctest: +SKIP
+        """
+        from pathlib import Path
+
+        from zsync.config import Location, RunConfig
+        from zsync.errors import ConfigError
+        from zsync.report.traces import show_in_ipython
+        from zsync.verbs.publish import publish
+
+        show_in_ipython()
+        location = Location.parse(os.fspath(target))
+        if not location.path:
+            raise ConfigError("a whole bucket is no store", str(location), "name the store: s3://bucket/sst.zarr")
+        store = staging_of(target) if staging is None else Path(staging).absolute() / location.name
+        product = {"path": str(store), "kind": "zarr", "to": location.url}
+        config = RunConfig.from_any({"products": {location.name.removesuffix(".zarr"): product}}, **overrides)
+        config.resolve()  # before anything is written
+        _write(self._dataset, store, encoding, zarr_format)
+        return publish(config, dry_run=dry_run, client=client, progress=progress)
+
+
+def staging_of(target: str) -> Path:
+    """Return where a dataset is kept on this machine that is published to a URL.
+
+    Examples
+    --------
+    >>> staging_of("s3://bucket/products/sst.zarr").name
+    'sst.zarr'
+    """
+    from zsync.config import Location
+    from zsync.inventory.cache import cache_directory
+
+    location = Location.parse(os.fspath(target))
+    number = hashlib.blake2b(location.url.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return cache_directory() / "staging" / number / location.name
+
+
+def _write(dataset: xr.Dataset, store: Path, encoding: Any, zarr_format: Any) -> None:
+    """Write a dataset, and have it take the place of the one before only when it is whole.
+
+    What was published last may be what the dataset reads from; and a crash leaves no half of one.
+    """
+    from zsync.errors import ConfigError
+    from zsync.system import advice_on
+
+    if store.exists() and not any((store / name).exists() for name in ("zarr.json", ".zgroup")):
+        raise ConfigError("this is no Zarr store, and is not replaced", str(store), "give another `staging`")
+    beside = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+            dataset.to_zarr(beside, mode="w", encoding=encoding, zarr_format=zarr_format, consolidated=True)
+        if store.exists():
+            old = beside.with_name(f"{beside.name}.old")
+            store.rename(old)
+            beside.rename(store)
+            shutil.rmtree(old)
+        else:
+            beside.rename(store)
+    except OSError as error:
+        where = str(error.filename or store)
+        raise ConfigError(f"the dataset cannot be kept here ({error.strerror})", where, advice_on(error)) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
