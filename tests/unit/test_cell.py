@@ -69,12 +69,12 @@ def test_it_ends_complete_and_sums_up(shown):
     progress.begin("retire", 0, 0)
     progress.end()
     assert [bundle["text/plain"].split(" in ")[0] for bundle in shown[:3]] == [
-        "taking stock: 0 of 1", "taking stock: 1 of 1", "taking stock 1",
+        "taking stock: 0 of 1", "taking stock: 1 of 1", "took stock",
     ]  # fmt: skip
     assert shown[5]["text/plain"].startswith("data: 2 of 4 objects, 2.0 KiB of 4.0 KiB, ")
     last = shown[-1]
     assert last["text/plain"].startswith("6 objects (4.0 KiB) in ")
-    assert last["text/plain"].endswith(" s: taking stock 1, data 4, root metadata 2")
+    assert last["text/plain"].endswith(" s: data 4, root metadata 2")
     assert 'value="1.000" max="1"' in last["text/html"]
 
 

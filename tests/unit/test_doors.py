@@ -111,6 +111,6 @@ def test_all_of_it_is_there_on_request(run_cells, monkeypatch):
     assert "zsync/config/formats.py" in run_cells(*CELLS)
     monkeypatch.delenv("ZSYNC_TRACEBACK")
     error = zsync.ConfigError("wrong")
-    assert rendered(error) == ["\x1b[1;31mConfigError\x1b[0m: wrong"]
+    assert rendered(error) == ["\x1b[1mConfigError\x1b[0m: wrong"]
     logging.getLogger("zsync").setLevel(logging.DEBUG)
     assert rendered(error) == ["zsync.errors.ConfigError: wrong"]

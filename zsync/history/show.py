@@ -41,11 +41,14 @@ def log_shown(log: Sequence[Entry], trash: Mapping[str, Trash]) -> list[Part]:
     """Return publications as a table, newest last; of many only the newest."""
     newest, older = log[-_NEWEST:], log[:-_NEWEST][-ROWS:]
     count = f"{len(log):,} publications" if len(log) != 1 else "1 publication"
-    folded = [Folded(f"{len(log) - len(newest):,} older ones", Table(_HEAD, _log_rows(older)))] if older else []
+    folded = [Folded(f"{len(log) - len(newest):,} older ones", _table(older))] if older else []
     left_out = len(log) - len(newest) - len(older)
     hidden = [Line(f"{left_out:,} still older ones are not shown here")] if left_out else []
-    newest_rows = Table(_HEAD, _log_rows(newest))
-    return [Line("", count), *hidden, *folded, newest_rows, *(Line(line) for line in _trash_lines(trash))]
+    return [Line("", count), *hidden, *folded, _table(newest), *(Line(line) for line in _trash_lines(trash))]
+
+
+def _table(log: Sequence[Entry]) -> Table:
+    return Table(_HEAD, _log_rows(log)).without_blanks()
 
 
 def _log_rows(log: Sequence[Entry]) -> list[list[object]]:

@@ -165,7 +165,7 @@ def plan_folded(plan: _Plan) -> list[Part]:
         inside = sum(change.inside for change in changes)
         count = f", {inside:,} chunks inside the old extent" if inside else ""
         head = ("array", "old shape", "new shape", "chunks inside the old extent", "")
-        parts.append(Folded(f"{product}: {names}: {kind}{count}", Table(head, rows)))
+        parts.append(Folded(f"{product}: {names}: {kind}{count}", Table(head, rows).without_blanks()))
     moving = [row for row in plan.summary() if row["action"] in _MOVES]
     if moving:
         groups = summed(moving, lambda row: (row["product"], row["array"] is None, row["action"], row["reason"]))
@@ -182,7 +182,8 @@ _MOVED = ("product", "array", "objects", "size")
 
 def _moved(rows: Sequence[dict[str, Any]]) -> list[object]:
     size = human_bytes(sum(row["bytes"] for row in rows))
-    return [counted((place_of(row) or "." for row in rows), "arrays"), sum(row["objects"] for row in rows), size]
+    what = "stores" if rows[0]["array"] is None else "arrays"
+    return [counted((place_of(row) or "(files)" for row in rows), what), sum(row["objects"] for row in rows), size]
 
 
 def _totals(plan: _Plan) -> list[list[object]]:

@@ -106,7 +106,8 @@ class PullResult(Result):
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a product."""
-        head = ("product", "from", "to", "received", "unchanged", "left alone", "removed", "size")
+        received = "to fetch" if self.status == "planned" else "received"
+        head = ("product", "from", "to", received, "unchanged", "left alone", "removed", "size")
         rows = [
             [
                 item.name,
@@ -120,7 +121,7 @@ class PullResult(Result):
             ]
             for item in self.products
         ]
-        return Table(head, rows)
+        return Table(head, rows).without_blanks()
 
 
 def pulled_product(plan: Plan, item: Surveyed, url: str, publication: str | None) -> PulledProduct:

@@ -32,7 +32,7 @@ class Cell:
         self._step, self._step_began = "", 0.0
         self._objects, self._size, self._done, self._bytes = 0, 0, 0, 0
         self._raised: BaseException | None = None  # what was being handled when the step began
-        self._ended: list[str] = []  # the steps that came to their end, with their objects
+        self._ended: dict[str, tuple[int, int]] = {}  # how much the steps did, and were to do
         self._moved, self._moved_bytes = 0, 0
         self._limit: int | None = None
 
@@ -60,10 +60,9 @@ class Cell:
             if sys.exception() is not self._raised:
                 self._show(f"stopped: {self._going()}", self._share())
                 return
-            if self._objects:
-                # What moves while it is looked at may be left for the next time.
-                of = f" of {self._objects:,}" if self._done < self._objects else ""
-                self._ended.append(f"{STEPS.get(self._step, self._step)} {self._done:,}{of}")
+            if self._objects and self._step != "survey":  # that counts products
+                done, objects = self._ended.get(self._step, (0, 0))
+                self._ended[self._step] = done + self._done, objects + self._objects
             self._show(self._complete(), 1.0)
 
     def pace(self, limit: int | None) -> None:
@@ -82,11 +81,16 @@ class Cell:
 
     def _complete(self) -> str:
         seconds = f"{time.monotonic() - self._began:.1f} s"
-        steps = ", ".join(self._ended)
+        # What moves while it is looked at may be left for the next time.
+        steps = ", ".join(
+            f"{STEPS.get(step, step)} {done:,}" + (f" of {objects:,}" if done < objects else "")
+            for step, (done, objects) in self._ended.items()
+        )
         if not self._moved:
-            return f"{steps} in {seconds}"
+            return f"{steps or 'took stock'} in {seconds}"
         size = f" ({human_bytes(self._moved_bytes)})" if self._moved_bytes else ""
-        return f"{self._moved:,} objects{size} in {seconds}: {steps}"
+        count = f"{self._moved:,} object{'' if self._moved == 1 else 's'}"
+        return f"{count}{size} in {seconds}: {steps}"
 
     def _share(self) -> float:
         done, total = (self._bytes, self._size) if self._size else (self._done, self._objects)

@@ -47,7 +47,11 @@ class Found(list[Some], Showing, Generic[Some]):
         rows = [{name: _cell(value) for name, value in item.items()} for item in self.to_dict()]
         if not rows:
             return [Line("nothing")]
-        return [Table(tuple(name.replace("_", " ") for name in rows[0]), [list(row.values()) for row in rows])]
+        return [
+            Table(
+                tuple(name.replace("_", " ") for name in rows[0]), [list(row.values()) for row in rows]
+            ).without_blanks()
+        ]
 
 
 def _cell(value: Any) -> object:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROWS = 100  # rows of a table that are shown
 _OPEN = 12  # rows that are seen at once
 _FINDINGS = 10  # that are not folded
-_LEFT, _RIGHT = (f"text-align:{side};vertical-align:top;padding:.15em .7em" for side in ("left", "right"))
+_SHORT = 48  # characters of what is kept on one line
 
 
 def html(parts: Iterable[Part]) -> str:
@@ -58,8 +58,7 @@ def _line_html(line: Line) -> str:
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table; long ones scroll, very long ones are cut, and say so."""
     rows = list(rows)
-    numbers = {column for column in range(len(head)) if rows and all(_is_number(row[column]) for row in rows[:ROWS])}
-    styles = [_RIGHT if column in numbers else _LEFT for column in range(len(head))]
+    styles = [_style([row[column] for row in rows[:ROWS]]) for column in range(len(head))]
     titles = "".join(f'<th style="{style}">{escape(title)}</th>' for style, title in zip(styles, head, strict=True))
     body = "".join(
         "<tr>"
@@ -71,6 +70,13 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     height = "max-height:24em;" if len(rows) > _OPEN else ""
     table = f'<table style="margin:.3em 0"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div style="{height}overflow:auto">{table}</div>{more}'
+
+
+def _style(cells: Sequence[object]) -> str:
+    """Return the style of a column: numbers on the right, all else on the left."""
+    side = "right" if cells and all(_is_number(cell) for cell in cells) else "left"
+    is_short = all(len(str(cell)) <= _SHORT for cell in cells)
+    return f"text-align:{side};vertical-align:top;padding:.15em .6em" + (";white-space:nowrap" if is_short else "")
 
 
 def findings_html(findings: Iterable[Finding]) -> str:

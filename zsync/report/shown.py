@@ -31,6 +31,17 @@ class Table:
     head: tuple[str, ...]
     rows: Sequence[Sequence[object]]
 
+    def without_blanks(self) -> Table:
+        """Return it without columns in which nothing is said, or 0 of everything.
+
+        Examples
+        --------
+        >>> Table(("array", "old", "new"), [["a", "", 3], ["b", 0, 4]]).without_blanks().head
+        ('array', 'new')
+        """
+        said = [n for n in range(len(self.head)) if not n or any(row[n] not in ("", 0) for row in self.rows)]
+        return Table(tuple(self.head[n] for n in said), [[row[n] for n in said] for row in self.rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ALL = "ZSYNC_TRACEBACK"  # set to anything, it asks for all frames
 _OURS = f"{os.path.dirname(os.path.dirname(__file__))}{os.sep}"
-_BOLD, _PLAIN = "\x1b[1;31m", "\x1b[0m"
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"  # no colour: notebooks have a red ground
 
 
 def show_in_ipython() -> None:

@@ -59,7 +59,8 @@ class SyncResult(Result):
         sent, received = (sum(getattr(item, name) for item in self.products) for name in ("sent", "received"))
         count = sum(len(item.changes) for item in self.products)
         moved = "" if self.status == "planned" else f", {sent:,} objects sent, {received:,} received"
-        return Line(f"{count:,} changes{moved}; {self.seconds:.1f} s", _SAYS[self.status])
+        changes = f"{count:,} change{'' if count == 1 else 's'}"
+        return Line(f"{changes}{moved}; {self.seconds:.1f} s", _SAYS[self.status])
 
     def table(self) -> Table:
         """Return what came of it in a table, a row a change."""
@@ -69,4 +70,4 @@ class SyncResult(Result):
             for item in self.products
             for change in item.changes
         ]  # fmt: skip
-        return Table(("folder", "what", "change", "done", "by", "when", "size"), rows)
+        return Table(("folder", "what", "change", "done", "by", "when", "size"), rows).without_blanks()

@@ -154,7 +154,7 @@ class Verification(Result):
             for item in self.products
         ]  # fmt: skip
         titles = ("product", "url", "publication", "objects", "size", "headers of", "bytes of", "differences")
-        return Table(titles, rows)
+        return Table(titles, rows).without_blanks()
 
     def shown(self) -> list[Part]:
         """Return what is to be seen of it."""
