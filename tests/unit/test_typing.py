@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -53,17 +54,43 @@ def test_choices_are_those_of_the_model():
         assert choices <= set(re.findall(r"'([^']+)'", str(known[name]))), name
 
 
+# What blocks of documents take for granted.
+BEFORE = """# mypy: disable-error-code="no-untyped-call"
+import xarray as xr
+import zarr
+import zsync
+import zsync.xarray
+
+dataset = xr.Dataset()
+"""
+
+
+def blocks():
+    """Return what the documents write in Python, as functions, with the document of each."""
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = {path: re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL) for path in documents}
+    ours = [(path.stem, text) for path, texts in found.items() for text in texts if "zsync." in text]
+    return "\n\n".join(
+        f"def {re.sub('[^a-z]', '_', name.lower())}_{number}() -> None:\n{textwrap.indent(text, '    ')}"
+        for number, (name, text) in enumerate(ours)
+    )
+
+
 @pytest.mark.slow
 def test_mypy_takes_every_call_and_tells_every_mistake(tmp_path):
-    """As a user has it: strict, and without the plugin of pydantic."""
+    """As a user has it: strict, and without the plugin of pydantic; the calls above, and those of the documents."""
     wrong = [n for n, line in enumerate(CALLS.read_text().splitlines(), start=1) if "# wrong: " in line]
     assert len(wrong) == 6
+    documents = tmp_path / "documents.py"
+    documents.write_text(f"{BEFORE}\n\n{blocks()}")
+    assert documents.read_text().count("zsync.publish(") >= 4
     config = tmp_path / "mypy.ini"
-    config.write_text("[mypy]\nstrict = true\n[mypy-dask.*,distributed.*]\nignore_missing_imports = true\n")
+    missing = "[mypy-dask.*,distributed.*,dask_jobqueue.*]\nignore_missing_imports = true\n"
+    config.write_text(f"[mypy]\nstrict = true\n{missing}")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", "--no-color-output",
-         "--follow-imports", "silent", CALLS],
+         "--follow-imports", "silent", CALLS, documents],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    told = [int(found) for found in re.findall(r"calls\.py:(\d+): error", done.stdout)]
-    assert sorted(set(told)) == wrong, done.stdout + done.stderr
+    told = [(name, int(line)) for name, line in re.findall(r"(\w+\.py):(\d+): error", done.stdout)]
+    assert sorted(set(told)) == [("calls.py", line) for line in wrong], done.stdout + done.stderr
