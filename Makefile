@@ -7,7 +7,9 @@
 # make mutants see whether unit tests notice small changes of the core: SEED=random or a number, COUNT=80 mutants, and
 #              ROOMS="planning layout"
 # make wild    make the corpus of foreign stores anew with the newest writers, and say what became different
-# make lowest  run the tests that need few servers with the lowest versions of what pyproject.toml asks for; LOWEST=3.12 is another Python
+# make lowest  run tests with the lowest versions that pyproject.toml allows: LOWEST=3.12 is another Python, LOWEST_TESTS= others
+# make screenshots
+#              run the notebooks, and take pictures of them in Chromium, light and dark, in build/screenshots; NOTEBOOKS="publish"
 # make bench   measure beside s5cmd, rclone and aws: ratios, JSON and a picture in benchmarks/results; make bench-million with a
 #              million objects. BENCH_ARGS="--shapes few --rtt 20 50 150 --rounds 3"
 # make clean   remove the environment and all caches
@@ -27,13 +29,14 @@ STEPS ?=
 COUNT ?= 80
 ROOMS ?= planning layout
 LOWEST ?= 3.11
+NOTEBOOKS ?=
 # What tells of a bound that is too low, in some minutes.
 LOWEST_TESTS ?= tests/unit tests/contract tests/e2e/test_publish.py tests/e2e/test_pull.py tests/e2e/test_snapshots.py
 
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture mutants lint wild lowest bench bench-million clean
+.PHONY: demo test quick torture mutants lint wild lowest screenshots bench bench-million clean
 
 demo: $(DEMO)
 	$(BIN)/python -m zsync demo
@@ -77,6 +80,11 @@ lowest: $(STAMP)
 	@$(BIN)/python -m uv venv --quiet --allow-existing --python $(LOWEST) $(VENV)/lowest
 	@$(BIN)/python -m uv pip install --quiet --python $(VENV)/lowest --constraint $(VENV)/lowest.txt --editable '.[test]'
 	$(VENV)/lowest/bin/python -m pytest -n auto --dist worksteal $(LOWEST_TESTS) $(PYTEST_ARGS)
+
+screenshots: $(STAMP)
+	@$(BIN)/python -c 'import nbconvert' 2>/dev/null \
+	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check nbconvert
+	@$(BIN)/python tests/browser/screenshots.py build/screenshots $(NOTEBOOKS)
 
 bench: $(STAMP) $(VENV)/aws/bin/aws
 	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
