@@ -108,7 +108,7 @@ def test_back_to_random_ones_of_six(kept):
     assert back(kept, to).status == "unchanged"
     entries = zsync.log(url(kept), **reach(kept))
     assert [entry.restores in copies for entry in entries[-3:]] == [False, True, True]
-    assert f"rollback to {entries[-1].restores}" in repr(entries)
+    assert f"rollback to {entries[-1].restores}" in str(entries)
     assert entries[-1].to_dict()["restores"] == entries[-1].restores
     # The trash, or versions, hold what a rollback replaced, too.
     assert back(kept, head).status == "published"
