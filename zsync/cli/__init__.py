@@ -5,15 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 # In the order in which `zsync --help` shows them.
-from zsync.cli import publish, pull, verify, log, rollback, team, watch, config, lease, trash, server  # noqa: F401  isort: skip
-from zsync.cli.base import app, described
-from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_line
+from zsync.cli import publish, pull, verify, log, rollback, team, watch, config, lease, trash, server, completion  # noqa: F401  isort: skip
+from zsync.cli.base import app, described, failure
+from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_json, say_line
 from zsync.cli.stopping import end_at_last
+from zsync.errors import ConfigError, ExitStatus, ZsyncError
 from zsync.report.lines import hide_tracebacks
 
 __all__ = ["app", "main"]
@@ -41,14 +42,37 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        app()
+        ended = app(standalone_mode=False)
     except SystemExit as end:
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # so typer notes that nobody reads on
             return BROKEN_PIPE
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:  # noqa: BLE001 - nothing passes this door
-        return _ended(error)
-    return 0
+        return _misused(error) if hasattr(error, "format_message") else _ended(error)
+    return ended if isinstance(ended, int) else 0
+
+
+def _misused(error: Any) -> int:
+    """Say what is wrong with the command line, as all that is wrong is said."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(error.format_message(), err=True)
+        return int(ExitStatus.USAGE)
+    path = "zsync" if context is None else f"zsync {' '.join(context.command_path.split()[_words_before(context) :])}"
+    said = ZsyncError(f"{_lowered(error.format_message())}", path.strip(), f"see {path.strip()} --help").said
+    say_line(f"zsync: {said}", err=True)
+    if "--json" in sys.argv[1:]:
+        say_json(failure(ConfigError(said), said, int(ExitStatus.USAGE)))
+    return int(ExitStatus.USAGE)
+
+
+def _words_before(context: Any) -> int:
+    """Return how many words name the program itself: `zsync`, or `python -m zsync`."""
+    return len(context.find_root().info_name.split())
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")
 
 
 def _ended(error: BaseException) -> int:

@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 
 def pull_text(result: PullResult) -> str:
-    """Return what came of a pull, a line a product."""
+    """Return what came of a pull, a line a product, and the sum."""
+    is_planned = result.status == "planned"
     rows = [
         [
             item.name,
-            f"{item.received:,} {'to fetch' if result.status == 'planned' else 'received'}",
-            human_bytes(item.bytes),
+            f"{item.received + item.to_fetch:,} {'to fetch' if is_planned else 'received'}",
+            human_bytes(item.bytes + item.bytes_to_fetch),
             f"{item.unchanged:,} unchanged",
             f"{item.left:,} left alone",
-            f"{item.retired:,} removed",
+            f"{item.retired + item.to_remove:,} {'to remove' if is_planned else 'removed'}",
             item.path,
         ]
         for item in result.products
@@ -31,4 +32,7 @@ def pull_text(result: PullResult) -> str:
         "unchanged": "nothing to do",
         "planned": "planned, nothing written",
     }[result.status]
-    return f"{columns(rows)}\n{said} ({result.seconds:.1f} s)" if rows else said
+    count = sum(item.received + item.to_fetch for item in result.products)
+    size = sum(item.bytes + item.bytes_to_fetch for item in result.products)
+    amount = f": {count:,} objects, {human_bytes(size)}" if count else ""
+    return f"{columns(rows)}\n{said}{amount} ({result.seconds:.1f} s)" if rows else said

@@ -33,15 +33,3 @@ def result_text(result: PublishResult) -> str:
     but = "" if result.status != "unretired" else "; not all that is gone from the source could be retired"
     back = "" if result.restores is None else f", a rollback to {result.restores},"
     return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"
-
-
-def page(result: PublishResult) -> str:
-    """Return a page of its own: the result, and the plan behind it."""
-    style = (
-        "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}"
-    )
-    plan = "" if result.plan is None else f"<h2>What changed, and why</h2>\n{result.plan._repr_html_()}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>zsync</title>\n'
-        f"<style>{style}</style></head>\n<body><h1>zsync</h1>\n{result._repr_html_()}\n{plan}</body></html>\n"
-    )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import RunConfig, seconds
+from zsync.config import RunConfig, in_section, seconds
+from zsync.config.sections import Watch
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
 from zsync.pulling.listed import pull_listed
 from zsync.site.first_sync import source_of
@@ -24,8 +25,6 @@ from zsync.watching.running import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from zsync.config.sections import Watch
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ def watch(
     stop
         Ends the watching when it is set.
     **overrides
-        Any option of the configuration by its name.
+        Any option of the configuration by its name, those under ``watch`` too: ``interval``, ``settle``, ``listen``.
 
     Returns
     -------
@@ -110,9 +109,10 @@ def run_watch(
     log_to: Callable[[Watch], None] = lambda _watch: None,
 ) -> WatchResult:
     """Watch; see `watch`. The command says with `log_to` where logs go, now and when the configuration changes."""
+    said = in_section("watch", Watch, overrides)
 
     def load() -> RunConfig:
-        return RunConfig.from_any(config, **overrides)
+        return RunConfig.from_any(config, **said)
 
     understood = load()
     _check(understood)
