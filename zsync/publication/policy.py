@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from zsync.config import Location
 from zsync.publication.state import StateKeys
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def policy_for(config: RunConfig) -> dict[str, Any]:
 def _for_bucket(config: RunConfig, bucket: str, products: list[ResolvedProduct]) -> list[dict[str, Any]]:
     states = {StateKeys.of(product.location).prefix for product in products}
     paths = sorted({product.location.path for product in products} | states)
-    listed = {*paths, *(state.rpartition("/")[0] for state in states)}  # where `zsync log` finds products by a prefix
+    # Where `zsync log` finds products by a prefix, which may be a product itself.
+    listed = {*paths, *(state.rpartition("/")[0] for state in states)}
+    if config.target is not None and (above := Location.parse(config.target)).bucket == bucket:
+        listed.add(StateKeys.of(above).prefix)
     objects = list(_OBJECTS)
     if config.storage.tags:
         objects += ["s3:GetObjectTagging", "s3:PutObjectTagging"]

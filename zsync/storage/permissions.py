@@ -13,6 +13,7 @@ _OF_BUCKETS = frozenset({
 
 # The action that a request needs; what is named first that its query holds.
 _BY_QUERY = {
+    ("GET", "list-type"): "s3:ListBucket",
     ("GET", "versioning"): "s3:GetBucketVersioning",
     ("GET", "versions"): "s3:ListBucketVersions",
     ("GET", "uploads"): "s3:ListBucketMultipartUploads",
