@@ -58,9 +58,10 @@ def door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -
     """Turn every error into one line and its exit status; a traceback only with -v."""
     log_lines()
     listen()
-    set_level(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     try:
-        _log_as_wanted(logging.getLogger("zsync").level)
+        said = logging_wanted().given()
+        set_level(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+        _log_as_wanted(said)
         yield
     except (typer.Exit, typer.Abort, SystemExit, OutputError):
         raise
@@ -88,14 +89,13 @@ def set_level(level: int) -> None:
     logging.getLogger("zsync").setLevel((logging_wanted().log_level or logging.getLevelName(level)).upper())
 
 
-def _log_as_wanted(level: int) -> None:
+def _log_as_wanted(said: dict[str, str]) -> None:
     """Log where and how it was asked for, if it was."""
-    said = logging_wanted().given()
     if "log_format" in said or "log_file" in said:
         from zsync.report.logs import log_to
 
         log_to(
-            said.get("log_level") or logging.getLevelName(level).lower(),
+            logging.getLevelName(logging.getLogger("zsync").level).lower(),
             "json" if said.get("log_format") == "json" else "text",
             said.get("log_file"),
         )

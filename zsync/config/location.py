@@ -30,6 +30,7 @@ _CONSOLE = re.compile(
 )
 # An ARN, or slashes too few: s3:/bucket, s3//bucket, s3:bucket.
 _MISSPELT = re.compile(r"(?:arn:aws[a-z-]*:s3:::|s3:/?|s3//|//s3/)(?!/)([A-Za-z0-9][^@:]*)")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -133,6 +134,8 @@ def local_path(text: str) -> str:
         return os.path.normpath(path)
     if _URL.fullmatch(text):
         raise ConfigError("a local path is needed here, not a URL", None, "give a directory, or a file:// URL")
+    if _WINDOWS.match(text):
+        raise ConfigError("this is a path of Windows", text, "write it as Linux sees it, like /mnt/c/data")
     if not text.startswith("~"):
         return os.path.normpath(text) if text else text
     try:
@@ -144,6 +147,8 @@ def local_path(text: str) -> str:
 def anchored(text: str, base: str) -> str:
     """Return a relative path joined to its base directory; URLs, ``~`` and absolute paths stay as they are."""
     if not text or text.startswith(("/", "~")) or _FILE_SCHEME.match(text) or _URL.fullmatch(text):
+        return text
+    if _WINDOWS.match(text):  # which is told where it is checked
         return text
     return str(Path(base, text))
 

@@ -166,6 +166,10 @@ def _config_path(text: object) -> str:
         raise ConfigError(
             "the text of a configuration is not the path of one", None, "give a dict, or the path of a file"
         )
+    if "://" in text and not text.lower().startswith("file:"):
+        raise ConfigError(
+            "a directory or a configuration is needed here, not a URL", None, "give it first, and the URL as `target`"
+        )
     return absolute(local_path(text))
 
 

@@ -11,6 +11,7 @@ from zsync.config.problems import problems_of, report
 from zsync.config.read import Written, read
 from zsync.config.resolve import resolved
 from zsync.config.sites import refuse_overlaps, site_documents
+from zsync.errors import ConfigError
 from zsync.forking import undivided
 
 if TYPE_CHECKING:
@@ -137,4 +138,10 @@ class RunConfig(Sections):
         ConfigError
             The source or the target is missing, or places overlap that must not.
         """
-        return resolved(self)
+        try:
+            return resolved(self)
+        except ConfigError as error:
+            if self.origin.file is None:
+                raise
+            found = error.at(self.origin.file)
+        raise found
