@@ -97,4 +97,5 @@ def _first(context: typer.Context) -> str | None:
         value = context.params.get(name)
         if value:
             return str(value if isinstance(value, str) else value[0])
-    return None
+    # Where the last word is an option that waits for its value, words are not told apart yet.
+    return next((word for word in context.args if not word.startswith("-")), None)

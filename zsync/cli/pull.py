@@ -49,6 +49,10 @@ def pull(
             help="Compare what is there, and replace what differs; what was changed here goes to a trash.",
         ),
     ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(help="Directory that has to be there before anything is pulled.", metavar="DIRECTORY"),
+    ] = None,
     at: At = None,
     select: Annotated[
         list[str] | None,
@@ -79,7 +83,14 @@ def pull(
     from zsync.verbs.pull import pull as run
 
     where, dest, subset = _pull_words(list(what or ()))
-    options = {"target": target, "only": only, "workers": workers, "transport": transport, **reach.storage}
+    options = {
+        "target": target,
+        "root": root,
+        "only": only,
+        "workers": workers,
+        "transport": transport,
+        **reach.storage,
+    }
     result = run(
         where,
         dest,
