@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-# In the order in which `zsync --help` shows them.
-from zsync.cli import publish, pull, verify, log, rollback, team, watch, config, lease, trash, server, completion  # noqa: F401  isort: skip
-from zsync.cli.base import app, described, failure
+from zsync.cli import base
+from zsync.cli.base import described, failure
 from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_json, say_line
 from zsync.cli.stopping import end_at_last
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
 from zsync.report.lines import hide_tracebacks
 
 __all__ = ["app", "main"]
+
+# Commands and where they are, in the order in which `zsync --help` shows them.
+_PLACES = {
+    "publish": "publish", "plan": "publish", "pull": "pull", "verify": "verify", "log": "log", "rollback": "rollback",
+    "sync": "team", "reset": "team", "watch": "watch", "config": "config", "lease": "lease", "trash": "trash",
+    "dev-server": "server", "demo": "server", "completion": "completion",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Return the app with all its commands; to make them takes as long as a request."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _app_with(None)
+
+
+def _app_with(command: str | None) -> Any:
+    """Return the app with one command, if there is such a one, else with all."""
+    for place in dict.fromkeys([_PLACES[command]] if command in _PLACES else _PLACES.values()):
+        importlib.import_module(f"zsync.cli.{place}")
+    return base.app
 
 
 def main() -> NoReturn:
@@ -42,6 +63,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
+        app = globals().get("app") or _app_with(sys.argv[1] if len(sys.argv) > 1 else None)
         ended = app(standalone_mode=False)
     except SystemExit as end:
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # so typer notes that nobody reads on
@@ -82,7 +104,7 @@ def _ended(error: BaseException) -> int:
     return status
 
 
-@app.callback(invoke_without_command=True)
+@base.app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
@@ -94,6 +116,8 @@ def _root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         if "LOCAL_ROOT" in os.environ or "RC_FILE_OVERRIDE" in os.environ:
-            publish.publish()  # as the utility does that zsync replaces: everything from the environment
+            from zsync.cli.publish import publish
+
+            publish()  # as the utility does that zsync replaces: everything from the environment
         else:
             say(context.get_help())

@@ -206,7 +206,7 @@ def _run_publish(
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
         options["target"] = one_target(config, to, options["target"])
         for name in _PAIRS:
-            options[name] = _pairs(name, options.get(name) or ())
+            options[name] = _pairs(options.get(name) or (), name)
         with _reporting(report, config) as reports:
             understood = understood_of(config, options)
             reports.config = understood
@@ -242,7 +242,7 @@ def one_target(config: str | None, to: str | None, target: str | None) -> str | 
     return to or target
 
 
-def _pairs(option: str, said: Sequence[str]) -> dict[str, str] | None:
+def _pairs(said: Sequence[str], option: str = "meta") -> dict[str, str] | None:
     """Return what was said as NAME=VALUE, by name; None if nothing was."""
     for pair in said:
         if not pair.partition("=")[0] or "=" not in pair:

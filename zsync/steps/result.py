@@ -193,6 +193,10 @@ def result_of(
 
 def known(document: dict[str, Any], started: float) -> PublishResult:
     """Return the result that a memo holds."""
-    products = tuple(ProductResult(**product) for product in document["products"])
+    own = ProductResult.__dataclass_fields__  # another version may have kept more
+    products = tuple(
+        ProductResult(**{name: value for name, value in product.items() if name in own})
+        for product in document["products"]
+    )
     findings = tuple(Finding(**finding) for finding in document["findings"])
     return PublishResult("unchanged", products, findings, time.monotonic() - started, document["publication"])
