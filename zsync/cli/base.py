@@ -134,12 +134,13 @@ def described(error: BaseException) -> tuple[str, int]:
 
 def _tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:
     said, status = described(error)
-    if verbose or logging.getLogger("zsync").isEnabledFor(logging.DEBUG):
+    wanted, log = logging_wanted(), logging.getLogger("zsync")
+    shows_all = verbose or log.isEnabledFor(logging.DEBUG)
+    if wanted.log_file is not None or wanted.log_format == "json":
+        # What is no error of ours is told with its cause wherever it is kept.
+        log.error("%s", said, extra={"exit_status": status}, exc_info=error if shows_all else None)
+    elif shows_all:
         say("".join(traceback.format_exception(error)).rstrip(), err=True)
-    wanted = logging_wanted()
-    is_logged = wanted.log_file is not None or wanted.log_format == "json"
-    if is_logged:
-        logging.getLogger("zsync").error("%s", said, extra={"exit_status": status})
     if wanted.log_format != "json" or wanted.log_file is not None:
         say_line(f"zsync: {said}", err=True)
     if as_json:

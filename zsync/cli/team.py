@@ -13,6 +13,7 @@ from zsync.cli.base import app, set_level, tell_findings
 from zsync.cli.choices import PREFER, chosen_from
 from zsync.cli.options import AllowEmpty, Quiet, Transport, Workers
 from zsync.cli.output import say, say_json, say_line
+from zsync.cli.publish import one_target
 from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ConfigError
 from zsync.printable import printable
@@ -36,12 +37,18 @@ _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
     app,
     "sync",
     "zsync sync                          # the folder that s3synchrony.json here names",
-    "zsync sync team.yaml --dry-run",
+    "zsync sync data s3://bucket/team --dry-run",
     "zsync sync team.yaml --yes --prefer both   # for cron: keeps a copy of what lost",
 )
 def sync(
     reach: Reach,
     config: TeamConfig = None,
+    to: Annotated[
+        str | None, typer.Argument(help="URL to keep it in step with, as with --target.", metavar="TARGET")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="URL to keep it in step with, in place of the configuration's.", metavar="URL")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take every change that is no conflict, without asking.")] = False,
     prefer: Annotated[
         str | None, chosen_from(PREFER, help="What wins where both sides changed; both: keeps a copy.")
@@ -66,6 +73,7 @@ def sync(
     if prefer is not None and prefer not in PREFER:
         raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(PREFER)}")
     options = {
+        "target": one_target(config, to, target),
         "workers": workers, "transport": transport, "allow_empty": allow_empty, "member": member,
         "ignore": ignore or None, **reach.storage,
     }  # fmt: skip

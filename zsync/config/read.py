@@ -154,7 +154,8 @@ def _without_value(said: dict[str, Any], environ: Mapping[str, str]) -> Reading:
         raise ConfigError(
             f"there is no configuration: no {FILES[0]} here, and no {pipeline.MARKS[0]} in the environment",
             str(Path.cwd()),
-            f"give a file or a dict, write a file with `zsync config init`, or set {', '.join(pipeline.VARIABLES)}",
+            "give a directory, a file or a dict, write a file with `zsync config init`, or set"
+            f" {', '.join(pipeline.VARIABLES)}",
         )
     if "source" in said or "products" in said:
         return Reading()

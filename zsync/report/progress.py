@@ -146,7 +146,8 @@ class Bars:
         # Steps without bytes are measured in objects.
         self._task = self._display.add_task(_STEPS.get(step, step), total=size or objects, amount="", rate="")
         self._began = time.monotonic()
-        self._display.start()
+        if objects:
+            self._display.start()
 
     def advance(self, objects: int, size: int) -> None:
         """Go on."""

@@ -140,7 +140,7 @@ def run_watch(
     if once:
         with _signals(ends, None):
             return _once(understood, make)
-    path = _file_of(config)
+    path = understood.origin.file if config is None else _file_of(config)
     service = Service(load, make, log_to, __version__, path)
     with _signals(ends, service.reload):
         service.run(understood, ends)
