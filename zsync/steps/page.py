@@ -39,6 +39,8 @@ _TITLES = {
     "unchanged": "Nothing to do: all is published already",
     "planned": "Planned; nothing was written",
 }
+_NUMBER = ' class="number"'
+_OBJECTS = {Stage.DATA: "chunks, rasters and files", Stage.RETIRE: "gone from the source"}
 _STYLE = """
 :root{color-scheme:light dark;--back:#fff;--ink:#1c1e21;--soft:#5f6670;--line:#d9dde2;--head:#f2f4f7;--good:#137333;
 --bad:#b3261e;--warn:#8a5a00}
@@ -50,7 +52,7 @@ h1{font-size:1.5em;margin:.2em 0}h2{font-size:1.1em;margin:1.6em 0 .4em}
 .good{color:var(--good)}.bad{color:var(--bad)}.warning{color:var(--warn)}.error{color:var(--bad)}.info{color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:.93em}
 th,td{padding:.25em .7em;text-align:left;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-th{background:var(--head)}.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+th{background:var(--head)}td.number,th.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .facts{width:auto}.facts th{background:none;color:var(--soft);font-weight:normal;white-space:nowrap}
 details{margin:.6em 0}summary{cursor:pointer;padding:.2em 0}code{font:.93em ui-monospace,monospace}
 .told{border-left:4px solid var(--bad);padding:.5em 1em;background:var(--head)}
@@ -178,19 +180,17 @@ def _findings(findings: Sequence[Finding]) -> str:
 
 def _chunks(plan: Plan) -> str:
     """Return how many chunks, and how many objects of other stages, each product has, by what is done with them."""
-    found, counts, sizes = _counted(plan, ["product", "stage", "action"])
-    by_place: dict[tuple[str, str], dict[str, int]] = {}
+    found, counts, _ = _counted(plan, ["product", "stage", "action"])
+    by_place: dict[tuple[str, Stage], dict[str, int]] = {}
     for row, count in zip(found, counts, strict=True):
-        by_place.setdefault((row["product"], row["stage"]), {})[row["action"]] = count
+        by_place.setdefault((row["product"], Stage(row["stage"])), {})[row["action"]] = count
     actions = (Action.SEND, Action.UNCHANGED, Action.RETIRE, Action.KEEP)
+    order = sorted(by_place, key=lambda place: (place[0], list(Stage).index(place[1])))
     rows = [
-        [product, "chunks, rasters and files" if stage == Stage.DATA else f"{stage} metadata" if stage != Stage.RETIRE
-         else "gone from the source", *(done.get(str(action), 0) for action in actions)]
-        for (product, stage), done in sorted(by_place.items())
-    ]  # fmt: skip
-    head = ("product", "objects", "send", "unchanged", "retire", "keep")
-    total = sum(sizes[place] for place, row in enumerate(found) if row["action"] == Action.SEND)
-    return f"<h2>Objects</h2>{_table(head, rows)}<p>{human_bytes(total)} to be sent</p>"
+        [product, _OBJECTS.get(stage, f"{stage} metadata"), *(by_place[product, stage].get(str(a), 0) for a in actions)]
+        for product, stage in order
+    ]
+    return f"<h2>Objects</h2>{_table(('product', 'objects', 'send', 'unchanged', 'retire', 'keep'), rows)}"
 
 
 def _arrays(plan: Plan) -> str:
@@ -230,15 +230,18 @@ def _folded(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -
     return f"<details><summary>{_text(title)}</summary>{_table(head, rows)}</details>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    titles = "".join(f"<th>{_text(title)}</th>" for title in head)
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    titles = "".join(
+        f"<th{_NUMBER if rows and isinstance(rows[0][place], int) else ''}>{_text(title)}</th>"
+        for place, title in enumerate(head)
+    )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(value: object) -> str:
     if isinstance(value, int):
-        return f'<td class="number">{value:,}</td>'
+        return f"<td{_NUMBER}>{value:,}</td>"
     return f"<td>{_text(str(value))}</td>"
 
 
