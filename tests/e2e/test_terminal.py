@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import yaml
 from rich.console import Console
 from trees import s3_bytes, weather, write_cog, write_store
 
+import zsync.cli
 from zsync.config import RunConfig, proposed
 from zsync.report import progress
 
@@ -277,3 +279,41 @@ def test_help_uses_the_width_of_the_terminal(run_zsync):
         assert columns - 25 < widest <= columns, widest
         assert "auto|keep|trash|delete" in text
         assert "zsync publish out.zarr s3://bucket/products" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("publish", "a", "b", "s3://AKIA:SeCrEt@my-bucket/x"),
+        ("publish", "s3://AKIA:SeCrEt@my-bucket/x"),
+        ("publish", "a", "s3://my-bucket/x", "--target", "s3://AKIA:SeCrEt@my-bucket/x"),
+        ("publish", "a", "s3://my-bucket/x", "--retries", "https://h/?X-Amz-Signature=SeCrEt"),
+        ("log", "s3://AKIA:SeCrEt@my-bucket/x"),
+    ],
+)
+def test_a_secret_in_a_command_line_is_not_repeated(run_zsync, words):
+    done = run_zsync(*words, "--json", check=2)
+    assert "SeCrEt" not in done.stdout + done.stderr
+
+
+def test_a_no_is_no_error_of_ours(monkeypatch, capsys):
+    def refuse(**_):
+        raise typer.Abort
+
+    monkeypatch.setitem(vars(zsync.cli), "app", refuse)
+    assert zsync.cli._run() == 1
+    assert capsys.readouterr().err == "zsync: nothing was done\n"
+
+
+@pytest.mark.parametrize("command", ["publish", "trash", "log", "completion"])
+def test_a_command_is_imported_alone(command):
+    """To make all of them takes longer than a request."""
+    code = (
+        "import sys; from zsync.cli import _app_with; _app_with(sys.argv[1])\n"
+        "print(sorted(name for name in sys.modules if name.startswith('zsync.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True)
+    assert f"zsync.cli.{command}" in done.stdout
+    assert not {"zsync.cli.server", "zsync.cli.team", "zsync.cli.watch"} & set(
+        re.findall(r"zsync\.cli\.\w+", done.stdout)
+    )

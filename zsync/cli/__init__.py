@@ -15,6 +15,7 @@ from zsync.cli.base import described, failure
 from zsync.cli.output import BROKEN_PIPE, OutputError, flush, open_streams, say, say_json, say_line
 from zsync.cli.stopping import end_at_last
 from zsync.errors import ConfigError, ExitStatus, ZsyncError
+from zsync.printable import without_secrets
 from zsync.report.lines import hide_tracebacks
 
 __all__ = ["app", "main"]
@@ -69,6 +70,9 @@ def _run() -> int:
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # so typer notes that nobody reads on
             return BROKEN_PIPE
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except typer.Abort:  # somebody was asked, and said no
+        say_line("zsync: nothing was done", err=True)
+        return int(ExitStatus.FAILED)
     except BaseException as error:  # noqa: BLE001 - nothing passes this door
         return _misused(error) if hasattr(error, "format_message") else _ended(error)
     return ended if isinstance(ended, int) else 0
@@ -81,7 +85,9 @@ def _misused(error: Any) -> int:
         say(error.format_message(), err=True)
         return int(ExitStatus.USAGE)
     path = "zsync" if context is None else f"zsync {' '.join(context.command_path.split()[_words_before(context) :])}"
-    said = ZsyncError(f"{_lowered(error.format_message())}", path.strip(), f"see {path.strip()} --help").said
+    said = ZsyncError(
+        without_secrets(_lowered(error.format_message())), path.strip(), f"see {path.strip()} --help"
+    ).said
     say_line(f"zsync: {said}", err=True)
     if "--json" in sys.argv[1:]:
         say_json(failure(ConfigError(said), said, int(ExitStatus.USAGE)))

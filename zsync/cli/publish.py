@@ -63,6 +63,7 @@ from zsync.cli.options import (
 )
 from zsync.cli.output import say, say_json
 from zsync.errors import ConfigError, ExitStatus
+from zsync.printable import without_secrets
 from zsync.system import advice_on
 
 if TYPE_CHECKING:
@@ -235,10 +236,14 @@ def one_target(config: str | None, to: str | None, target: str | None) -> str | 
     """Return the target, of two ways to say it."""
     if config is not None and to is None and target is None and _URL.match(config):
         raise ConfigError(
-            "a URL is where something is published to", config, "name what to publish before it: zsync publish DIR URL"
+            "a URL is where something is published to",
+            without_secrets(config),
+            "name what to publish before it: zsync publish DIR URL",
         )
     if None not in (to, target) and to != target:
-        raise ConfigError("two targets are given", f"{to} and --target {target}", "leave one of them out")
+        raise ConfigError(
+            "two targets are given", without_secrets(f"{to} and --target {target}"), "leave one of them out"
+        )
     return to or target
 
 

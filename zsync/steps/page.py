@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shlex
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zsync.planning.classify import ChangeClass
-from zsync.printable import printable
+from zsync.printable import printable, without_secrets
 from zsync.publication.process import this_process
 from zsync.report.format import human_bytes
 from zsync.tables import groups, numbers
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from zsync.steps.result import PublishResult
     from zsync.words import Finding
 
-_USER_IN_URL = re.compile(r"(//)[^/\s@]+@")
-_QUERY_OF_URL = re.compile(r"(://[^\s?]*\?)\S+")
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 _WORD = {"published": "good", "unchanged": "good", "planned": "plain"}
 _TITLES = {
@@ -84,17 +81,6 @@ class Circumstances:
     def now(cls, config: str | None, products: Iterable[ResolvedProduct], began_s: float) -> Circumstances:
         """Return those of this process."""
         return cls(without_secrets(shlex.join(["zsync", *sys.argv[1:]])), config, tuple(products), began_s)
-
-
-def without_secrets(text: str) -> str:
-    """Return text with whatever may be a secret in its URLs taken out.
-
-    Examples
-    --------
-    >>> without_secrets("zsync publish a s3://key:word@bucket/x --endpoint-url https://host/?sig=abc")
-    'zsync publish a s3://...@bucket/x --endpoint-url https://host/?...'
-    """
-    return _QUERY_OF_URL.sub(r"\1...", _USER_IN_URL.sub(r"\1...@", text))
 
 
 def page(around: Circumstances, result: PublishResult | None, failed: tuple[str, int] | None) -> str:
