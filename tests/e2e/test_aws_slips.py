@@ -255,3 +255,7 @@ def test_the_command_prints_the_policy(run_zsync, store):
     done = run_zsync("config", "check", store, "s3://bucket/x", "--iam")
     assert json.loads(done.stdout)["Version"] == "2012-10-17"
     assert done.stderr == ""
+    assert (
+        "nothing of this configuration is in S3"
+        in run_zsync("config", "check", store, "file:///elsewhere/x", "--iam", check=2).stderr
+    )

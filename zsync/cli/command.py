@@ -18,6 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# What commands do, where a line has to be short: in the list of all.
+_SHORT = {
+    "publish": "Publish what changed.",
+    "plan": "Show what a publish would do.",
+    "pull": "Bring what is published to this machine.",
+    "verify": "Check what is published.",
+    "log": "List publications, and what they changed.",
+    "rollback": "Go back to an earlier publication.",
+    "sync": "Keep a folder in step with a team's.",
+    "reset": "Forget what was synced; the data stays.",
+    "watch": "Publish what changes, as it happens.",
+    "dev-server": "Run an S3 server on loopback.",
+    "demo": "Show the whole story on real data.",
+    "completion": "Print a shell's script of completions.",
+    "init": "Write a configuration for what lies here.",
+    "check": "Check it all the way to its targets.",
+    "break": "Take the lease of a dead publisher away.",
+    "list": "List what publications retired.",
+    "restore": "Bring objects back.",
+    "empty": "Delete it for good.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Logging:
     """How a command was asked to log; None where nothing was said.
@@ -99,7 +122,8 @@ def command(group: typer.Typer, name: str, *examples: str) -> Callable[[Callable
 
         with_options(run, function, _options)
         lines = "\n".join(f"  {example}" for example in examples)
-        group.command(name, epilog=f"\b\nExample{'s' * (len(examples) > 1)}:\n{lines}")(run)
+        epilog = f"\b\nExample{'s' * (len(examples) > 1)}:\n{lines}"
+        group.command(name, epilog=epilog, short_help=_SHORT.get(name))(run)
         return function
 
     return decorate

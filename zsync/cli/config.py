@@ -103,7 +103,10 @@ def config_check(
         if iam:
             from zsync.publication.policy import policy_for
 
-            say(json.dumps(policy_for(understood), indent=2))
+            policy = policy_for(understood)
+            if not policy["Statement"]:
+                raise ConfigError("nothing of this configuration is in S3", "--iam", "leave it out")
+            say(json.dumps(policy, indent=2))
             return
         from zsync.verbs.check import check_config, exit_status
 
