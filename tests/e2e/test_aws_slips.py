@@ -158,7 +158,7 @@ def free_port():
 @pytest.mark.parametrize("transport", ["obstore", "fsspec"])
 def test_nobody_there_is_told_from_no_such_host(store, environ, transport, impatient):
     for endpoint, told in (
-        (f"http://127.0.0.1:{free_port()}", "connection refused.*start the service"),
+        (f"http://127.0.0.1:{free_port()}", "connection refused.*does the service run"),
         ("http://no-such-host.invalid", "there is no host no-such-host.invalid|cannot be looked up"),
     ):
         with pytest.raises(NetworkError, match=f"(?:{told})") as caught:

@@ -190,9 +190,9 @@ def _obstacle(url: str, number: int | None, text: str) -> tuple[str, str]:
     if _NO_DNS.search(text):
         return f": the name {host} cannot be looked up", "is the network up, and a name server named?"
     if _NO_HOST.search(text):
-        return f": there is no host {host}", "correct `endpoint_url`, or `region` for AWS"
+        return f": there is no host {host}", "check `endpoint_url`, or `region` for AWS"
     if number == errno.ECONNREFUSED or "refused" in text.lower():
-        return ": nobody listens there (connection refused)", "start the service, or correct the port of `endpoint_url`"
+        return ": nobody listens there (connection refused)", "check `endpoint_url` and its port; does the service run?"
     if _LATE.search(text):
         return ": no answer", "a firewall, or a wrong address: check `endpoint_url` and the network"
     return "", "check `endpoint_url` and the network"
