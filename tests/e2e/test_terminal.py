@@ -91,6 +91,14 @@ def test_a_directory_and_a_url(run_zsync, s3, bucket, tree):
     assert f"s3://{bucket}/b" in run_zsync("plan", config, f"s3://{bucket}/b", env=s3.env()).stdout
 
 
+def test_a_directory_that_was_published_to_is_a_target(run_zsync, tree):
+    run_zsync("publish", tree / "pre.zarr", "./copy", cwd=tree)
+    assert "pre" in run_zsync("log", "copy", cwd=tree).stdout
+    assert "free" in run_zsync("lease", "show", "copy/pre.zarr", cwd=tree).stdout
+    done = run_zsync("log", "logs", cwd=tree, check=2)
+    assert f"nothing was ever published there: file://{tree}/logs" in done.stderr
+
+
 def test_exit_code_of_a_plan(run_zsync, s3, bucket, tree):
     words = ("plan", tree / "pre.zarr", f"s3://{bucket}/x")
     assert run_zsync(*words, env=s3.env()).returncode == 0
