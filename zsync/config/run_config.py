@@ -89,8 +89,9 @@ class RunConfig(Sections):
         Parameters
         ----------
         value
-            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment. Relative
-            paths in a file are relative to the file, others to the current directory.
+            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment, or else the
+            ``zsync.yaml`` of the current directory. Relative paths in a file are relative to the file, others to the
+            current directory.
         target
             Replaces the target.
         environ

@@ -41,7 +41,8 @@ def publish(
     Parameters
     ----------
     run_config
-        A dict, a path (YAML, JSON, TOML), a `RunConfig`, or None for the environment.
+        A dict, a path (YAML, JSON, TOML), a `RunConfig`, or None for the environment, or else the ``zsync.yaml`` of the
+        current directory.
     target
         URL to publish to, in place of the configuration's.
     dry_run

@@ -56,7 +56,7 @@ def sync(
     Parameters
     ----------
     config
-        A configuration of any kind; None: ``s3synchrony.json`` in the working directory.
+        A configuration of any kind; None: ``s3synchrony.json`` or ``zsync.yaml`` here.
     yes
         Take every change that is no conflict, without asking.
     prefer
