@@ -15,6 +15,7 @@
         ├── NoBucketError         the bucket does not exist
         ├── CredentialsError      no credentials, or the service does not know them
         ├── PermissionDeniedError the credentials are known but may not do this
+        ├── RegionError           the bucket is in another region
         ├── NetworkError          the endpoint does not answer
         │   └── SilentError       it has not answered anybody for a minute
         ├── ArchivedError         an object is archived: it has to be restored first
@@ -153,6 +154,10 @@ class CredentialsError(TargetError):
 
 class PermissionDeniedError(TargetError):
     """The credentials are known but may not do this."""
+
+
+class RegionError(TargetError):
+    """The bucket is, or may be, in another region than the one that was asked."""
 
 
 class NetworkError(TargetError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SHOWN = "\u3000\u200c\u200d"  # a space that is wide, and what joins letters: ordinary text in its languages
+_USER_IN_URL = re.compile(r"(//)[^/\s@]+@")
+_QUERY_OF_URL = re.compile(r"(://[^\s?]*\?)\S+")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -46,3 +49,14 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def without_secrets(text: str) -> str:
+    """Return text with whatever may be a secret in its URLs taken out.
+
+    Examples
+    --------
+    >>> without_secrets("zsync publish a s3://key:word@bucket/x --endpoint-url https://host/?sig=abc")
+    'zsync publish a s3://...@bucket/x --endpoint-url https://host/?...'
+    """
+    return _QUERY_OF_URL.sub(r"\1...", _USER_IN_URL.sub(r"\1...@", text))

@@ -91,7 +91,7 @@ def test_s0_dryrun_set_at_all_writes_nothing(run, run_zsync, s3, bucket, value):
 
 def test_s0_verbose_is_the_debug_log(run, run_zsync):
     done = run_zsync(env={**run, "VERBOSE": "1"})
-    told = [line for line in done.stderr.splitlines() if line.startswith("root: send")]
+    told = [line for line in done.stderr.splitlines() if " DEBUG root: send" in line]
     assert any("post_qf/.zmetadata, new" in line for line in told), done.stderr
     assert len([line for line in done.stderr.splitlines() if ": send " in line]) == 39
 

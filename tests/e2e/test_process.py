@@ -445,7 +445,7 @@ def test_nothing_passes_the_command():
     code = (
         "import zsync.cli\n"
         "class PanicException(BaseException): pass\n"
-        "def panic(): raise PanicException('x')\n"
+        "def panic(**_): raise PanicException('x')\n"
         "zsync.cli.app = panic\n"
         "zsync.cli.main()"
     )

@@ -225,7 +225,7 @@ def test_a_plan_says_what_readers_see_while_an_array_is_replaced(site, tmp_path,
     assert "until then readers do not find the store" in text
     document = json.loads(run_zsync("plan", config, "--on-incompatible", "replace", "--json").stdout)
     assert document["plan"]["withdrawn"] == 3  # .zmetadata, .zgroup, t2m/.zarray
-    assert "error: an incompatible change" in run_zsync("plan", config, check=3).stderr
+    assert "ERROR an incompatible change" in run_zsync("plan", config, check=3).stderr
 
 
 def test_what_a_replacement_that_stops_tells(site, tmp_path, run_zsync):

@@ -324,7 +324,7 @@ def test_bad_override_files(file, tmp_path):
     assert "RC_FILE_OVERRIDE" in said(environ=ENV | {"RC_FILE_OVERRIDE": str(file)})
     file.write_text(RUN_CONFIG.replace("title", "titel"))
     text = said(environ=ENV | {"RC_FILE_OVERRIDE": str(file)})
-    assert f"unknown key output.titel in {file}; did you mean output.title?" in text
+    assert f"unknown key output.titel in {file}, line 5; did you mean output.title?" in text
 
 
 @pytest.mark.parametrize("environ", [{}, {"PATH": "/bin"}, {"S3_BUCKET": "b", "DRYRUN": "1"}])

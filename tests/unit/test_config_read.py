@@ -163,12 +163,12 @@ def test_text_is_not_a_path(text):
 
 def test_problems_name_the_file_but_not_for_what_was_said_on_top(tmp_path):
     path = write(tmp_path, "cfg.yaml", "source: /x\npublish: {retier: keep}\n")
-    assert said(path) == f"unknown key publish.retier in {path}; did you mean publish.retire?"
+    assert said(path) == f"unknown key publish.retier in {path}, line 2; did you mean publish.retire?"
     assert "cfg.yaml" not in said(write(tmp_path, "cfg.yaml", YAML), workers=0)
     assert "cfg.yaml" not in said(path, publish={"retier": 1})
     path.write_text("source: /x\npublish: {retier: keep}\n")
     text = said(path, workers=0)
-    assert f"publish.retier in {path} (did you mean" in text
+    assert f"publish.retier in {path}, line 2 (did you mean" in text
     assert "publish.workers must be auto or a whole number from 1, not 0; " in text
     assert f"in {path}" in said(write(tmp_path, "cfg.yaml", "source: /x\nnotes: [a]\n"))
     assert "did you mean source?" in said(write(tmp_path, "cfg.yaml", "sorce: /x\n"))

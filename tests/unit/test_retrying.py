@@ -486,7 +486,8 @@ def test_log_lines_say_when_it_begins_and_ends(caplog):
     ]
 
 
-def test_bars_show_the_limit():
+def test_bars_show_the_limit(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     bars = Bars()
     bars.begin("data", 10, 100)
     bars.pace(7)

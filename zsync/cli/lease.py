@@ -13,13 +13,13 @@ lease_app = typer.Typer(help="See who publishes, and take a lease away.", no_arg
 app.add_typer(lease_app, name="lease")
 
 
-@reaching(lease_app, "show")
+@reaching(lease_app, "show", "zsync lease show s3://bucket/products/oco3")
 def lease_show(reach: Reach, url: Where) -> None:
     """Show who holds the lease of each product, and until when."""
     _run(reach, url, breaks=False)
 
 
-@reaching(lease_app, "break")
+@reaching(lease_app, "break", "zsync lease break s3://bucket/products/oco3")
 def lease_break(reach: Reach, url: Where) -> None:
     """Take leases away: for publishers that died elsewhere. One that lives stops before its next stage."""
     _run(reach, url, breaks=True)

@@ -20,17 +20,25 @@ _Between = Annotated[
     typer.Argument(
         help="Two publications, A..B, A.. or ..B, or one, A, against the one before: an id, the beginning of one, head,"
         " head~2, or a time like 2026-11-20.",
-        metavar="[A..B]",
+        metavar="A..B",
     ),
 ]
-_Number = Annotated[int | None, typer.Option("--number", "-n", help="Only so many publications, the newest.")]
+_Number = Annotated[
+    int | None, typer.Option("--number", "-n", help="Only so many publications, the newest.", metavar="N")
+]
 _Prune = Annotated[bool, typer.Option("--prune", help="Delete old publications from the record; the data stays.")]
-_Keep = Annotated[int | None, typer.Option(help="With --prune: so many stay, the newest.")]
+_Keep = Annotated[int | None, typer.Option(help="With --prune: so many stay, the newest.", metavar="N")]
 _Trash = Annotated[bool, typer.Option("--trash", help="With --prune: what only they needed of the trash goes too.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="With --prune: show what would go, delete nothing.")]
 
 
-@reaching(app, "log")
+@reaching(
+    app,
+    "log",
+    "zsync log s3://bucket/products/oco3",
+    "zsync log s3://bucket/products/oco3 head~1..          # what the last publication changed",
+    "zsync log s3://bucket/products/oco3 --prune --keep 50 --dry-run",
+)
 def log(
     reach: Reach,
     url: Where,

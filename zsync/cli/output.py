@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
+from typing import Any
 
 import typer
 
 from zsync.printable import printable
 from zsync.system import why
 
+FORMAT = 1  # of what --json prints: docs/json.md
 BROKEN_PIPE = 128 + 13  # as whoever is ended by SIGPIPE
 
 
@@ -74,6 +77,16 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     except OSError as error:
         if not err:
             raise OutputError(error) from error
+
+
+def say_json(document: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Print one JSON document: an object that tells its format, or a list of such."""
+    told = (
+        {"format": FORMAT, **document}
+        if isinstance(document, dict)
+        else [{"format": FORMAT, **item} for item in document]
+    )
+    say(json.dumps(told, indent=1))
 
 
 def flush() -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import re
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zsync.cli.base import app, door, understood_of
+from zsync.cli.base import app, described, door, tell_findings, understood_of
+from zsync.cli.command import command
 from zsync.cli.options import (
     AllowEmpty,
+    Anonymous,
+    CaBundle,
+    CacheControl,
+    CheckCogs,
     Config,
     Consolidate,
+    ContentType,
     Damaged,
     EndpointUrl,
     Exclude,
+    FollowSymlinks,
     Force,
+    Foreign,
     Grace,
     Include,
     Json,
@@ -27,33 +38,53 @@ from zsync.cli.options import (
     OnIncompatible,
     Only,
     OutsideGrid,
+    PathStyle,
     PlanOut,
     Profile,
     Quiet,
     Region,
+    Report,
+    RequesterPays,
     Retire,
+    Retries,
     Rewrites,
     Scheduler,
     Settle,
+    Sse,
+    SseKmsKeyId,
+    StorageClass,
+    Tags,
     Target,
+    To,
     Transport,
     Trust,
     Verbose,
     Workers,
 )
-from zsync.cli.output import say
+from zsync.cli.output import say, say_json
 from zsync.errors import ConfigError, ExitStatus
+from zsync.printable import without_secrets
 from zsync.system import advice_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from zsync.config import ResolvedProduct, RunConfig
     from zsync.steps.result import PublishResult
 
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
-@app.command()
+
+@command(
+    app,
+    "publish",
+    "zsync publish                                  # what zsync.yaml here says",
+    "zsync publish out.zarr s3://bucket/products    # one directory, no file",
+    "zsync publish run.yaml --only cog --dry-run    # one product; show the plan, write nothing",
+)
 def publish(
     config: Config = None,
+    to: To = None,
     target: Target = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     only: Only = None,
@@ -66,6 +97,9 @@ def publish(
     keep_history: KeepHistory = None,
     damaged: Damaged = None,
     outside_grid: OutsideGrid = None,
+    foreign: Foreign = None,
+    follow_symlinks: FollowSymlinks = None,
+    check_cogs: CheckCogs = None,
     settle: Settle = None,
     grace: Grace = None,
     message: Message = None,
@@ -80,8 +114,19 @@ def publish(
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
+    anonymous: Anonymous = None,
+    path_style: PathStyle = None,
+    ca_bundle: CaBundle = None,
+    requester_pays: RequesterPays = None,
+    retries: Retries = None,
+    storage_class: StorageClass = None,
+    cache_control: CacheControl = None,
+    content_type: ContentType = None,
+    sse: Sse = None,
+    sse_kms_key_id: SseKmsKeyId = None,
+    tags: Tags = None,
     plan_out: PlanOut = None,
-    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    report: Report = None,
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -90,9 +135,15 @@ def publish(
     _run_publish(**locals())
 
 
-@app.command()
+@command(
+    app,
+    "plan",
+    "zsync plan run.yaml",
+    "zsync plan out.zarr s3://bucket/products --exit-code -q    # only the exit status: 5 if it differs",
+)
 def plan(
     config: Config = None,
+    to: To = None,
     target: Target = None,
     only: Only = None,
     include: Include = None,
@@ -104,6 +155,9 @@ def plan(
     keep_history: KeepHistory = None,
     damaged: Damaged = None,
     outside_grid: OutsideGrid = None,
+    foreign: Foreign = None,
+    follow_symlinks: FollowSymlinks = None,
+    check_cogs: CheckCogs = None,
     grace: Grace = None,
     trust: Trust = None,
     on_incompatible: OnIncompatible = None,
@@ -112,8 +166,22 @@ def plan(
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
+    anonymous: Anonymous = None,
+    path_style: PathStyle = None,
+    ca_bundle: CaBundle = None,
+    requester_pays: RequesterPays = None,
+    retries: Retries = None,
+    storage_class: StorageClass = None,
+    cache_control: CacheControl = None,
+    content_type: ContentType = None,
+    sse: Sse = None,
+    sse_kms_key_id: SseKmsKeyId = None,
+    tags: Tags = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit status 5 if a publish would change anything.")
+    ] = False,
     plan_out: PlanOut = None,
-    report: Annotated[Path | None, typer.Option(help="Write a report as HTML.")] = None,
+    report: Report = None,
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -125,59 +193,130 @@ def plan(
 def _run_publish(
     *,
     config: str | None,
+    to: str | None,
     plan_out: Path | None,
     report: Path | None,
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    exit_code: bool = False,
     **options: Any,
 ) -> None:
     """Publish, or plan: the parameters of the commands are the options of the configuration, by their names."""
     options["dry_run"] = options["dry_run"] or None  # not given is not the same as no
     with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        options["meta"] = _pairs(options.get("meta") or ())
-        understood = understood_of(config, options)
-        from zsync.verbs.publish import publish as run
+        options["target"] = one_target(config, to, options["target"])
+        for name in _PAIRS:
+            options[name] = _pairs(options.get(name) or (), name)
+        with _reporting(report, config) as reports:
+            understood = understood_of(config, options)
+            reports.config = understood
+            from zsync.verbs.publish import publish as run
 
-        result = run(understood, progress=False if quiet else None)
-        _write_files(result, plan_out, report)
-        show_result(result, as_json=as_json)
+            result = run(understood, progress=False if quiet else None)
+            reports.result = result
+            _write_plan(result, plan_out)
+        show_result(result, as_json=as_json, quiet=quiet)
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
+        if exit_code and result.would_change:
+            raise typer.Exit(ExitStatus.DIFFERENT)
 
 
-def _pairs(said: Sequence[str]) -> dict[str, str] | None:
+_PAIRS = ("meta", "tags", "cache_control", "content_type")
+_PAIR = {
+    "meta": "run=42",
+    "tags": "project=oco3",
+    "cache_control": "data=max-age=86400",
+    "content_type": "'*.csv=text/csv'",
+}
+
+
+def one_target(config: str | None, to: str | None, target: str | None) -> str | None:
+    """Return the target, of two ways to say it."""
+    if config is not None and to is None and target is None and _URL.match(config):
+        raise ConfigError(
+            "a URL is where something is published to",
+            without_secrets(config),
+            "name what to publish before it: zsync publish DIR URL",
+        )
+    if None not in (to, target) and to != target:
+        raise ConfigError(
+            "two targets are given", without_secrets(f"{to} and --target {target}"), "leave one of them out"
+        )
+    return to or target
+
+
+def _pairs(said: Sequence[str], option: str = "meta") -> dict[str, str] | None:
     """Return what was said as NAME=VALUE, by name; None if nothing was."""
     for pair in said:
         if not pair.partition("=")[0] or "=" not in pair:
-            raise ConfigError("this is no NAME=VALUE", f"--meta {pair}", "write --meta run=42")
+            name = option.replace("_", "-")
+            raise ConfigError("this is no NAME=VALUE", f"--{name} {pair}", f"write --{name} {_PAIR[option]}")
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in said} or None
 
 
-def _write_files(result: PublishResult, plan_out: Path | None, report: Path | None) -> None:
+@contextmanager
+def _reporting(path: Path | None, config: str | None) -> Iterator[_Reports]:
+    """Write the report that was asked for, whatever comes of the run."""
+    reports = _Reports(config, time.time())
     try:
-        if plan_out is not None and result.plan is not None:
-            result.plan.write_parquet(str(plan_out))
-        if report is not None:
-            from zsync.steps.show import page
+        yield reports
+    except BaseException as error:
+        if path is not None:
+            with suppress(ConfigError):  # what went wrong first is what is told
+                reports.write(path, described(error))
+        raise
+    if path is not None:
+        reports.write(path, None)
 
-            report.write_text(page(result), encoding="utf-8")
+
+@dataclass(slots=True)
+class _Reports:
+    """What a report is about, as far as the run came."""
+
+    given: str | None
+    began_s: float
+    config: RunConfig | None = None
+    result: PublishResult | None = None
+
+    def write(self, path: Path, failed: tuple[str, int] | None) -> None:
+        """Write it."""
+        from zsync.steps.page import Circumstances, page
+
+        products: tuple[ResolvedProduct, ...] = ()
+        with suppress(ConfigError):  # it is what failed
+            products = () if self.config is None else self.config.resolve()
+        file = self.given if self.config is None else self.config.origin.file or self.given
+        text = page(Circumstances.now(file, products, self.began_s), self.result, failed)
+        with _written(path):
+            path.write_text(text, encoding="utf-8")
+
+
+def _write_plan(result: PublishResult, path: Path | None) -> None:
+    if path is not None and result.plan is not None:
+        with _written(path):
+            result.plan.write_parquet(str(path))
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise ConfigError(
-            f"cannot be written ({error.strerror})", error.filename or str(plan_out or report), advice_on(error)
-        ) from error
+        raise ConfigError(f"cannot be written ({error.strerror})", str(path), advice_on(error)) from error
 
 
-def show_result(result: PublishResult, *, as_json: bool) -> None:
+def show_result(result: PublishResult, *, as_json: bool, quiet: bool = False) -> None:
     """Show what came of a publish."""
-    from zsync.report.text import findings_text
     from zsync.steps.show import result_text
 
     if as_json:
-        say(json.dumps(result.to_dict(), indent=1))
+        say_json(result.to_dict())
         return
-    if result.findings:
-        say(findings_text(result.findings), err=True)
+    tell_findings(result.findings)
+    if quiet:
+        return
     if result.status == "planned" and result.plan is not None:
         from zsync.planning.show import plan_text
 

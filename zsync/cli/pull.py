@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsync.cli.base import app, door, storage_options
-from zsync.cli.options import Anonymous, EndpointUrl, Exclude, Json, Profile, Quiet, Region, Transport, Verbose, Workers
-from zsync.cli.output import say, say_line
+from zsync.cli.base import app, set_level, tell_findings
+from zsync.cli.options import At, Exclude, Include, Only, Quiet, Transport, Workers
+from zsync.cli.output import say, say_json, say_line
+from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ConfigError, ExitStatus
 
 if TYPE_CHECKING:
     from zsync.pulling.pulled import PullResult
+_EXAMPLES = 10  # of what would be fetched, that are named without -v
 
-_EXAMPLES = 10  # of what is fetched, that are named without -v
 
-
-@app.command()
+@reaching(
+    app,
+    "pull",
+    "zsync pull s3://bucket/products/oco3_pre_qf.zarr data",
+    "zsync pull s3://bucket/products/oco3_pre_qf.zarr data --select time=2020-01..2020-03 --variables xco2",
+    "zsync pull s3://open-bucket/maps data --anonymous --include '*/lauder*' --dry-run",
+)
 def pull(
+    reach: Reach,
     what: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,8 +36,8 @@ def pull(
             " first path elements to take, such as sentinel2, all if left out.",
         ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Pull only this product; may be repeated.")] = None,
-    include: Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")] = None,
+    only: Only = None,
+    include: Include = None,
     exclude: Exclude = None,
     exclude_downloads: Annotated[
         bool | None, typer.Option("--exclude-downloads", help="Leave out directories called download.")
@@ -42,25 +49,27 @@ def pull(
             help="Compare what is there, and replace what differs; what was changed here goes to a trash.",
         ),
     ] = None,
-    at: Annotated[
-        str | None, typer.Option(help="A publication, instead of the current one: an id, head~2, 2026-11-20.")
+    root: Annotated[
+        str | None,
+        typer.Option(help="Directory that has to be there before anything is pulled.", metavar="DIRECTORY"),
     ] = None,
+    at: At = None,
     select: Annotated[
-        list[str] | None, typer.Option(help="Only a range of a dimension, as time=2020-01..2020-03; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Only a range of a dimension, as time=2020-01..2020-03; may be repeated.", metavar="NAME=A..B"
+        ),
     ] = None,
     variables: Annotated[
-        list[str] | None, typer.Option(help="Only this variable or group, or these: a,b; with their coordinates.")
+        list[str] | None,
+        typer.Option(help="Only this variable or group, or these: a,b; with their coordinates.", metavar="NAMES"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched, write nothing.")] = False,
-    target: Annotated[str | None, typer.Option(help="URL to pull from, in place of the configuration's.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="URL to pull from, in place of the configuration's.", metavar="URL")
+    ] = None,
     workers: Workers = None,
     transport: Transport = None,
-    endpoint_url: EndpointUrl = None,
-    region: Region = None,
-    profile: Profile = None,
-    anonymous: Anonymous = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Bring what is published to this machine; what is there already is safe.
@@ -69,32 +78,37 @@ def pull(
     another size is replaced, and if it was changed here, or was never pulled, a copy of it goes to a trash
     (`zsync trash list`). --force-overwrite compares all of it, and replaces what differs in the same way.
     """
-    with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.pull import pull as run
+    if quiet:
+        set_level(logging.WARNING)
+    from zsync.verbs.pull import pull as run
 
-        where, dest, subset = _pull_words(list(what or ()))
-        options = {
-            "anonymous": anonymous, "target": target, "only": only, "workers": workers, "transport": transport,
-            **storage_options(endpoint_url, region, profile),
-        }  # fmt: skip
-        result = run(
-            where,
-            dest,
-            subset=subset,
-            include=include or (),
-            exclude=exclude or (),
-            exclude_downloads=exclude_downloads,
-            force_overwrite=force_overwrite,
-            at=at,
-            select=_ranges(select or []),
-            variables=[name.strip() for names in variables or [] for name in names.split(",") if name.strip()],
-            dry_run=dry_run,
-            progress=False if quiet else None,
-            **{name: value for name, value in options.items() if value is not None},
-        )
-        _show_pull(result, as_json=as_json, quiet=quiet, names_all=verbose)
-        if result.exit_status != ExitStatus.DONE:
-            raise typer.Exit(result.exit_status)
+    where, dest, subset = _pull_words(list(what or ()))
+    options = {
+        "target": target,
+        "root": root,
+        "only": only,
+        "workers": workers,
+        "transport": transport,
+        **reach.storage,
+    }
+    result = run(
+        where,
+        dest,
+        subset=subset,
+        include=include or (),
+        exclude=exclude or (),
+        exclude_downloads=exclude_downloads,
+        force_overwrite=force_overwrite,
+        at=at,
+        select=_ranges(select or []),
+        variables=[name.strip() for names in variables or [] for name in names.split(",") if name.strip()],
+        dry_run=dry_run,
+        progress=False if quiet else None,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    _show_pull(result, as_json=reach.as_json, quiet=quiet, names_all=reach.verbose)
+    if result.exit_status != ExitStatus.DONE:
+        raise typer.Exit(result.exit_status)
 
 
 def _ranges(texts: list[str]) -> dict[str, str]:
@@ -119,18 +133,17 @@ def _pull_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
 
 def _show_pull(result: PullResult, *, as_json: bool, quiet: bool, names_all: bool) -> None:
     from zsync.pulling.show import pull_text
-    from zsync.report.text import findings_text
 
     if as_json:
-        say(json.dumps(result.to_dict(), indent=1))
+        say_json(result.to_dict())
         return
-    if result.findings:
-        say(findings_text(result.findings), err=True)
-    if not quiet:
-        prefix = "(dryrun) download" if result.status == "planned" else "download"
-        downloads = result.downloads()
-        for url, path in downloads if names_all else downloads[:_EXAMPLES]:
-            say_line(f"{prefix}: {url} to {path}")
-        if len(downloads) > _EXAMPLES and not names_all:
-            say(f"... and {len(downloads) - _EXAMPLES:,} more; -v names all")
+    tell_findings(result.findings)
+    if quiet:
+        return
+    is_planned = result.status == "planned"
+    downloads = result.downloads() if names_all or is_planned else []
+    for url, path in downloads if names_all else downloads[:_EXAMPLES]:
+        say_line(f"{'(dryrun) ' * is_planned}download: {url} to {path}")
+    if len(downloads) > _EXAMPLES and not names_all:
+        say(f"... and {len(downloads) - _EXAMPLES:,} more; -v names all")
     say(pull_text(result))

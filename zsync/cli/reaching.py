@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from zsync.cli.base import door, storage_options
-from zsync.cli.options import EndpointUrl, Json, Profile, Region, Verbose
-from zsync.cli.output import say
+from zsync.cli.base import STORAGE, door
+from zsync.cli.command import command, with_options
+from zsync.cli.options import (
+    Anonymous,
+    CaBundle,
+    EndpointUrl,
+    Json,
+    PathStyle,
+    Profile,
+    Region,
+    RequesterPays,
+    Retries,
+    Verbose,
+)
+from zsync.cli.output import say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,10 +40,13 @@ class Reach:
         Options of the configuration.
     as_json
         One JSON document is to be printed.
+    verbose
+        All is to be named.
     """
 
     storage: dict[str, Any]
     as_json: bool
+    verbose: bool
 
     def says_json(self, items: Iterable[Jsonable]) -> bool:
         """Print values as JSON, if that was asked for; return whether it was."""
@@ -45,7 +58,7 @@ class Reach:
 
     def _says_json(self, document: Any) -> bool:
         if self.as_json:
-            say(json.dumps(document, indent=1))
+            say_json(document)
         return self.as_json
 
 
@@ -53,46 +66,37 @@ def _options(
     endpoint_url: EndpointUrl = None,
     region: Region = None,
     profile: Profile = None,
+    anonymous: Anonymous = None,
+    path_style: PathStyle = None,
+    ca_bundle: CaBundle = None,
+    requester_pays: RequesterPays = None,
+    retries: Retries = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Declare the options that every such command has."""
 
 
-def reaching(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def reaching(group: typer.Typer, name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a function that takes a `Reach` first: with the options of that, and behind the door.
 
     Examples
     --------
     >>> app = typer.Typer()
-    >>> @reaching(app, "show")
+    >>> @reaching(app, "show", "zsync show s3://bucket/prefix")
     ... def show(reach: Reach, url: str) -> None:
     ...     '''Show it.'''
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def run(
-            *,
-            endpoint_url: str | None,
-            region: str | None,
-            profile: str | None,
-            as_json: bool,
-            verbose: bool,
-            **own: Any,
-        ) -> None:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*, as_json: bool, verbose: bool, **own: Any) -> None:
+            storage = {option: own.pop(option) for option in STORAGE}
             with door(as_json=as_json, verbose=verbose):
-                command(Reach(storage_options(endpoint_url, region, profile), as_json), **own)
+                function(Reach(storage, as_json, verbose), **own)
 
-        # The command line is made from the signature: that of the function, but for the first, and the common options.
-        hints = {**get_type_hints(command, include_extras=True), **get_type_hints(_options, include_extras=True)}
-        named = [
-            *list(inspect.signature(command).parameters.values())[1:],
-            *inspect.signature(_options).parameters.values(),
-        ]
-        parameters = [item.replace(annotation=hints[item.name], kind=item.KEYWORD_ONLY) for item in named]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {item.name: item.annotation for item in parameters}
-        return group.command(name)(run)
+        with_options(run, function, _options, skip=1)
+        command(group, name, *examples)(run)
+        return function
 
     return decorate

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from zsync.cli.base import app, set_level
+from zsync.cli.choices import publications
 from zsync.cli.options import Message, OnIncompatible, Quiet, Where
 from zsync.cli.publish import show_result
 from zsync.cli.reaching import Reach, reaching
@@ -18,13 +19,19 @@ _Publication = Annotated[
     typer.Argument(
         help="The publication: an id of `zsync log`, the beginning of one, head~2, or a time like 2026-11-20.",
         metavar="ID",
+        autocompletion=publications,
     ),
 ]
-_Only = Annotated[list[str] | None, typer.Option(help="Only this product of it; may be repeated.")]
+_Only = Annotated[list[str] | None, typer.Option(help="Only this product of it; may be repeated.", metavar="PRODUCT")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")]
 
 
-@reaching(app, "rollback")
+@reaching(
+    app,
+    "rollback",
+    "zsync rollback s3://bucket/products/oco3 head~1 --dry-run",
+    'zsync rollback s3://bucket/products/oco3 head~1 --message "the new spectroscopy was wrong"',
+)
 def rollback(
     reach: Reach,
     url: Where,
@@ -44,6 +51,6 @@ def rollback(
     said: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     said |= {"progress": False if quiet else None, **reach.storage}
     result = run(url, publication_id, only=only or (), dry_run=dry_run, **said)
-    show_result(result, as_json=reach.as_json)
+    show_result(result, as_json=reach.as_json, quiet=quiet)
     if result.exit_status != ExitStatus.DONE:
         raise typer.Exit(result.exit_status)

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from zsync.cli.base import app, door
+from zsync.cli.command import command
 from zsync.cli.options import Verbose
 
 
-@app.command("dev-server")
+@command(app, "dev-server", "zsync dev-server --bucket products")
 def dev_server(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 8333,
-    directory: Annotated[Path | None, typer.Option(help="Where to keep the data; temporary if left out.")] = None,
-    bucket: Annotated[list[str] | None, typer.Option(help="Bucket to make; may be repeated.")] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", metavar="PORT")] = 8333,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to keep the data; temporary if left out.", metavar="DIRECTORY")
+    ] = None,
+    bucket: Annotated[list[str] | None, typer.Option(help="Bucket to make; may be repeated.", metavar="NAME")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Run a real S3 server on loopback (SeaweedFS), for trying things out."""
@@ -25,9 +28,11 @@ def dev_server(
         serve(port=port, directory=directory, buckets=tuple(bucket or ("zsync",)))
 
 
-@app.command()
+@command(app, "demo", "zsync demo --serve")
 def demo(
-    directory: Annotated[Path | None, typer.Option(help="Where to put the demo's data; temporary if left out.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to put the demo's data; temporary if left out.", metavar="DIRECTORY")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the data there at the end.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Go on serving the published data until Ctrl-C.")] = False,
     verbose: Verbose = False,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsync.cli.base import app, door, storage_options
-from zsync.cli.options import AllowEmpty, EndpointUrl, Json, Profile, Quiet, Region, Transport, Verbose, Workers
-from zsync.cli.output import say, say_line
+from zsync.cli.base import app, set_level, tell_findings
+from zsync.cli.choices import PREFER, chosen_from
+from zsync.cli.options import AllowEmpty, Quiet, Transport, Workers
+from zsync.cli.output import say, say_json, say_line
+from zsync.cli.publish import one_target
 from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ConfigError
 from zsync.printable import printable
@@ -23,55 +25,71 @@ if TYPE_CHECKING:
     from zsync.verbs.reset import Forgotten
 
 TeamConfig = Annotated[
-    str | None, typer.Argument(help="Configuration; s3synchrony.json in the working directory if left out.")
+    str | None,
+    typer.Argument(
+        help="Configuration; s3synchrony.json or zsync.yaml in the working directory if left out.", metavar="CONFIG"
+    ),
 ]
-_PREFERENCES = ("ask", "local", "remote", "both")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
-@app.command()
+@reaching(
+    app,
+    "sync",
+    "zsync sync                          # the folder that s3synchrony.json here names",
+    "zsync sync data s3://bucket/team --dry-run",
+    "zsync sync team.yaml --yes --prefer both   # for cron: keeps a copy of what lost",
+)
 def sync(
+    reach: Reach,
     config: TeamConfig = None,
+    to: Annotated[
+        str | None, typer.Argument(help="URL to keep it in step with, as with --target.", metavar="TARGET")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="URL to keep it in step with, in place of the configuration's.", metavar="URL")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take every change that is no conflict, without asking.")] = False,
     prefer: Annotated[
-        str | None, typer.Option(help="What wins where both sides changed: ask, local, remote, or both (keeps a copy).")
+        str | None, chosen_from(PREFER, help="What wins where both sides changed; both: keeps a copy.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs, write nothing.")] = False,
-    member: Annotated[str | None, typer.Option(help="Who you are to the others; user@host if left out.")] = None,
+    member: Annotated[
+        str | None, typer.Option(help="Who you are to the others; user@host if left out.", metavar="NAME")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="Keys that stay on this machine: a glob; may be repeated.", metavar="GLOB")
+    ] = None,
     allow_empty: AllowEmpty = None,
     workers: Workers = None,
     transport: Transport = None,
-    endpoint_url: EndpointUrl = None,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Bring a team's folder and its target to agree: upload, download, ask, and lose nothing."""
-    with door(as_json=as_json, verbose=verbose, quiet=quiet):
-        from zsync.verbs.sync import sync as run
+    if quiet:
+        set_level(logging.WARNING)
+    from zsync.verbs.sync import sync as run
 
-        if prefer is not None and prefer not in _PREFERENCES:
-            raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(_PREFERENCES)}")
-        options = {
-            "workers": workers, "transport": transport, "allow_empty": allow_empty,
-            "team": {"member": member} if member else None,
-            **storage_options(endpoint_url, region, profile),
-        }  # fmt: skip
-        result = run(
-            config,
-            yes=yes,
-            prefer=prefer,  # type: ignore[arg-type]
-            ask=_ask if sys.stdin.isatty() else None,
-            dry_run=dry_run,
-            progress=False if quiet else None,
-            **{name: value for name, value in options.items() if value is not None},
-        )
-        _show(result, as_json=as_json)
+    if prefer is not None and prefer not in PREFER:
+        raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(PREFER)}")
+    options = {
+        "target": one_target(config, to, target),
+        "workers": workers, "transport": transport, "allow_empty": allow_empty, "member": member,
+        "ignore": ignore or None, **reach.storage,
+    }  # fmt: skip
+    result = run(
+        config,
+        yes=yes,
+        prefer=prefer,  # type: ignore[arg-type]
+        ask=_ask if sys.stdin.isatty() else None,
+        dry_run=dry_run,
+        progress=False if quiet else None,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    _show(result, as_json=reach.as_json, quiet=quiet)
 
 
-@reaching(app, "reset")
+@reaching(app, "reset", "zsync reset team.yaml")
 def reset(
     reach: Reach,
     config: TeamConfig = None,
@@ -96,16 +114,15 @@ def _confirm_reset(found: Forgotten) -> bool:
     return bool(typer.prompt("Type 'reset' to confirm", default="", show_default=False, err=True) == "reset")
 
 
-def _show(result: SyncResult, *, as_json: bool) -> None:
-    from zsync.report.text import findings_text
+def _show(result: SyncResult, *, as_json: bool, quiet: bool) -> None:
     from zsync.team.show import sync_text
 
     if as_json:
-        say(json.dumps(result.to_dict(), indent=1))
+        say_json(result.to_dict())
         return
-    if result.findings:
-        say(findings_text(result.findings), err=True)
-    say(sync_text(result))
+    tell_findings(result.findings)
+    if not quiet:
+        say(sync_text(result))
 
 
 def _ask(group: Group) -> list[str]:

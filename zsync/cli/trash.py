@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 trash_app = typer.Typer(help="See, restore and empty what publications retired.", no_args_is_help=True)
 app.add_typer(trash_app, name="trash")
 
-_Include = Annotated[list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.")]
+_Include = Annotated[
+    list[str] | None, typer.Option(help="Only keys that match this glob; may be repeated.", metavar="GLOB")
+]
 
 
-@reaching(trash_app, "list")
+@reaching(trash_app, "list", "zsync trash list s3://bucket/products/oco3 --keys")
 def trash_list(
     reach: Reach,
     url: Where,
@@ -37,14 +39,21 @@ def trash_list(
     _show(reach, found, keys=keys)
 
 
-@reaching(trash_app, "restore")
+@reaching(
+    trash_app,
+    "restore",
+    "zsync trash restore s3://bucket/products/oco3 --include 'cog/2020*'",
+    "zsync trash restore s3://bucket/products/oco3 --to /data/restored",
+)
 def trash_restore(
     reach: Reach,
     url: Where,
     publication: Publication = None,
     include: _Include = None,
     older_than: OlderThan = None,
-    to: Annotated[Path | None, typer.Option(help="A directory of this machine, instead of the target.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="A directory of this machine, instead of the target.", metavar="DIRECTORY")
+    ] = None,
 ) -> None:
     """Bring objects back, to where they were or into a directory; nothing that is there is overwritten."""
     from zsync.verbs.trash import restore_trash
@@ -55,7 +64,7 @@ def trash_restore(
     _show(reach, done, said="restored")
 
 
-@reaching(trash_app, "empty")
+@reaching(trash_app, "empty", "zsync trash empty s3://bucket/products/oco3 --older-than 90d --yes")
 def trash_empty(
     reach: Reach,
     url: Where,

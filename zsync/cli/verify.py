@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsync.cli.base import app, set_level
-from zsync.cli.options import Anonymous, Quiet, Workers
-from zsync.cli.output import say
+from zsync.cli.base import app, set_level, tell_findings
+from zsync.cli.choices import publications
+from zsync.cli.options import Quiet, Workers
+from zsync.cli.output import say, say_json
 from zsync.cli.reaching import Reach, reaching
 from zsync.errors import ConfigError, ExitStatus
 
@@ -30,14 +30,24 @@ _Source = Annotated[
 ]
 
 
-@reaching(app, "verify")
+@reaching(
+    app,
+    "verify",
+    "zsync verify s3://bucket/products/oco3",
+    "zsync verify s3://bucket/products/oco3 --deep --sample 1%",
+    "zsync verify run.yaml --repair",
+)
 def verify(
     reach: Reach,
     what: _What = None,
     source: _Source = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read all bytes, and compare their digests.")] = False,
-    sample: Annotated[str | None, typer.Option(help="Read only so many objects, or such a share: 500, 1%.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Choose the same objects as the verification of this seed.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Read only so many objects, or such a share: 500, 1%.", metavar="N|N%")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Choose the same objects as the verification of this seed.", metavar="N")
+    ] = None,
     headers: Annotated[
         bool, typer.Option("--headers", help="Ask for the headers of all objects, not only of some.")
     ] = False,
@@ -46,20 +56,25 @@ def verify(
         typer.Option("--as-reader", help="Open stores, consolidated and not, and rasters; decode some of each array."),
     ] = False,
     at: Annotated[
-        str | None, typer.Option(help="Id of a publication: is all of it still to be had? Not the current one.")
+        str | None,
+        typer.Option(
+            help="Id of a publication: is all of it still to be had? Not the current one.",
+            metavar="ID",
+            autocompletion=publications,
+        ),
     ] = None,
     zarr_checksum: Annotated[
         bool, typer.Option("--zarr-checksum", help="Print DANDI's digest of each Zarr store.")
     ] = False,
     ignore: Annotated[
-        list[str] | None, typer.Option(help="Kind of differences that do not matter: extra; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Kind of differences that do not matter: extra; may be repeated.", metavar="KIND"),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Send again, from SOURCE or CONFIG, what is wrong; then look again.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: show the plan, write nothing.")] = False,
     workers: Workers = None,
-    anonymous: Anonymous = None,
     quiet: Quiet = False,
 ) -> None:
     """Say whether what was published is still there, unchanged; exit status 5 if it is not.
@@ -74,7 +89,7 @@ def verify(
         set_level(logging.WARNING)
     from zsync.verbs.verify import verify as run
 
-    options = {"anonymous": anonymous, "workers": workers, **reach.storage}
+    options = {"workers": workers, **reach.storage}
     result = run(
         what,
         deep=deep,
@@ -97,14 +112,12 @@ def verify(
 
 
 def _show(result: Verification, reach: Reach, *, quiet: bool) -> None:
-    from zsync.report.text import findings_text
     from zsync.verifying.show import verification_text
 
     if reach.as_json:
-        say(json.dumps(result.to_dict(), indent=1))
+        say_json(result.to_dict())
         return
-    if result.findings:
-        say(findings_text(result.findings), err=True)
+    tell_findings(result.findings)
     if not quiet or result.differences:
         say(verification_text(result))
     if result.repair is not None:

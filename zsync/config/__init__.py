@@ -3,7 +3,9 @@
 from zsync.config.dialect import ConfigOrigin
 from zsync.config.hpc import find
 from zsync.config.location import Location
+from zsync.config.proposal import proposed
 from zsync.config.publishing import Publish, Storage
+from zsync.config.read import in_section
 from zsync.config.resolve import ResolvedProduct
 from zsync.config.run_config import RunConfig
 from zsync.config.sections import Product
@@ -22,6 +24,8 @@ __all__ = [
     "credential",
     "endpoint",
     "find",
+    "in_section",
+    "proposed",
     "region",
     "seconds",
     "template",

@@ -52,12 +52,50 @@ def load(path: str) -> dict[str, Any]:
     raise ConfigError(f"the configuration is not valid {name}", path, problem)
 
 
+def line_of(path: str, key: str) -> int | None:
+    """Return the line that a dotted key is in, or what holds it, of a file of YAML or JSON; None if it is not found."""
+    import yaml
+
+    if Path(path).suffix.lower() not in {".yaml", ".yml", ".json", ""} or not key:
+        return None
+    try:
+        node = yaml.compose(_text(path), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ConfigError, RecursionError):
+        return None
+    line = None
+    rest = key.split(".")
+    while rest and (step := _step(node, rest)) is not None:
+        mark, node, rest = step
+        line = mark.line + 1
+    return line
+
+
+def _step(node: yaml.Node | None, parts: list[str]) -> tuple[yaml.Mark, yaml.Node, list[str]] | None:
+    """Return where the longest beginning of a dotted name is, what it stands for, and what is left of the name."""
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode) and parts[0].isdecimal() and int(parts[0]) < len(node.value):
+        found = node.value[int(parts[0])]
+        return found.start_mark, found, parts[1:]
+    if isinstance(node, yaml.MappingNode):
+        for end in range(len(parts), 0, -1):
+            name = ".".join(parts[:end])  # a name may hold dots
+            for key, value in node.value:
+                if key.value == name:
+                    return key.start_mark, value, parts[end:]
+    return None
+
+
 def _mapping(doc: object, path: str) -> dict[str, Any]:
     if doc is None or doc == {}:
         raise ConfigError("the configuration is empty", path, "`zsync config init` writes one to start from")
     if not isinstance(doc, dict):
         what = "a list" if isinstance(doc, list) else "a single value"
-        raise ConfigError(f"the configuration is {what}, not a mapping", path, "write it as `key: value` lines")
+        raise ConfigError(
+            f"the configuration is {what}, not a mapping",
+            path,
+            "write it as `key: value` lines, a blank after each colon",
+        )
     return doc
 
 
@@ -80,14 +118,14 @@ def _text(path: str) -> str:
         raise ConfigError(
             "the configuration cannot be read", path, (error.strerror or "unknown error").lower()
         ) from None
-    raise ConfigError(problem, path, "is it the right file?")
+    raise ConfigError(problem, path, "is it the right file? save it as UTF-8")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     doc: dict[str, Any] = {}
     for key, value in pairs:
         if key in doc:
-            raise _SyntaxError(f"the key {key!r} is there twice")
+            raise _SyntaxError(f"the key {key!r} is there twice; take one of them out")
         doc[key] = value
     return doc
 
@@ -100,7 +138,7 @@ def _json(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        problem = f"line {error.lineno}: {error.msg.lower()}"
+        problem = f"line {error.lineno}: {error.msg.lower()}; {_hint(_JSON_HINTS, error.msg)}"
     except ValueError:
         problem = _long_number(text)
     raise _SyntaxError(problem)
@@ -120,7 +158,7 @@ def _toml(text: str) -> object:
     except tomllib.TOMLDecodeError as error:
         found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error), re.DOTALL)
         what, line = (found[1], found[2]) if found else (str(error), None)
-        problem = f"line {line or len(text.splitlines())}: {what.lower()}"
+        problem = f"line {line or len(text.splitlines())}: {what.lower()}; {_hint(_TOML_HINTS, what)}"
     except ValueError:
         problem = _long_number(text)
     raise _SyntaxError(problem)
@@ -134,7 +172,10 @@ def _ini(text: str) -> object:
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        problem = error.message.splitlines()[0].replace("'<string>'", "it").replace("<string>", "it")
+        said = error.message.splitlines()[0].replace("'<string>'", "it").replace("<string>", "it").rstrip(".")
+        line = getattr(error, "lineno", None)
+        where = f"line {line}: " if isinstance(line, int) else ""
+        problem = f"{where}{said[:1].lower()}{said[1:]}; {_hint(_INI_HINTS, said)}"
     else:
         return {name: dict(parser.items(name)) for name in parser.sections()}
     raise _SyntaxError(problem)
@@ -146,17 +187,57 @@ def _yaml(text: str) -> object:
     try:
         return yaml.load(text, Loader=_yaml_loader())  # noqa: S506 - a SafeLoader, stricter still
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = f"line {mark.line + 1 if mark else 1}: {_without_text(error)}"
+        mark, said = error.problem_mark or error.context_mark, _without_text(error)
+        begun = f" in line {error.context_mark.line + 1}" if error.context_mark else ""
+        hint = _hint(_YAML_HINTS, said).format(begun=begun)
+        problem = f"line {mark.line + 1 if mark else 1}: {said}; {hint}"
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problem = f"line {line}: a character that YAML does not allow"
+        problem = f"line {line}: a character that YAML does not allow; take it out"
     raise _SyntaxError(problem)
 
 
 def _without_text(error: yaml.MarkedYAMLError) -> str:
     """Return what is wrong with YAML, without names and tags that may be a secret in the wrong place."""
-    return re.sub(r"'(?!<)[^']{2,}'", "'...'", error.problem or "not valid")
+    said = (error.problem or "not valid").replace("'\\t'", "TAB")
+    return re.sub(r"'(?!<)[^']{2,}'", "'...'", said)
+
+
+def _hint(hints: tuple[tuple[str, str], ...], said: str) -> str:
+    """Return what to do about what a parser says."""
+    return next((advice for pattern, advice in hints if re.search(pattern, said, re.IGNORECASE)), "correct that line")
+
+
+_YAML_HINTS = (
+    ("TAB", "indent with blanks, not with a tab"),
+    ("cannot start any token", "put the value in quotes"),
+    ("mapping values are not allowed", "check the indentation, or put a value that holds a colon in quotes"),
+    ("alias", "put a value that begins with * in quotes"),
+    ("tag|constructor", "put a value that begins with ! in quotes"),
+    ("escape character", "put a value with backslashes in single quotes"),
+    ("stream end|end of stream|expected ','", "close the bracket, brace or quote that begins{begun}"),
+    ("another document", "take out the `---`: a file is one configuration"),
+    ("could not find expected ':'|block end", "write `key: value`, one below the other, a blank after the colon"),
+    ("key must be text", "write a name before the colon"),
+)
+_JSON_HINTS = (
+    ("double quotes", "put names in double quotes, and no comma after the last one"),
+    ("delimiter", "a comma or a colon is missing"),
+    ("extra data", "take out what follows the last brace"),
+    ("expecting value", "put text in double quotes, and no comma after the last item"),
+    ("unterminated|control character", "close the quotes on the same line"),
+)
+_TOML_HINTS = (
+    ("invalid value", "put text in quotes"),
+    ("overwrite|twice|declare", "the key is there twice: take one of them out"),
+    ("=", "write `key = value`"),
+    ("unclosed|unterminated|illegal", "close the quotes or the bracket"),
+)
+_INI_HINTS = (
+    ("no section headers", "begin with a section, as [PATHS]"),
+    ("already exists", "take one of them out"),
+    ("parsing errors", "write `key = value`"),
+)
 
 
 def _yaml_loader() -> type[yaml.SafeLoader]:
@@ -206,7 +287,8 @@ def _check_keys(node: yaml.MappingNode) -> None:
             continue
         key.tag = "tag:yaml.org,2002:str"
         if key.value in seen:
-            raise _SyntaxError(f"line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+            said = f"the key {key.value!r} is there twice; take one of them out"
+            raise _SyntaxError(f"line {key.start_mark.line + 1}: {said}")
         seen.add(key.value)
 
 

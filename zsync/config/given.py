@@ -14,6 +14,9 @@ from zsync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FILES = ("zsync.yaml", "zsync.yml", "zsync.toml", "zsync.json")
+"""What a configuration is called that goes without saying, in the current directory."""
+
 _HEAD = 512  # bytes
 # How files of the formats begin that pipelines leave: GDAL drivers GTiff, COG; HDF5, netCDF-3, GRIB, Parquet, ZIP.
 _BEGINNINGS = {
@@ -24,6 +27,11 @@ _BEGINNINGS = {
 }  # fmt: skip
 _ARCHIVE = "a ZIP archive"
 _ZARR = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json"})
+
+
+def here() -> str | None:
+    """Return the configuration that lies in the current directory, if one does."""
+    return next((name for name in FILES if Path(name).is_file()), None)
 
 
 def refuse_what_is_none(path: str) -> None:

@@ -23,6 +23,14 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _FILE_URL = re.compile(r"(?:file|local):(?://(?:localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
 _FILE_SCHEME = re.compile(r"(?:file|local):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+# Names of the same bucket in a browser: AWS's two ways of writing it, and its console.
+_AWS_HOST = re.compile(r"(?:(.+)\.)?s3(?:[.-](?:dualstack[.])?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?", re.IGNORECASE)
+_CONSOLE = re.compile(
+    r"(?:[a-z0-9-]+\.)*console\.aws\.amazon\.com/s3/(?:buckets|object)/([^/?]+)(?:\?.*?prefix=([^&]*))?.*"
+)
+# An ARN, or slashes too few: s3:/bucket, s3//bucket, s3:bucket.
+_MISSPELT = re.compile(r"(?:arn:aws[a-z-]*:s3:::|s3:/?|s3//|//s3/)(?!/)([A-Za-z0-9][^@:]*)")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -69,6 +77,8 @@ class Location:
         if _FILE_SCHEME.match(text) or match is None:
             return cls("file", "", _absolute(text)[1:])
         scheme = _known_scheme(match[1])
+        if scheme in {"http", "https"}:
+            _refuse_web_address(match[2])
         if scheme in _NO_BUCKET:
             bucket, rest = "", match[2].lstrip("/")
         else:
@@ -124,6 +134,8 @@ def local_path(text: str) -> str:
         return os.path.normpath(path)
     if _URL.fullmatch(text):
         raise ConfigError("a local path is needed here, not a URL", None, "give a directory, or a file:// URL")
+    if _WINDOWS.match(text):
+        raise ConfigError("this is a path of Windows", text, "write it as Linux sees it, like /mnt/c/data")
     if not text.startswith("~"):
         return os.path.normpath(text) if text else text
     try:
@@ -136,6 +148,8 @@ def anchored(text: str, base: str) -> str:
     """Return a relative path joined to its base directory; URLs, ``~`` and absolute paths stay as they are."""
     if not text or text.startswith(("/", "~")) or _FILE_SCHEME.match(text) or _URL.fullmatch(text):
         return text
+    if _WINDOWS.match(text):  # which is told where it is checked
+        return text
     return str(Path(base, text))
 
 
@@ -147,6 +161,8 @@ def absolute(path: str) -> str:
 
 def _absolute(text: str) -> str:
     path = local_path(text)
+    if (meant := _MISSPELT.fullmatch(text)) is not None:
+        raise ConfigError("this is no URL", text, f"did you mean s3://{meant[1]}?")
     if not path.startswith("/"):
         raise ConfigError(
             "neither a URL nor an absolute path",
@@ -171,6 +187,23 @@ def _known_scheme(text: str) -> str:
     near = difflib.get_close_matches(scheme, known, n=1, cutoff=0.5)
     raise ConfigError(
         "unknown protocol", f"{scheme}://", f"did you mean {near[0]}://?" if near else "use s3:// or file://"
+    )
+
+
+def _refuse_web_address(rest: str) -> None:
+    """Refuse the address that a bucket of AWS has in a browser, and say how it is written here."""
+    host, _, path = rest.partition("/")
+    path = path.partition("?")[0].strip("/")
+    if (console := _CONSOLE.fullmatch(rest)) is not None:
+        bucket, path = console[1], (console[2] or "").strip("/")
+    elif (match := _AWS_HOST.fullmatch(host)) is not None:
+        bucket, _, path = (match[1], "", path) if match[1] else path.partition("/")
+    else:
+        return
+    raise ConfigError(
+        "this is the web address of a bucket, not the URL of a target",
+        f"https://{host}/...",
+        f"write {f's3://{bucket}/{path}'.rstrip('/')}",
     )
 
 

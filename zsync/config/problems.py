@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from zsync.config.formats import line_of
 from zsync.errors import ConfigError
 from zsync.forking import undivided
 
@@ -39,9 +40,18 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "list_type": "a list",
+    "greater_than_equal": "a whole number from {ge}",
 }
+# What to write where another type is wanted.
+_WRITE = {
+    "string_type": "put it in quotes",
+    "dict_type": "write its names below it, as `name: value` lines",
+    "model_type": "write its names below it, as `name: value` lines",
+    "model_attributes_type": "write its names below it, as `name: value` lines",
+    "list_type": "write it as [one, another]",
+}
+_TOLD = {"bool_parsing", "int_parsing", "float_parsing", "int_from_float", "greater_than_equal"}
 _SAID_WHOLE = {
-    "missing": "is missing",
     "string_too_short": "must not be empty",
     "invalid_key": "is not text, as keys must be",
     "recursion_loop": "holds itself",
@@ -166,8 +176,15 @@ def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
 
 
 def _placed(problem: Problem, place: Callable[[str], str | None]) -> str:
+    """Return what is wrong, with the file and the line that it is in."""
     where = place(problem.key)
-    return problem.text if where is None else f"{problem.text} in {where}"
+    if where is None:
+        return problem.text
+    line = line_of(where, problem.key)
+    where = where if line is None else f"{where}, line {line}"
+    if problem.text.startswith(f"{problem.key}: "):  # what is told then ends with what to do
+        return f"{problem.key} in {where}{problem.text.removeprefix(problem.key)}"
+    return f"{problem.text} in {where}"
 
 
 def _printable(text: str) -> str:
@@ -182,16 +199,30 @@ def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
     key = ".".join(parts)
     if kind == "extra_forbidden":
         return _unknown_field(parts, model)
+    if kind == "missing":
+        return Problem(key, f"{key} is missing", _what_to_give(parts, model))
     if kind in _SAID_WHOLE:
-        return Problem(key, f"{key} {_SAID_WHOLE[kind]}")
+        advice = "give one, or leave the key out" if kind == "string_too_short" else None
+        return Problem(key, f"{key} {_SAID_WHOLE[kind]}", advice)
     if kind == "value_error" and not isinstance(context["error"], ExpectedError):
         return Problem(key, f"{key}: {context['error']}" if key else str(context["error"]))
     if kind in {"value_error", "literal_error"}:
         expected = _choices(str(context.get("expected", context.get("error"))))
-        return Problem(key, f"{key} must be {expected}, not {_given(parts, item['input'], telling=True)}")
-    return Problem(
-        key, f"{key} must be {_EXPECTED.get(kind, 'something else')}, not {_given(parts, item['input'], telling=False)}"
-    )
+        given = _given(parts, item["input"], telling=True)
+        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        meant = nearest(given, words)
+        return Problem(key, f"{key} must be {expected}, not {given}", f"did you mean {meant}?" if meant else None)
+    expected = _EXPECTED.get(kind, "something else").format(ge=context.get("ge"))
+    given = _given(parts, item["input"], telling=kind in _TOLD)
+    advice = "write a single one" if kind == "string_type" and given == "a list" else _WRITE.get(kind)
+    return Problem(key, f"{key} must be {expected}, not {given}", advice)
+
+
+def _what_to_give(parts: list[str], model: type[BaseModel]) -> str:
+    """Return what belongs where something is missing."""
+    field = _fields(_owner(parts, model)).get(parts[-1])
+    told = f": {field.description}" if field is not None and field.description else ""
+    return f"give `{parts[-1]}`{told}"
 
 
 def _bad_name(parts: list[str], kind: str, context: dict[str, Any]) -> Problem:
@@ -205,15 +236,20 @@ def _bad_name(parts: list[str], kind: str, context: dict[str, Any]) -> Problem:
 
 
 def _unknown_field(parts: list[str], model: type[BaseModel]) -> Problem:
+    prefix = "".join(f"{part}." for part in parts[:-1])
+    siblings = [f"{prefix}{name}" for name in _fields(_owner(parts, model))]
+    return unknown_key(".".join(parts), siblings, known_keys(model))
+
+
+def _owner(parts: list[str], model: type[BaseModel]) -> type[BaseModel] | None:
+    """Return the model that a field, known or not, would be of."""
     owner: type[BaseModel] | None = model
     for part in parts[:-1]:
         # A part that is no field is the name of an entry, as in products.<name>: its model is the mapping's.
         fields = _fields(owner)
         if part in fields:
             owner = _model_in(fields[part].annotation)
-    prefix = "".join(f"{part}." for part in parts[:-1])
-    siblings = [f"{prefix}{name}" for name in _fields(owner)]
-    return unknown_key(".".join(parts), siblings, known_keys(model))
+    return owner
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

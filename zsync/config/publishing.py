@@ -91,7 +91,7 @@ class Storage(Section):
     @classmethod
     def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
         if len(tags) > MOST_TAGS:
-            raise ValueError(f"an object takes at most {MOST_TAGS} tags, not {len(tags)}")
+            raise ValueError(f"an object takes at most {MOST_TAGS} tags, not {len(tags)}: leave some out")
         if any(len(name) > 128 or len(value) > 256 for name, value in tags.items()):
             raise ValueError("a tag's name has at most 128 characters, its value 256")
         return tags
@@ -99,11 +99,13 @@ class Storage(Section):
     @model_validator(mode="after")
     def _check_together(self) -> Storage:
         if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key are given together or not at all")
+            raise ValueError(
+                "access_key_id and secret_access_key are given together or not at all: give both, or a profile"
+            )
         if self.session_token is not None and self.access_key_id is None:
-            raise ValueError("session_token needs access_key_id and secret_access_key")
+            raise ValueError("session_token needs access_key_id and secret_access_key: give them too")
         if self.anonymous and self.access_key_id is not None:
-            raise ValueError("anonymous requests take no access_key_id")
+            raise ValueError("anonymous requests take no access_key_id: leave one of them out")
         if self.sse_kms_key_id is not None and self.sse not in {"aws:kms", "aws:kms:dsse"}:
             raise ValueError("sse_kms_key_id needs sse: aws:kms or aws:kms:dsse")
         return self
@@ -211,7 +213,7 @@ class Publish(Section):
     def _refuse_not_yet(cls, value: object, info: ValidationInfo) -> object:
         later = _NOT_YET[str(info.field_name)]
         if isinstance(value, str) and value in later:
-            raise ValueError(f"{value} is not available in this version of zsync")
+            raise ValueError(f"{value} is not available in this version of zsync: take auto")
         return value
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from zsync.config import hpc, native, pipeline, service, starter, team
 from zsync.config.dialect import ConfigOrigin, Reading
 from zsync.config.formats import load
-from zsync.config.given import advice_for, data_in, refuse_what_is_none
+from zsync.config.given import FILES, advice_for, data_in, here, refuse_what_is_none
 from zsync.config.location import absolute, local_path
 from zsync.config.model import Sections
 from zsync.config.problems import known_keys, report, unknown_key
@@ -68,6 +68,20 @@ class Written:
     origin: ConfigOrigin
 
 
+def in_section(name: str, section: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with those under the section that are its own, as a verb has them that it is the section of.
+
+    Examples
+    --------
+    >>> in_section("watch", Watch, {"interval": "5s", "region": "us-west-2"})
+    {'region': 'us-west-2', 'watch': {'interval': '5s'}}
+    """
+    own = {key: value for key, value in options.items() if key in section.model_fields}
+    others = {key: value for key, value in options.items() if key not in own}
+    whole = plain(others.get(name) or {})
+    return {**others, name: {**whole, **own}} if own and isinstance(whole, dict) else others
+
+
 def read(value: object, overrides: Mapping[str, Any], environ: Mapping[str, str] | None) -> Written:
     """Return what a value says; see `zsync.config.RunConfig.from_any`."""
     said = _said(overrides)
@@ -107,6 +121,8 @@ def _said(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) -> tuple[Reading, str | None]:
     """Return what a value says, and the file that says it."""
     if value is None:
+        if not _says_where(said, environ) and (lies_here := here()) is not None:
+            return _reading(lies_here, said, environ)
         return _without_value(said, environ), None
     if (advice := _advice_on_data(value)) is not None:  # a dataset is a mapping too
         raise ConfigError(f"a {type(value).__name__} is not a configuration", None, advice)
@@ -144,13 +160,21 @@ def _plain_document(value: Mapping[str, Any]) -> Any:
         raise ConfigError("the configuration is nested too deeply, or holds itself") from None
 
 
+def _says_where(said: dict[str, Any], environ: Mapping[str, str]) -> bool:
+    """Whether what is published is said without a file: on top of it, or by the environment."""
+    return "source" in said or "products" in said or any(name in environ for name in pipeline.MARKS)
+
+
 def _without_value(said: dict[str, Any], environ: Mapping[str, str]) -> Reading:
+    if not _says_where(said, environ):
+        raise ConfigError(
+            f"there is no configuration: no {FILES[0]} here, and no {pipeline.MARKS[0]} in the environment",
+            str(Path.cwd()),
+            "give a directory, a file or a dict, write a file with `zsync config init`, or set"
+            f" {', '.join(pipeline.VARIABLES)}",
+        )
     if "source" in said or "products" in said:
         return Reading()
-    if not any(name in environ for name in pipeline.MARKS):
-        raise ConfigError(
-            "there is no configuration", None, f"give a file or a dict, or set {', '.join(pipeline.VARIABLES)}"
-        )
     return pipeline.read_environment(environ, said.get("target"))
 
 
@@ -158,6 +182,10 @@ def _config_path(text: object) -> str:
     if not isinstance(text, str) or text.startswith("{") or any(mark in text for mark in ("\n", "\0", ": ")):
         raise ConfigError(
             "the text of a configuration is not the path of one", None, "give a dict, or the path of a file"
+        )
+    if "://" in text and not text.lower().startswith("file:"):
+        raise ConfigError(
+            "a directory or a configuration is needed here, not a URL", None, "give it first, and the URL as `target`"
         )
     return absolute(local_path(text))
 

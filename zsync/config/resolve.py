@@ -121,7 +121,16 @@ def _location(name: str, to: str, target: str | None) -> Location:
         raise ConfigError(
             f"target is missing: product {name} has nowhere to go", None, "give `target`: s3://bucket/prefix"
         )
-    return Location.parse(target).child(to)
+    place = Location.parse(target)
+    if place.scheme in {"http", "https"}:
+        bucket, _, path = place.path.partition("/")
+        raise ConfigError(
+            "what is published goes to an object store, not to a web address",
+            target,
+            f"write s3://{bucket or 'bucket'}/{path or 'prefix'}, and its service as"
+            f" `endpoint_url`: {place.scheme}://{place.bucket}",
+        )
+    return place.child(to)
 
 
 def _check_state_area(product: ResolvedProduct) -> None:

@@ -11,6 +11,7 @@ from zsync.config.problems import problems_of, report
 from zsync.config.read import Written, read
 from zsync.config.resolve import resolved
 from zsync.config.sites import refuse_overlaps, site_documents
+from zsync.errors import ConfigError
 from zsync.forking import undivided
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ class RunConfig(Sections):
         Parameters
         ----------
         value
-            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment. Relative
-            paths in a file are relative to the file, others to the current directory.
+            A mapping, the path of a file (YAML, JSON, TOML), a configuration, or None for the environment, or else the
+            ``zsync.yaml`` of the current directory. Relative paths in a file are relative to the file, others to the
+            current directory.
         target
             Replaces the target.
         environ
@@ -143,4 +145,10 @@ class RunConfig(Sections):
         ConfigError
             The source or the target is missing, or places overlap that must not.
         """
-        return resolved(self)
+        try:
+            return resolved(self)
+        except ConfigError as error:
+            if self.origin.file is None:
+                raise
+            found = error.at(self.origin.file)
+        raise found

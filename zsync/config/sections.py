@@ -129,9 +129,9 @@ class Notification(Section):
     @model_validator(mode="after")
     def _check_way(self) -> Notification:
         if (self.url is None) == (self.command is None):
-            raise ValueError("a notification has either url or command")
+            raise ValueError("a notification has either url or command: give one of them")
         if (self.format == "sns") != (self.topic is not None):
-            raise ValueError("topic goes with format: sns, and sns needs it")
+            raise ValueError("topic goes with format: sns, and sns needs it: give both, or neither")
         if self.command is not None and self.format != "json":
             raise ValueError("format goes with url")
         if self.inherit and self.command is None:
@@ -156,5 +156,5 @@ class Site(Section):
     @classmethod
     def _check_watch(cls, value: Watch) -> Watch:
         if shared := sorted(value.model_fields_set & {"listen", "log_level", "log_format", "log_file"}):
-            raise ValueError(f"{', '.join(shared)} is for the service as a whole, above sites")
+            raise ValueError(f"{', '.join(shared)} is for the service as a whole: write it below `watch` above sites")
         return value

@@ -208,7 +208,7 @@ def _pattern(value: str) -> str:
         try:
             re.compile(value.removeprefix(REGEX))
         except re.error as error:
-            problem = f"not a regular expression: {error}"
+            problem = f"not a regular expression ({error}): correct it, or write a glob without {REGEX}"
         else:
             return value
         raise ValueError(problem)
@@ -217,7 +217,9 @@ def _pattern(value: str) -> str:
 
 def _product_name(value: str) -> str:
     if "/" in value or CONTROL.search(value):
-        raise ValueError("a product's name holds no slash and no control character")
+        raise ValueError(
+            "a product's name holds no slash and no control character: write it with hyphens, and where it goes as `to`"
+        )
     return value
 
 

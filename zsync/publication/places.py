@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, RunConfig
+from zsync.config.location import absolute
 from zsync.errors import ConfigError
 from zsync.keys import checked
 from zsync.publication import StateKeys
@@ -67,6 +68,8 @@ def places_of(where: Any, **overrides: Unpack[Options]) -> list[Place]:
 
 def reached(where: Any, **overrides: Unpack[Options]) -> tuple[RunConfig, list[Place]]:
     """Return the products that a URL or a configuration names, and how they are reached; see `places_of`."""
+    if isinstance(where, str | os.PathLike) and os.path.isdir(where) and overrides.get("target") is None:
+        where = Location("file", "", absolute(os.fspath(where)).strip("/")).url  # no configuration: a target here
     if not (isinstance(where, str | os.PathLike) and "://" in os.fspath(where)):
         config = RunConfig.from_any(where, **overrides)
         return config, [place_at(config, product.location) for product in config.resolve()]

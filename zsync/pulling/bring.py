@@ -70,7 +70,7 @@ def bring(
     with advising(of_pull):
         ran = run([item.stock for item in found], terms, progress, way=_Pull(found, terms), is_dry=is_dry)
     products = tuple(
-        pulled_product(ran.plan, item, place.wanted.place.url, place.publication)
+        pulled_product(ran.plan, item, place.wanted.place.url, place.publication, is_planned=ran.is_dry)
         for item, place in zip(ran.items, found, strict=True)
     )
     if not is_dry:

@@ -27,7 +27,7 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True)
 class PulledProduct:
-    """What a pull did (or, planned, would do) with one product.
+    """What a pull did, or would do, with one product.
 
     Attributes
     ----------
@@ -39,6 +39,10 @@ class PulledProduct:
         Numbers of objects: fetched, the same already, there and not touched, gone from the publication and removed.
     bytes
         Size of what was received, in bytes.
+    to_fetch, to_remove
+        After a dry run, when nothing was received or removed: how many objects a pull would fetch and remove.
+    bytes_to_fetch
+        After a dry run: size of what a pull would fetch, in bytes.
     """
 
     name: str
@@ -50,6 +54,9 @@ class PulledProduct:
     left: int
     retired: int
     bytes: int
+    to_fetch: int = 0
+    to_remove: int = 0
+    bytes_to_fetch: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -113,28 +120,34 @@ class PullResult(Result):
                 item.name,
                 item.url,
                 item.path,
-                item.received,
+                item.received + item.to_fetch,
                 item.unchanged,
                 item.left,
-                item.retired,
-                human_bytes(item.bytes),
+                item.retired + item.to_remove,
+                human_bytes(item.bytes + item.bytes_to_fetch),
             ]
             for item in self.products
         ]
         return Table(head, rows).without_blanks()
 
 
-def pulled_product(plan: Plan, item: Surveyed, url: str, publication: str | None) -> PulledProduct:
+def pulled_product(plan: Plan, item: Surveyed, url: str, publication: str | None, *, is_planned: bool) -> PulledProduct:
     """Return one product's share in the result of a pull."""
     name = item.name
+    counts = (plan.count(Action.SEND, name), plan.count(Action.RETIRE, name), plan.bytes(Action.SEND, name))
+    received, retired, size = (0, 0, 0) if is_planned else counts
+    to_fetch, to_remove, bytes_to_fetch = counts if is_planned else (0, 0, 0)
     return PulledProduct(
         name=name,
         url=url,
         path=f"/{item.stock.product.location.path}",
         publication=publication,
-        received=plan.count(Action.SEND, name),
+        received=received,
         unchanged=plan.count(Action.UNCHANGED, name),
         left=plan.count(Action.KEEP, name),
-        retired=plan.count(Action.RETIRE, name),
-        bytes=plan.bytes(Action.SEND, name),
+        retired=retired,
+        bytes=size,
+        to_fetch=to_fetch,
+        to_remove=to_remove,
+        bytes_to_fetch=bytes_to_fetch,
     )

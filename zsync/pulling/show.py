@@ -19,13 +19,19 @@ class _Product(Protocol):
     @property
     def received(self) -> int: ...
     @property
+    def to_fetch(self) -> int: ...
+    @property
     def unchanged(self) -> int: ...
     @property
     def left(self) -> int: ...
     @property
     def retired(self) -> int: ...
     @property
+    def to_remove(self) -> int: ...
+    @property
     def bytes(self) -> int: ...
+    @property
+    def bytes_to_fetch(self) -> int: ...
 
 
 class _Result(Protocol):
@@ -38,15 +44,16 @@ class _Result(Protocol):
 
 
 def pull_text(result: _Result) -> str:
-    """Return what came of a pull, a line a product."""
+    """Return what came of a pull, a line a product, and the sum."""
+    is_planned = result.status == "planned"
     rows = [
         [
             item.name,
-            f"{item.received:,} {'to fetch' if result.status == 'planned' else 'received'}",
-            human_bytes(item.bytes),
+            f"{item.received + item.to_fetch:,} {'to fetch' if is_planned else 'received'}",
+            human_bytes(item.bytes + item.bytes_to_fetch),
             f"{item.unchanged:,} unchanged",
             f"{item.left:,} left alone",
-            f"{item.retired:,} removed",
+            f"{item.retired + item.to_remove:,} {'to remove' if is_planned else 'removed'}",
             item.path,
         ]
         for item in result.products
@@ -57,4 +64,7 @@ def pull_text(result: _Result) -> str:
         "unchanged": "nothing to do",
         "planned": "planned, nothing written",
     }[result.status]
-    return f"{columns(rows)}\n{said} ({result.seconds:.1f} s)" if rows else said
+    count = sum(item.received + item.to_fetch for item in result.products)
+    size = sum(item.bytes + item.bytes_to_fetch for item in result.products)
+    amount = f": {count:,} objects, {human_bytes(size)}" if count else ""
+    return f"{columns(rows)}\n{said}{amount} ({result.seconds:.1f} s)" if rows else said

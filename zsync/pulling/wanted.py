@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, RunConfig, find
+from zsync.config.given import here
+from zsync.config.hpc import FILE
 from zsync.errors import ConfigError, SourceError
 from zsync.publication import StateKeys
 from zsync.publication.places import Place, places_or_prefix
@@ -43,7 +45,7 @@ def configuration_of(where: Any, overrides: Mapping[str, Any]) -> tuple[RunConfi
     if isinstance(where, str | os.PathLike) and "://" in os.fspath(where):
         return RunConfig.from_any({"target": os.fspath(where)}, **overrides), True
     if where is None and not any(name in os.environ for name in ("LOCAL_ROOT", "RC_FILE_OVERRIDE")):
-        where = find()
+        where = (None if Path(FILE).is_file() else here()) or find()
         log.info("reading the configuration from %s", where)
     return RunConfig.from_any(where, **overrides), False
 

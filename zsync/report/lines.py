@@ -5,19 +5,34 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from typing import Any
 
 from zsync.printable import printable
 
 log = logging.getLogger("zsync")
 
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
 
 class LineFormatter(logging.Formatter):
-    """The message, with what it names escaped; a traceback only where debugging is on."""
+    """The message, with what it names escaped; a traceback only where debugging is on.
+
+    Parameters
+    ----------
+    timed
+        Begin with time and level, as who reads it later needs them.
+    """
+
+    def __init__(self, *, timed: bool) -> None:
+        super().__init__()
+        self._is_timed = timed
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = printable(record.getMessage())
+        if self._is_timed:
+            line = f"{time.strftime(TIME, time.gmtime(record.created))} {record.levelname} {line}"
         if record.exc_info and log.isEnabledFor(logging.DEBUG):
             line = f"{line}\n{printable(self.formatException(record.exc_info), lines=True)}"
         return line
@@ -27,7 +42,7 @@ def log_lines() -> None:
     """Log to stderr, a line a record, unless something is logged somewhere already."""
     if not logging.root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(LineFormatter())
+        handler.setFormatter(LineFormatter(timed=not sys.stderr.isatty()))
         logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.raiseExceptions = False  # a log that cannot be written is no reason to say so where it is not read
 

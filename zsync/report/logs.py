@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zsync.errors import ConfigError
 from zsync.printable import printable
+from zsync.report.lines import TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ class TextFormatter(logging.Formatter):
     """A line: time, level, site, message."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        super().__init__("%(asctime)s %(levelname)s %(message)s", TIME)
         self.converter = time.gmtime
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging calls it
@@ -90,7 +91,9 @@ def log_to(level: str, shape: Literal["text", "json"], file: str | Path | None =
     try:
         handler = logging.StreamHandler(sys.stderr) if file is None else _file_handler(file)
     except OSError as error:
-        raise ConfigError(f"cannot log there ({error.strerror})", str(file), "choose another watch.log_file") from error
+        raise ConfigError(
+            f"cannot log there ({error.strerror})", str(file), "choose another file for --log-file, or watch.log_file"
+        ) from error
     handler.setFormatter(JsonFormatter() if shape == "json" else TextFormatter())
     handler.addFilter(SiteFilter())
     logger = logging.getLogger(_NAME)

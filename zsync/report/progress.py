@@ -14,6 +14,7 @@ from zsync.report.step_names import STEPS
 
 log = logging.getLogger("zsync.progress")
 
+_NARROW, _WIDE = 100, 140  # columns: below, a bar has room beside the number of objects only; above, for all
 _EVERY_S = 10.0  # seconds between two log lines of one step
 
 
@@ -90,7 +91,7 @@ class LogLines:
 
     def end(self) -> None:
         """End the step."""
-        if self._step != STEPS["survey"]:
+        if self._step != STEPS["survey"] and self._objects:
             self._say(time.monotonic())
 
     def pace(self, limit: int | None) -> None:
@@ -104,11 +105,11 @@ class LogLines:
                 log.info("full speed again")
 
     def _say(self, now: float) -> None:
-        rate = self._bytes / 2**20 / max(now - self._began, 1e-3)
-        log.info(
-            "%s: %d of %d objects, %.1f of %.1f MiB, %.1f MiB/s",
-            self._step, self._done, self._objects, self._bytes / 2**20, self._size / 2**20, rate,
-        )  # fmt: skip
+        sizes = ""
+        if self._size:
+            rate = human_bytes(int(self._bytes / max(now - self._began, 1e-3)))
+            sizes = f", {human_bytes(self._bytes)} of {human_bytes(self._size)}, {rate}/s"
+        log.info("%s: %d of %d objects%s", self._step, self._done, self._objects, sizes)
 
 
 class Bars:
@@ -127,19 +128,21 @@ class Bars:
         # Steps without bytes are measured in objects.
         self._task = self._display.add_task(STEPS.get(step, step), total=size or objects, amount="", rate="")
         self._began = time.monotonic()
-        self._display.start()
+        if objects:
+            self._display.start()
 
     def advance(self, objects: int, size: int) -> None:
         """Go on."""
         with self._lock:
             self._done += objects
             self._bytes += size
-            amount = f"{self._done:,}/{self._objects:,} objects"
+            is_narrow = self._display.console.width < _NARROW
+            amount = f"{self._done:,}/{self._objects:,}{'' if is_narrow else ' objects'}"
             rate = ""
-            if self._size:
+            if self._size and not is_narrow:
                 amount += f"  {human_bytes(self._bytes)}/{human_bytes(self._size)}"
                 rate = f"{human_bytes(int(self._bytes / max(time.monotonic() - self._began, 1e-3)))}/s"
-            if self._limit is not None:
+            if self._limit is not None and not is_narrow:
                 rate = f"{rate}  slowed down by the service: {self._limit} requests at a time".strip()
             completed = self._bytes if self._size else self._done
             self._display.update(self._task, completed=completed, amount=amount, rate=rate)
@@ -156,12 +159,14 @@ class Bars:
 def _display() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description:<15}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.description:<15}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=10 if console.width < _NARROW else 40 if console.width >= _WIDE else 20),
+        TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
     )

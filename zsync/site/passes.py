@@ -13,6 +13,7 @@ from zsync.layout import unit_of
 from zsync.notices.telling import and_tell
 from zsync.publication import Keeping, is_due, prune, read_head
 from zsync.publication.places import place_at
+from zsync.report.format import human_bytes
 from zsync.report.text import finding_text
 from zsync.site.classes import misplaced_keys
 from zsync.site.first_sync import first_sync
@@ -325,4 +326,4 @@ def _summary(result: PublishResult) -> str:
     sent = sum(product.sent for product in result.products)
     retired = sum(product.retired for product in result.products)
     size = sum(product.bytes for product in result.products)
-    return f"{result.publication}: {sent} sent ({size} bytes), {retired} retired, {result.seconds:.1f} s"
+    return f"{result.publication}: {sent} sent ({human_bytes(size)}), {retired} retired, {result.seconds:.1f} s"

@@ -35,14 +35,18 @@ _ROLLED_BACK = {
 
 @dataclass(frozen=True, slots=True)
 class ProductResult:
-    """What a publish did (or, planned, would do) with one product.
+    """What a publish did, or a plan would do, with one product.
 
     Attributes
     ----------
     sent, unchanged, retired
-        Numbers of objects.
+        Numbers of objects; after a dry run nothing was sent or retired.
     bytes
         Size of what was sent, in bytes.
+    to_send, to_retire
+        After a dry run: how many objects a publish would send and retire.
+    bytes_to_send
+        After a dry run: size of what a publish would send, in bytes.
     """
 
     name: str
@@ -51,6 +55,9 @@ class ProductResult:
     unchanged: int
     retired: int
     bytes: int
+    to_send: int = 0
+    to_retire: int = 0
+    bytes_to_send: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the product's result as JSON."""
@@ -61,6 +68,9 @@ class ProductResult:
             "unchanged": self.unchanged,
             "retired": self.retired,
             "bytes": self.bytes,
+            "to_send": self.to_send,
+            "to_retire": self.to_retire,
+            "bytes_to_send": self.bytes_to_send,
         }
 
 
@@ -105,6 +115,11 @@ class PublishResult(Result):
         return self.status in ("published", "unretired")
 
     @property
+    def would_change(self) -> bool:
+        """Whether it is a plan, by which something would be sent or retired."""
+        return any(product.to_send or product.to_retire for product in self.products)
+
+    @property
     def event(self) -> Literal["published"] | None:
         """What is told of it to those who asked; None if nothing was done."""
         return "published" if self.is_published else None
@@ -141,10 +156,13 @@ class PublishResult(Result):
     def table(self) -> Table:
         """Return what came of it in a table, a row a product."""
         rows = [
-            [item.name, item.url, item.sent, item.unchanged, item.retired, human_bytes(item.bytes)]
+            [item.name, item.url, item.sent + item.to_send, item.unchanged, item.retired + item.to_retire,
+             human_bytes(item.bytes + item.bytes_to_send)]
             for item in self.products
-        ]
-        return Table(("product", "target", "sent", "unchanged", "retired", "size sent"), rows)
+        ]  # fmt: skip
+        is_planned = self.status == "planned"
+        verbs = ("to send", "to retire", "size to send") if is_planned else ("sent", "retired", "size sent")
+        return Table(("product", "target", verbs[0], "unchanged", verbs[1], verbs[2]), rows)
 
     def shown(self) -> list[Part]:
         """Return what is to be seen of it; what was planned, array by array, for who opens it."""
@@ -157,16 +175,13 @@ class PublishResult(Result):
         return [*Result.shown(self), *self.plan.folded()]
 
 
-def product_result(plan: Plan, name: str, url: str, stay: int = 0) -> ProductResult:
+def product_result(plan: Plan, name: str, url: str, stay: int = 0, *, is_planned: bool = False) -> ProductResult:
     """Return one product's share in the result of a plan, of which so many objects could not be retired."""
-    return ProductResult(
-        name=name,
-        url=url,
-        sent=plan.count(Action.SEND, name),
-        unchanged=plan.count(Action.UNCHANGED, name),
-        retired=plan.count(Action.RETIRE, name) - stay,
-        bytes=plan.bytes(Action.SEND, name),
-    )
+    sent, retired, size = plan.count(Action.SEND, name), plan.count(Action.RETIRE, name), plan.bytes(Action.SEND, name)
+    unchanged = plan.count(Action.UNCHANGED, name)
+    if is_planned:
+        return ProductResult(name, url, 0, unchanged, 0, 0, to_send=sent, to_retire=retired, bytes_to_send=size)
+    return ProductResult(name, url, sent, unchanged, retired - stay, size)
 
 
 def result_of(
@@ -186,7 +201,8 @@ def result_of(
     """
     stay = stay or {}
     products = tuple(
-        product_result(plan, product.name, product.url, stay.get(product.name, 0)) for product in plan.products
+        product_result(plan, product.name, product.url, stay.get(product.name, 0), is_planned=status == "planned")
+        for product in plan.products
     )
     kept = None if status == "unchanged" else plan
     seconds = time.monotonic() - started
@@ -195,6 +211,10 @@ def result_of(
 
 def known(document: dict[str, Any], started: float) -> PublishResult:
     """Return the result that a memo holds."""
-    products = tuple(ProductResult(**product) for product in document["products"])
+    own = ProductResult.__dataclass_fields__  # another version may have kept more
+    products = tuple(
+        ProductResult(**{name: value for name, value in product.items() if name in own})
+        for product in document["products"]
+    )
     findings = tuple(Finding(**finding) for finding in document["findings"])
     return PublishResult("unchanged", products, findings, time.monotonic() - started, document["publication"])

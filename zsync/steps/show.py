@@ -68,16 +68,3 @@ def result_text(result: _Result) -> str:
     but = "" if result.status != "unretired" else "; not all that is gone from the source could be retired"
     back = "" if result.restores is None else f", a rollback to {result.restores},"
     return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"
-
-
-def page(result: _Result) -> str:
-    """Return a page of its own: the result, and the plan behind it."""
-    style = (
-        "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}"
-    )
-    has_plan = result.plan is not None and result.status != "planned"  # then it is what the result shows
-    plan = f"<h2>What changed, and why</h2>\n{result.plan._repr_html_()}" if result.plan and has_plan else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>zsync</title>\n'
-        f"<style>{style}</style></head>\n<body><h1>zsync</h1>\n{result._repr_html_()}\n{plan}</body></html>\n"
-    )

@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -19,6 +20,7 @@ from zsync.errors import (
     MalformedKeyError,
     NotSupportedError,
     PreconditionError,
+    RegionError,
     TargetError,
     UnansweredError,
     ZsyncError,
@@ -47,6 +49,7 @@ from zsync.storage.conditional import believed, on_condition
 from zsync.storage.copying import copy_seen
 from zsync.storage.listing import endless, in_time
 from zsync.storage.multipart import put_in_parts
+from zsync.storage.permissions import action_of
 from zsync.storage.removal import delete_one, remove_seen
 
 if TYPE_CHECKING:
@@ -376,8 +379,18 @@ def translate(error: Exception, url: str) -> ZsyncError:
     elif isinstance(error, FileNotFoundError):
         status = status or 404
     if status or code:  # S3 may answer 200 to a copy, or to the end of an upload, and then tell of an error
-        return error_for(status or 200, code, url, region=_first(r"<Region>([\w-]+)</Region>", head))
+        region = _first(r"<Region>([\w-]+)</Region>", head)
+        return error_for(status or 200, code, url, region=region, text=head, action=_action(head))
     return _without_answer(text, url)
+
+
+def _action(text: str) -> str | None:
+    """Return what has to be allowed for the request that an error is about."""
+    match = re.search(r"Error performing ([A-Z]+) (\S+) in ", text)
+    if match is None:
+        return None
+    query = dict(parse_qsl(urlsplit(match[2]).query, keep_blank_values=True))
+    return action_of(match[1], "" if "list-type" in query else "key", query)
 
 
 def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
@@ -387,11 +400,11 @@ def _refused_key(text: str, url: Callable[[str], str]) -> ZsyncError | None:
     """
     match = re.search(r"DeleteObjects request failed for key (.*): .* \(code: (\w+)\)", text, re.DOTALL)
     if match is not None:
-        return error_for(200, match[2], url(match[1]))
+        return error_for(200, match[2], url(match[1]), text=text, action="s3:DeleteObject")
     if "<DeleteResult" not in text:
         return None
     key, code = _first(r"<Key>([^<]*)</Key>", text), _first(r"<Code>(\w+)</Code>", text)
-    return error_for(200, code, url(html.unescape(key or "")))
+    return error_for(200, code, url(html.unescape(key or "")), text=text, action="s3:DeleteObject")
 
 
 def _without_answer(text: str, url: str) -> ZsyncError:
@@ -403,8 +416,10 @@ def _without_answer(text: str, url: str) -> ZsyncError:
     endpoint = _first(r"\w+ (https?://[^/\s]+)", text) or url
     if (problem := problem_in(text, endpoint)) is not None:
         return problem
+    if "redirect without LOCATION" in text:
+        return RegionError("the bucket is in another region", url, "set `region`")
     if "kind: Connect" in text or re.search(r"Error\(\s*Connect,", text):  # the second: a handshake that does not end
-        return unreached(endpoint, int(_first(r"\bcode: (\d+)", text) or 0))
+        return unreached(endpoint, int(_first(r"\bcode: (\d+)", text) or 0), text)
     if "HTTP error" in text or "kind: Timeout" in text or "error decoding response" in text:
         return UnansweredError("the connection broke", endpoint, "try again")
     if "credential" in text.lower():

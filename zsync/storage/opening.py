@@ -69,7 +69,19 @@ def connected_once() -> Iterator[None]:
 def _connect(spec: StoreSpec, _circumstances: int) -> ObjectStore:
     from zsync.storage.retrying import Retrying
 
-    return Retrying(_open(spec), _policy_of(spec), pace=pace_of(spec))
+    return Retrying(_open(spec), _policy_of(spec), pace=pace_of(spec), move=functools.partial(_moved, spec))
+
+
+def _moved(spec: StoreSpec) -> ObjectStore | None:
+    """Return a store anew, where the bucket is, if it is not where it was looked for; None if nobody tells."""
+    from zsync.storage.regions import note_region
+    from zsync.storage.signed import signed_requests
+
+    region = None if spec.location.scheme != "s3" else signed_requests(spec).region()
+    if region is None:
+        return None
+    note_region(spec, region, reach(spec).region)
+    return _open(spec)
 
 
 def _policy_of(spec: StoreSpec) -> RetryPolicy:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.config.values import credential, endpoint, region
 from zsync.errors import ConfigError, CredentialsError
+from zsync.storage.regions import endpoint_in, region_found
 from zsync.storage.spec import ANONYMOUS, CHAIN, checked, from_environment, kept_keys
 from zsync.system import read_regular
 
@@ -33,9 +34,11 @@ _MOST_OF_FILE = 2**24  # bytes of an AWS configuration
 
 def circumstances(spec: StoreSpec) -> int:
     """Return what changes when a user corrects credentials while the process lives on, as in a notebook."""
-    if spec.credentials != CHAIN or spec.location.scheme != "s3":
+    if spec.location.scheme != "s3":
         return 0
-    return hash((*(os.environ.get(name) for name in _CHAIN_VARIABLES), *map(_stamp, _aws_files())))
+    if spec.credentials != CHAIN:
+        return hash(region_found(spec))
+    return hash((region_found(spec), *(os.environ.get(name) for name in _CHAIN_VARIABLES), *map(_stamp, _aws_files())))
 
 
 def _aws_files() -> tuple[str, str]:
@@ -93,7 +96,22 @@ class Reach:
 
 
 def reach(spec: StoreSpec) -> Reach:
-    """Return how to reach the bucket of a spec.
+    """Return how to reach the bucket of a spec, in the region that it was found in.
+
+    Raises
+    ------
+    CredentialsError
+        The AWS chain holds no credentials, or they were given explicitly in another process.
+    """
+    place = _reach(spec)
+    found = region_found(spec)
+    if found is None:
+        return place
+    return replace(place, region=found, endpoint_url=endpoint_in(place.endpoint_url, found))
+
+
+def _reach(spec: StoreSpec) -> Reach:
+    """Return how to reach the bucket of a spec, by what is said.
 
     Raises
     ------

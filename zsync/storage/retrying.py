@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zsync.errors import (
     NetworkError,
     PreconditionError,
+    RegionError,
     SilentError,
     TargetError,
     ThrottledError,
@@ -119,10 +119,24 @@ class Retrying:
     """A store that tries again what may be tried again, at the pace that the service bears.
 
     Conditional writes and streams are paced but not tried again.
+
+    Parameters
+    ----------
+    move
+        Opens the store anew where its bucket is, if that is in another region; None if it is not known to be.
     """
 
-    def __init__(self, store: ObjectStore, policy: RetryPolicy | None = None, *, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        policy: RetryPolicy | None = None,
+        *,
+        pace: Pace | None = None,
+        move: Callable[[], ObjectStore | None] | None = None,
+    ) -> None:
         self._store = store
+        self._move = move
+        self._moving = threading.Lock()
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget()
         self._pace = pace or Pace()
@@ -138,32 +152,31 @@ class Retrying:
 
     def list(self, prefix: str) -> Iterator[Page]:
         """List all below a prefix; a listing that breaks is begun anew, so that no page is lost or seen twice."""
-        return iter(self._again(lambda: [*self._heard(self._store.list(prefix))]))
+        return iter(self._again(lambda store: [*self._heard(store.list(prefix))]))
 
     def list_exactly(self, prefix: str) -> Iterator[Page]:
         """List all below a prefix, with keys as they are."""
-        return iter(self._again(lambda: [*self._store.list_exactly(prefix)]))
+        return iter(self._again(lambda store: [*store.list_exactly(prefix)]))
 
     def list_few(self, prefix: str) -> Page | None:
         """List all below a prefix, if it comes with one answer."""
-        return self._again(functools.partial(self._store.list_few, prefix))
+        return self._again(lambda store: store.list_few(prefix))
 
     def list_after(self, prefix: str, key: str | None) -> Answer | None:
         """List what follows a key: one answer."""
-        return self._again(functools.partial(self._store.list_after, prefix, key))
+        return self._again(lambda store: store.list_after(prefix, key))
 
     def list_level(self, prefix: str) -> tuple[Page, Sequence[str]]:
         """List one level."""
-        return self._again(functools.partial(self._store.list_level, prefix))
+        return self._again(lambda store: store.list_level(prefix))
 
     def get(self, key: Key, *, most: int | None = None) -> Fetched:
         """Read an object."""
-        return self._again(functools.partial(self._store.get, key, most=most))
+        return self._again(lambda store: store.get(key, most=most))
 
     def fetch(self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None) -> bytes:
         """Read a part of an object."""
-        action = functools.partial(self._store.fetch, key, start, length, etag=etag, version=version)
-        return self._again(action, length)
+        return self._again(lambda store: store.fetch(key, start, length, etag=etag, version=version), length)
 
     def pieces(
         self, key: Key, start: int, length: int, *, etag: str | None, version: str | None = None
@@ -172,12 +185,12 @@ class Retrying:
         at, end = start, start + length
         coming: Iterator[bytes] | None = None
 
-        def some() -> bytes:
+        def some(store: ObjectStore) -> bytes:
             nonlocal at, coming
             if coming is None:
                 if at >= end:  # what broke was only the end
                     return b""
-                coming = self._store.pieces(key, at, end - at, etag=etag, version=version)
+                coming = store.pieces(key, at, end - at, etag=etag, version=version)
             try:
                 piece = next(coming, b"")
             except BaseException:
@@ -191,7 +204,7 @@ class Retrying:
 
     def head(self, key: Key) -> Stored:
         """Ask for an object."""
-        return self._again(functools.partial(self._store.head, key))
+        return self._again(lambda store: store.head(key))
 
     def put(self, key: Key, data: bytes, headers: Headers, *, over: Over | None = None) -> Stored:
         """Write an object: the same bytes to the same key, so that doing it twice does no harm.
@@ -200,9 +213,9 @@ class Retrying:
         conflict.
         """
         try:
-            return self._again(functools.partial(self._store.put, key, data, headers, over=over), len(data))
+            return self._again(lambda store: store.put(key, data, headers, over=over), len(data))
         except PreconditionError:
-            found = self._again(functools.partial(landed, self._store, key, data))
+            found = self._again(lambda store: landed(store, key, data))
             if found is None:
                 raise
             return found
@@ -227,19 +240,19 @@ class Retrying:
 
     def copy(self, source: Key, target: Key) -> None:
         """Copy an object."""
-        self._again(functools.partial(self._store.copy, source, target))
+        self._again(lambda store: store.copy(source, target))
 
     def copy_seen(self, source: Seen, target: Key, headers: Headers, over: Over) -> Stored:
         """Copy an object as it was seen."""
-        return self._again(functools.partial(self._store.copy_seen, source, target, headers, over))
+        return self._again(lambda store: store.copy_seen(source, target, headers, over))
 
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete objects."""
-        self._again(functools.partial(self._store.delete, keys))
+        self._again(lambda store: store.delete(keys))
 
     def remove(self, items: Sequence[tuple[Key, Over]]) -> Mapping[str, TargetError]:
         """Delete objects that must be as they were seen."""
-        return self._again(functools.partial(self._store.remove, items))
+        return self._again(lambda store: store.remove(items))
 
     def _heard(self, pages: Iterable[Page]) -> Iterator[Page]:
         """Yield pages, each of which is an answer."""
@@ -250,13 +263,28 @@ class Retrying:
     def _slot(self, size: int) -> AbstractContextManager[None]:
         return self._pace.slot(size, insists=self._policy.insists)
 
-    def _again(self, action: Callable[[], T], size: int = 0) -> T:
+    def _again(self, action: Callable[[ObjectStore], T], size: int = 0) -> T:
+        store = self._store
+
         def paced() -> T:
             # A request that waits for its next attempt holds no slot.
             with self._slot(size):
-                return action()
+                return action(store)
 
+        try:
+            return _retry(paced, self._policy, self._budget)
+        except RegionError:
+            if not self._moves(store):
+                raise
+        store = self._store
         return _retry(paced, self._policy, self._budget)
+
+    def _moves(self, store: ObjectStore) -> bool:
+        """Go to where the bucket is; whether there is another store now than the one that was asked."""
+        with self._moving:
+            if self._store is store and self._move is not None and (found := self._move()) is not None:
+                self._store = found
+            return self._store is not store
 
 
 def retry(action: Callable[[], T], policy: RetryPolicy | None = None) -> T:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from zsync.errors import TransientError
-from zsync.storage.answers import error_for, unreached
+from zsync.storage.answers import error_for, said_of, unreached
 from zsync.storage.certificates import problem_in
+from zsync.storage.permissions import action_of
 from zsync.storage.reach import circumstances, reach
 from zsync.storage.spec import ANONYMOUS
 
@@ -94,10 +95,20 @@ class SignedRequests:
         status, answered, body = self._send(method, key, query or {}, headers or {})
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             text = body.decode(errors="replace")
-            region = answered.get("x-amz-bucket-region") if status == HTTPStatus.MOVED_PERMANENTLY else None
             code, url = _first("Code", text), self._location.child(key).url
-            raise error_for(status, code, url, region=region or _first("Region", text))
+            action = action_of(method, key, query or {})
+            raise error_for(status, code, url, region=self._elsewhere(answered, text), text=text, action=action)
         return Answer({name.lower(): value for name, value in answered.items()}, body)
+
+    def region(self) -> str | None:
+        """Ask in which region the bucket is; None if it is where it was looked for, or nobody tells."""
+        status, answered, body = self._send("GET", "", {"list-type": "2", "max-keys": "1"}, {})
+        return None if status == HTTPStatus.OK else self._elsewhere(answered, body.decode(errors="replace"))
+
+    def _elsewhere(self, answered: Mapping[str, str], text: str) -> str | None:
+        """Return the region that an answer names, if it is not the one that was asked."""
+        named = answered.get("x-amz-bucket-region") or _first("Region", text)
+        return None if named == self._place.region else named
 
     def copy(self, source: Key, target: Key, version: str | None, headers: Mapping[str, str]) -> Answer:
         """Copy an object inside the bucket, or a version of it; what more is asked for are headers."""
@@ -129,10 +140,10 @@ class SignedRequests:
             finally:
                 answer.raw.release_conn()
         except exceptions.SSLError as error:
-            raise problem_in(str(error), self._address) or unreached(self._address) from error
+            raise problem_in(str(error), self._address) or unreached(self._address, None, str(error)) from error
         except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError
                 ) as error:  # fmt: skip
-            raise unreached(self._address) from error
+            raise unreached(self._address, None, said_of(error)) from error
         except (exceptions.HTTPClientError, urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError("the connection broke", url, "try again") from error
         return answer.status_code, answer.headers, body

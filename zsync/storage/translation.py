@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zsync.errors import CredentialsError, TargetError, UnansweredError, ZsyncError
-from zsync.storage.answers import error_for, error_of_system, unreached
+from zsync.storage.answers import error_for, error_of_system, said_of, unreached
 from zsync.storage.certificates import problem_in
 from zsync.storage.proxies import unanswered
 
@@ -19,7 +20,18 @@ _BROKEN = {
     "IncompleteReadError", "ResponseStreamingError", "ResponseParserError", "FSTimeoutError",
 }  # fmt: skip
 
+# What has to be allowed for an operation of S3 whose name is another one.
+_ACTIONS = {
+    "ListObjectsV2": "s3:ListBucket", "HeadBucket": "s3:ListBucket", "HeadObject": "s3:GetObject",
+    "GetObject": "s3:GetObject", "PutObject": "s3:PutObject", "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject", "UploadPartCopy": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload", "CopyObject": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject", "DeleteObjects": "s3:DeleteObject",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads", "ListObjectVersions": "s3:ListBucketVersions",
+}  # fmt: skip
 
+_UNREACHED = {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"}
+_ENDPOINT = re.compile(r"https?://[^/\s\"'?@]+")
 _NOT_RENEWED = {
     "CredentialRetrievalError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError", "SSOTokenLoadError",
     "UnauthorizedSSOTokenError", "MetadataRetrievalError",
@@ -48,7 +60,15 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = details.get("Code")
         # A HEAD has no error document: botocore then gives the status as the code.
-        return error_for(status, None if str(code).isdigit() else code, url, region=details.get("Region"))
+        text = " ".join(f"<{name}>{value}</{name}>" for name, value in details.items() if isinstance(value, str))
+        return error_for(
+            status,
+            None if str(code).isdigit() else code,
+            url,
+            region=details.get("Region"),
+            text=text,
+            action=_ACTIONS.get(operation_of(error) or ""),
+        )
     if (obstacle := _on_the_way(error, url)) is not None:
         return obstacle
     name = type(error).__name__
@@ -56,8 +76,10 @@ def translate(error: Exception, url: str) -> ZsyncError | None:
         return CredentialsError("no credentials were found", url, "set a profile, AWS_ACCESS_KEY_ID, or access_key_id")
     if name in _NOT_RENEWED:
         return CredentialsError("credentials could not be had or renewed", url, "sign in again, or check the profile")
-    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError"):
-        return unreached(url, _number_of(error))
+    if name in _UNREACHED or "WRONG_VERSION_NUMBER" in str(error):
+        text = said_of(error)
+        endpoint = _ENDPOINT.search(text)
+        return unreached(endpoint[0] if endpoint else url, _number_of(error), text)
     if name in _BROKEN:
         return UnansweredError("the connection broke", url, "try again")
     if isinstance(error, OSError):
@@ -83,6 +105,16 @@ def _number_of(error: BaseException | None) -> int | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             return error.errno
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def operation_of(error: BaseException | None) -> str | None:
+    """Return the operation of S3 that an error of botocore's is about."""
+    while error is not None:
+        name = getattr(error, "operation_name", None)
+        if isinstance(name, str):
+            return name
         error = error.__cause__ or error.__context__
     return None
 

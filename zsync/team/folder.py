@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsync.config import Location, RunConfig
+from zsync.config.given import FILES, here
 from zsync.errors import ConfigError, SourceError
 from zsync.inventory import Directory, Scan, Selection, scan
 from zsync.inventory.spare import LEFTOVERS, PRIVATE
@@ -45,9 +46,11 @@ def team_config(config: Any) -> Any:
     """
     if config is not None:
         return config
-    if not Path(FILE).is_file():
-        raise ConfigError(f"{FILE} was not found", str(Path.cwd()), "name a configuration")
-    return FILE
+    if Path(FILE).is_file():
+        return FILE
+    if (found := here()) is not None:
+        return found
+    raise ConfigError(f"{FILE} was not found, nor {FILES[0]}", str(Path.cwd()), "name a configuration")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def publish(
     Parameters
     ----------
     run_config
-        A dict, the path of a configuration (YAML, JSON, TOML), a `RunConfig`, or None for the environment. Or the
-        directory that is to be published.
+        A dict, the path of a configuration (YAML, JSON, TOML), a `RunConfig`, or None for the environment, or else the
+        ``zsync.yaml`` of the current directory. Or the directory that is to be published.
     target
         URL to publish to, in place of the configuration's: below it, or at it, if it is named as the directory is.
     dry_run

@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zsync.config import in_section
+from zsync.config.sections import Pull
 from zsync.notices.telling import and_tell
 from zsync.pulling.bring import bring, terms_of_pull
 from zsync.pulling.found import look, part_of, sources_of
@@ -87,7 +89,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     progress
         As for `zsync.publish`.
     **overrides
-        Options of the configuration, for instance ``endpoint_url`` or ``workers``.
+        Options of the configuration by their names, those under ``pull`` too: ``endpoint_url``, ``workers``, ``root``.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     >>> zsync.pull("s3://bucket/products/oco3_pre_qf.zarr", "data")  # doctest: +SKIP
     """
     started = time.monotonic()
-    config, is_url = configuration_of(config_or_url, overrides)
+    config, is_url = configuration_of(config_or_url, in_section("pull", Pull, overrides))
     dry_run = dry_run or config.dry_run
     if exclude_downloads is None:
         exclude_downloads = config.pull.exclude_downloads

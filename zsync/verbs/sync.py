@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from zsync.config import RunConfig
+from zsync.config import RunConfig, in_section
+from zsync.config.sections import Team
 from zsync.errors import ConflictError, PreconditionError, SourceChangedError
 from zsync.notices.telling import and_tell
 from zsync.planning.merge import DOWNLOADS
@@ -58,7 +59,7 @@ def sync(
     Parameters
     ----------
     config
-        A configuration of any kind; None: ``s3synchrony.json`` in the working directory.
+        A configuration of any kind; None: ``s3synchrony.json`` or ``zsync.yaml`` here.
     yes
         Take every change that is no conflict, without asking.
     prefer
@@ -71,7 +72,7 @@ def sync(
     progress
         As for `zsync.publish`.
     **overrides
-        Options of the configuration, for instance ``endpoint_url`` or ``team={"member": "mary"}``.
+        Options of the configuration by their names, those under ``team`` too: ``endpoint_url``, ``member``, ``ignore``.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def sync(
     >>> zsync.sync("s3synchrony.json", yes=True, prefer="both")  # doctest: +SKIP
     """
     started = time.monotonic()
-    understood = RunConfig.from_any(team_config(config), **overrides)
+    understood = RunConfig.from_any(team_config(config), **in_section("team", Team, overrides))
     for note in understood.notes:
         log.info("note: %s", note)
     dry_run = dry_run or understood.dry_run

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import RunConfig, seconds
+from zsync.config import RunConfig, in_section, seconds
+from zsync.config.sections import Watch
 from zsync.errors import ConfigError
 from zsync.pulling.listed import pull_listed
 from zsync.site.first_sync import source_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from zsync.config.options import Options
-    from zsync.config.sections import Watch
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def watch(
     stop
         Ends the watching when it is set.
     **overrides
-        Any option of the configuration by its name.
+        Any option of the configuration by its name, those under ``watch`` too: ``interval``, ``settle``, ``listen``.
 
     Returns
     -------
@@ -88,9 +88,10 @@ def run_watch(
     log_to: Callable[[Watch], None] = lambda _watch: None,
 ) -> WatchResult:
     """Watch; see `watch`. The command says with `log_to` where logs go, now and when the configuration changes."""
+    said = in_section("watch", Watch, overrides)
 
     def load() -> RunConfig:
-        found = RunConfig.from_any(config, **overrides)
+        found = RunConfig.from_any(config, **said)
         if not once and found.nothing_to_do is None:
             refuse_missing(found.watch.listen, [site.watch.events for site in found.by_site().values()])
         return found
@@ -121,7 +122,7 @@ def run_watch(
     if once:
         with _signals(ends, None):
             return _once(understood, make)
-    path = _file_of(config)
+    path = understood.origin.file if config is None else _file_of(config)
     service = Service(load, make, log_to, __version__, path)
     with _signals(ends, service.reload):
         service.run(understood, ends)
