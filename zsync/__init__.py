@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zsync.errors import OutdatedError as OutdatedError
     from zsync.errors import PermissionDeniedError as PermissionDeniedError
     from zsync.errors import PreconditionError as PreconditionError
+    from zsync.errors import RegionError as RegionError
     from zsync.errors import SilentError as SilentError
     from zsync.errors import SourceChangedError as SourceChangedError
     from zsync.errors import SourceError as SourceError
@@ -106,6 +107,7 @@ _HOMES = {
     "PublishResult": "zsync.steps.result",
     "PullResult": "zsync.pulling.pulled",
     "RunConfig": "zsync.config",
+    "RegionError": "zsync.errors",
     "SilentError": "zsync.errors",
     "SnapshotStore": "zsync.snapshots.store",
     "SourceChangedError": "zsync.errors",

@@ -72,8 +72,11 @@ def of_what_is_published() -> None:
 
 def of_teams_and_sites() -> int:
     zsync.sync("s3synchrony.json", yes=True, prefer="both", team={"member": "mary"})
+    zsync.sync("team.yaml", member="mary", ignore=["*.tmp"])
     zsync.reset("s3synchrony.json", yes=True)
-    return int(zsync.watch("sites.yml", once=True, endpoint_url="http://127.0.0.1:9000").exit_status)
+    return int(
+        zsync.watch("sites.yml", once=True, interval="5s", settle=2, endpoint_url="http://127.0.0.1:9000").exit_status
+    )
 
 
 def of_datasets() -> None:

@@ -69,7 +69,7 @@ SINKS = {
     "columns": lambda: columns([[NASTY, "b"], ["c", NASTY]]),
     "table": lambda: html_table(["key"], [[NASTY]]),
     "findings": lambda: findings_html([Finding("error", "x", NASTY, NASTY, NASTY)]),
-    "line": lambda: "".join(LineFormatter().format(record) for record in records()),
+    "line": lambda: "".join(LineFormatter(timed=True).format(record) for record in records()),
     "log": lambda: "".join(TextFormatter().format(record) for record in records()),
     "json": lambda: "".join(JsonFormatter().format(record) for record in records()),
 }

@@ -40,6 +40,10 @@ def test_every_option_has_a_type(model, typed):
 def test_calls_take_every_option():
     wanted = names(Storage) | names(Publish) | names(Sections) - {"target", "dry_run"}
     assert set(options.Options.__optional_keys__) == wanted
+    assert set(options.WatchCallOptions.__optional_keys__) == wanted | names(Watch) - {"initial_sync_source"}
+    assert set(options.SyncCallOptions.__optional_keys__) == wanted | names(Team) - {"prefer"}
+    parameters = {"dest", "exclude_downloads", "force_overwrite"}
+    assert set(options.PullCallOptions.__optional_keys__) >= names(Pull) - parameters
 
 
 def test_choices_are_those_of_the_model():

@@ -91,38 +91,47 @@ class ProductOptions(TypedDict, total=False):
     exclude: Patterns
 
 
-class PullOptions(TypedDict, total=False):
+class _Pulling(TypedDict, total=False):
+    root: LocalPath | None
+
+
+class PullOptions(_Pulling, total=False):
     """Options of `pull`."""
 
     dest: LocalPath | None
-    root: LocalPath | None
     exclude_downloads: bool
     force_overwrite: bool
 
 
-class TeamOptions(TypedDict, total=False):
-    """Options of `team`."""
-
+class _Teaming(TypedDict, total=False):
     member: str | None
-    prefer: Literal["ask", "local", "remote", "both"]
     ignore: Patterns
 
 
-class WatchOptions(TypedDict, total=False):
-    """Options of `watch`."""
+class TeamOptions(_Teaming, total=False):
+    """Options of `team`."""
 
+    prefer: Literal["ask", "local", "remote", "both"]
+
+
+class _Watching(TypedDict, total=False):
     interval: Duration
-    settle: Duration
     marker: str | None
     events: Literal["auto", "native", "poll"]
     compare: Duration
     backoff: Duration
-    initial_sync_source: Literal["local", "s3", "auto"]
     listen: str
     history: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["text", "json"]
     log_file: LocalPath | None
+
+
+class WatchOptions(_Watching, total=False):
+    """Options of `watch`."""
+
+    settle: Duration
+    initial_sync_source: Literal["local", "s3", "auto"]
 
 
 class NotificationOptions(TypedDict, total=False):
@@ -181,8 +190,8 @@ class CallOptions(_Sections, StorageOptions, _Publishing, total=False):
     """Options as every call takes them: whole sections, and those of `publish` and `storage` by their names."""
 
 
-class PullCallOptions(CallOptions, _Source, _Only, total=False):
-    """Those of a pull, which has patterns of its own."""
+class PullCallOptions(CallOptions, _Source, _Only, _Pulling, total=False):
+    """Those of a pull, which has patterns of its own, and those of `pull` that are no parameters of the call."""
 
 
 class VerifyCallOptions(CallOptions, _Patterns, _Only, total=False):
@@ -201,3 +210,11 @@ class Options(CallOptions, _Source, _Patterns, _Only, total=False):
     >>> options: Options = {"retire": "keep", "region": "us-east-1"}
     >>> zsync.publish("zsync.yaml", **options)  # doctest: +SKIP
     """
+
+
+class SyncCallOptions(Options, _Teaming, total=False):
+    """Those of a synchronization: also what is under `team`, by its name."""
+
+
+class WatchCallOptions(Options, _Watching, total=False):
+    """Those of watching: also what is under `watch`, by its name; `settle` is that of `watch`."""

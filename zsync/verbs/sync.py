@@ -28,7 +28,7 @@ from zsync.team.synced import Ask, SyncedChange, SyncedProduct, SyncResult
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from zsync.config.options import Options
+    from zsync.config.options import SyncCallOptions
     from zsync.report.progress import Progress
     from zsync.team.folder import Folder
     from zsync.words import Finding
@@ -48,7 +48,7 @@ def sync(
     ask: Ask | None = None,
     dry_run: bool = False,
     progress: Progress | bool | None = None,
-    **overrides: Unpack[Options],
+    **overrides: Unpack[SyncCallOptions],
 ) -> SyncResult:
     """Bring a folder and its target to agree: what changed here goes there, what changed there comes here.
 

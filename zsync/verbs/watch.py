@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from zsync.config.options import Options
+    from zsync.config.options import WatchCallOptions
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def watch(
     once: bool = False,
     initial_sync_source: str | None = None,
     stop: threading.Event | None = None,
-    **overrides: Unpack[Options],
+    **overrides: Unpack[WatchCallOptions],
 ) -> WatchResult:
     """Publish what changes, as it happens: a store once its writer is quiet, a file once it is at rest.
 
