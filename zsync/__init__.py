@@ -172,6 +172,7 @@ __all__ = [
     "ProductLease",
     "PublishResult",
     "PullResult",
+    "RegionError",
     "RunConfig",
     "SilentError",
     "SnapshotStore",
