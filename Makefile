@@ -12,6 +12,9 @@
 #              run the notebooks, and take pictures of them in Chromium, light and dark, in build/screenshots; NOTEBOOKS="publish"
 # make bench   measure beside s5cmd, rclone and aws: ratios, JSON and a picture in benchmarks/results; make bench-million with a
 #              million objects. BENCH_ARGS="--shapes few --rtt 20 50 150 --rounds 3"
+# make docs    build the site into build/site, strictly
+# make reference
+#              make what pages of docs/ say of commands, options and messages anew from the code
 # make clean   remove the environment and all caches
 #
 # The environment is made once in .venv, and again when pyproject.toml changes. PYTHON=... chooses the interpreter.
@@ -36,7 +39,7 @@ LOWEST_TESTS ?= tests/unit tests/contract tests/e2e/test_publish.py tests/e2e/te
 # Hundreds of commands are run by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick torture mutants lint wild lowest screenshots bench bench-million clean
+.PHONY: demo test quick torture mutants lint wild lowest screenshots docs reference bench bench-million clean
 
 demo: $(DEMO)
 	$(BIN)/python -m zsync demo
@@ -87,6 +90,12 @@ screenshots: $(STAMP)
 	@$(BIN)/python -c 'import nbconvert' 2>/dev/null \
 	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check nbconvert
 	@$(BIN)/python tests/browser/screenshots.py build/screenshots $(NOTEBOOKS)
+
+docs: $(STAMP)
+	$(BIN)/python docs/building.py build
+
+reference: $(STAMP)
+	$(BIN)/python docs/reference.py
 
 bench: $(STAMP) $(VENV)/aws/bin/aws
 	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
