@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).parents[1]
 FIRST = "README.md"
 PAGES = (FIRST, "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")
-OTHERS = ("docs/json/*", "notebooks/*.ipynb", "LICENSE", "zsync/errors.py", "tests/wild/outcomes.py")
+OTHERS = ("docs/json/*", "docs/images/*", "notebooks/*.ipynb", "LICENSE")
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[)#])")
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.DOTALL | re.MULTILINE)
 

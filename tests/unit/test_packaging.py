@@ -88,7 +88,7 @@ def test_the_recipe_has_the_requirements_of_the_project():
 
 def test_every_extra_that_is_named_to_users_exists():
     extras = set(project()["optional-dependencies"])
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb"), ROOT / "Containerfile"]
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb"), ROOT / "Containerfile"]
     said = {path.name: path.read_text() for path in [*texts, *ROOT.glob("zsync/**/*.py")]}
     assert install("hpc") in said["clusters.md"]
     lists = [found for text in said.values() for found in re.findall(rf"(?:{DISTRIBUTION}|/src)\[([\w,]+)\]", text)]
