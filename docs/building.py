@@ -18,6 +18,7 @@ FIRST = "README.md"
 PAGES = (FIRST, "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")
 OTHERS = ("docs/json/*", "docs/images/*", "notebooks/*.ipynb", "LICENSE")
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[)#])")
+_CODE_IN_ROW = re.compile(r"`[^`\n]*`(?=[^\n]*\|$)", re.MULTILINE)
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.DOTALL | re.MULTILINE)
 
 
@@ -55,8 +56,13 @@ def as_in_site(path: str, text: str) -> str:
         return os.path.relpath(in_site(os.path.normpath(here / link[1])), place)
 
     parts = _FENCE.split(text)
-    parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]  # what lies between is code
+    parts[::2] = [_unescaped(LINK.sub(moved, part)) for part in parts[::2]]  # what lies between is code
     return "".join(parts)
+
+
+def _unescaped(text: str) -> str:
+    """Return text with the bars in code, in tables, as they are: there a backslash before them is for GitHub alone."""
+    return _CODE_IN_ROW.sub(lambda code: code[0].replace("\\|", "|"), text)
 
 
 def prepare(directory: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import os
 import re
 import sys
 import typing
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import typer.main
 import yaml
 
-from zsync import errors
+from zsync import errors, system
 from zsync.cli import app
 from zsync.config.model import Sections
 from zsync.config.publishing import Publish, Storage
 from zsync.config.sections import Notification, Product, Pull, Site, Team, Watch
+from zsync.storage import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -109,7 +111,7 @@ def commands() -> str:
         if examples := [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  ")]:
             lines += ["```console", *(f"$ {example}" for example in examples), "```", ""]
         lines += ["| option | |", "|---|---|"]
-        lines += [f"| `{_word(item)}` | {cell(item.help or '')} |" for item in arguments if item.help]
+        lines += [f"| `{cell(_word(item))}` | {cell(item.help or '')} |" for item in arguments if item.help]
         lines += [f"| {_flags(item)} | {cell(item.help or '')} |" for item in options]
         lines.append("")
     return "\n".join(lines)
@@ -234,6 +236,9 @@ def messages() -> str:
             continue
         if _name(call) not in _OF_VALUES:
             advice = _texts(call, 2)
+            if pairs := _pairs(call):
+                rows[_name(call)] |= pairs
+                continue
             rows[_name(call)] |= {
                 (text, REMEDIES.get(text, "") if said == "" else said) for text in _texts(call, 0) for said in advice
             }
@@ -245,16 +250,51 @@ def messages() -> str:
         told = sorted((text, advice) for text, advice in rows[name] if text.strip("… "))
         lines += [f"## {name}", f"{_line(kind.__doc__)} Exit status {int(kind.exit_status)}.", ""]
         lines += ["| message | what to do |", "|---|---|"]
-        lines += [f"| {cell(text)} | {cell(advice)} |" for text, advice in told]
+        lines += [f"| {cell(text)} | {_filled_in(text) if advice == '…' else cell(advice)} |" for text, advice in told]
         lines.append("")
     lines += ["## Values of a configuration", "A `ConfigError` too: the option, and what its value is to be.", ""]
     lines += [f"- {cell(text)}" for text in sorted(values) if text.strip("… ")]
+    lines += ["", "## What the system says", "In brackets, where a file or a directory is in the way.", ""]
+    lines += ["| it says | what to do |", "|---|---|"]
+    lines += [f"| {os.strerror(number)} | {cell(advice)} |" for number, advice in sorted(system._ADVICE.items())]
+    lines += ["", "## What is wrong with a certificate", "| it is said | what to do |", "|---|---|"]
+    lines += [f"| {cell(said)} | {cell(advice)} |" for _, said, advice in certificates._PROBLEMS]
     return "\n".join(lines)
 
 
 def unadvised() -> list[str]:
     """Return the messages of which nothing says what to do."""
     return re.findall(r"^\| (.+) \|  \|$", messages(), re.MULTILINE)
+
+
+def _filled_in(text: str) -> str:
+    """Return where it is told what to do about an error of which the message goes on to say so."""
+    if "certificate" in text:
+        return "[by what is wrong with it](#what-is-wrong-with-a-certificate)"
+    return "[by what the system says](#what-the-system-says)" if "(…)" in text else "what it goes on to say"
+
+
+def _pairs(call: ast.Call) -> set[tuple[str, str]]:
+    """Return what is said, and what to do about it, where a function of the module returns the two together."""
+    scope = next((above for above in _lineage(call) if isinstance(above, ast.FunctionDef)), None)
+    made = {
+        getattr(node.value.func, "id", ""): [getattr(name, "id", "") for name in node.targets[0].elts]
+        for node in ast.walk(scope or call)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Call)
+    }
+    found: set[tuple[str, str]] = set()
+    for function in [node for node in ast.walk(list(_lineage(call))[-1]) if isinstance(node, ast.FunctionDef)]:
+        said, advice = (*made.get(function.name, ()), "", "")[:2]
+        if advice and len(call.args) > 2 and getattr(call.args[2], "id", "") == advice and _names(call.args[0], said):
+            returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+            found |= {
+                (_texts(call, 0)[0].replace("…", text), do)
+                for value in returned
+                if isinstance(value, ast.Tuple) and len(value.elts) == 2
+                for text in _said(value.elts[0], value)
+                for do in _said(value.elts[1], value)
+            }
+    return found
 
 
 def _line(text: str | None) -> str:

@@ -243,6 +243,11 @@ def test_messages_are_those_that_are_raised():
         assert message in told, message
 
 
+def test_every_schema_is_named():
+    told = set(re.findall(r"\]\((json/[\w.-]+)\)", (ROOT / "docs" / "json.md").read_text()))
+    assert told == {f"json/{path.name}" for path in (ROOT / "docs" / "json").iterdir()}
+
+
 def test_every_name_of_the_package_is_in_the_reference():
     told = set(re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE))
     homes = {}
