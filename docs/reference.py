@@ -76,6 +76,32 @@ REMEDIES = {
     "… objects of stage … have no receipt": "run it again, and report it: this should not happen",
 }
 _TOLD_ELSEWHERE = ("demo", "devserver")  # rooms that no user of data meets
+# What to do about warnings that are only in the log.
+WARNINGS = {
+    "did not come to a safe point in time: …": "nothing: the next start finishes the work",
+    "internal error in thread …: …": "report it, with the log at level debug",
+    "left out, for a symbolic link is there: …/…": "put what it leads to in its place",
+    "left out: …": "what it says; other products are not concerned",
+    "no answer from … for … s": "wait, or see to the network; after a minute it is an error",
+    "no file events, so the files are looked at now and then: …": "what it says; `events: poll` keeps it quiet",
+    "note: …": "take what is not needed out of the configuration",
+    "old publications were not cleared away: …": "what it says; it is tried again",
+    "something is still being written, and is left for the next time": "nothing; a marker tells when a writer is done",
+    "the base cannot be read, so all is compared anew: … (…)": "nothing, unless it comes again: look at the disk",
+    "the bucket is in region …, not …: …; it is asked there (`region: …` spares the detour)": "set `region`",
+    "the configuration is not usable, and the one before stays: …": "correct it; it is read again then",
+    "the digest cache cannot be read, so files will be hashed again: … (damaged)": "nothing: it is made anew",
+    "the digest cache cannot be read, so files will be hashed again: … (…)": "look at `ZSYNC_CACHE_DIR`",
+    "the digest cache cannot be written, so files will be hashed again: … (…)": "look at `ZSYNC_CACHE_DIR`",
+    "the lease could not be given back and will run out by itself: …": "nothing: it does in a minute",
+    "the manifest is lost, so objects are compared by ETag: …": "nothing: a new one is written",
+    "the service does not keep storage class …: …": "leave `storage_class` out",
+    "what arrives cannot be kept in mind, so that a publish that is cut off sends it again: …"
+    " (…)": "look at `ZSYNC_CACHE_DIR`",
+    "… cannot be taken away for the moment in which its raster and what belongs to it are replaced (…): readers may see"
+    " both mixed in between": "allow `s3:DeleteObject`",
+    "… could not be removed: delete it": "delete it",
+}
 
 
 def cell(text: str) -> str:
@@ -254,6 +280,9 @@ def messages() -> str:
         lines.append("")
     lines += ["## Values of a configuration", "A `ConfigError` too: the option, and what its value is to be.", ""]
     lines += [f"- {cell(text)}" for text in sorted(values) if text.strip("… ")]
+    lines += ["", "## Warnings of the log", "Beside those that are [findings](findings.md).", ""]
+    lines += ["| message | what to do |", "|---|---|"]
+    lines += [f"| {cell(text)} | {cell(WARNINGS.get(text, ''))} |" for text in sorted(_logged())]
     lines += ["", "## What the system says", "In brackets, where a file or a directory is in the way.", ""]
     lines += ["| it says | what to do |", "|---|---|"]
     lines += [f"| {os.strerror(number)} | {cell(advice)} |" for number, advice in sorted(system._ADVICE.items())]
@@ -265,6 +294,14 @@ def messages() -> str:
 def unadvised() -> list[str]:
     """Return the messages of which nothing says what to do."""
     return re.findall(r"^\| (.+) \|  \|$", messages(), re.MULTILINE)
+
+
+def _logged() -> set[str]:
+    """Return what is logged as a warning or an error, but for what only hands a message on."""
+    calls = (call for _, call in _calls({"warning", "error"}) if call.args and isinstance(call.func, ast.Attribute))
+    own = (call for call in calls if getattr(call.func.value, "id", "") in {"log", "logger"})
+    texts = {re.sub(r"%(\.\d)?[a-z]", "…", text) for call in own for text in _said(call.args[0], call)}
+    return {text for text in texts if text.strip("…: ")}
 
 
 def _filled_in(text: str) -> str:

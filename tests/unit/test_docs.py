@@ -222,11 +222,13 @@ def test_reference_is_as_the_code_has_it():
 
 
 def test_every_message_says_what_to_do():
-    """By itself, or where it does not, in `reference.REMEDIES`, which holds no other."""
+    """By itself, or where it does not, in `reference.REMEDIES` and `WARNINGS`, which hold no other."""
     assert not reference.unadvised(), "give the error advice, or say what to do in REMEDIES of docs/reference.py"
     text = reference.messages()
     assert text.count("\n| ") > 250
-    assert not [said for said in reference.REMEDIES if f"| {reference.cell(said)} |" not in text]
+    assert not [
+        said for said in (*reference.REMEDIES, *reference.WARNINGS) if f"| {reference.cell(said)} |" not in text
+    ]
 
 
 def test_messages_are_those_that_are_raised():
