@@ -86,7 +86,7 @@ lowest: $(STAMP)
 screenshots: $(STAMP)
 	@$(BIN)/python -c 'import nbconvert' 2>/dev/null \
 	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check nbconvert
-	@$(BIN)/python tests/browser/screenshots.py build/screenshots $(NOTEBOOKS)
+	@$(BIN)/python notebooks/screenshots.py build/screenshots $(NOTEBOOKS)
 
 bench: $(STAMP) $(VENV)/aws/bin/aws
 	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
