@@ -1,7 +1,7 @@
 # make demo    the whole story on real data, against an S3 server on this machine
-# make test    everything that CI asks: ruff, mypy, import contracts, tests
+# make test    everything that CI asks: tests, and, as tests, ruff, mypy and import contracts
 # make quick   for work in between, in under a minute: lint, and the tests that need no server
-# make lint    the same without the tests
+# make lint    ruff, mypy and import contracts alone
 # make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
 #              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
 # make mutants see whether unit tests notice small changes of the core: SEED=random or a number, COUNT=80 mutants, and
@@ -44,10 +44,10 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(DEMO)
 	$(BIN)/python -m zsync demo
 
-test: lint
+test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
-quick: lint
+quick: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit zsync --ignore tests/unit/test_proxy.py $(PYTEST_ARGS)
 
 torture: $(STAMP)
@@ -89,7 +89,7 @@ lowest: $(STAMP)
 screenshots: $(STAMP)
 	@$(BIN)/python -c 'import nbconvert' 2>/dev/null \
 	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check nbconvert
-	@$(BIN)/python tests/browser/screenshots.py build/screenshots $(NOTEBOOKS)
+	@$(BIN)/python notebooks/screenshots.py build/screenshots $(NOTEBOOKS)
 
 docs: $(STAMP)
 	$(BIN)/python docs/building.py build

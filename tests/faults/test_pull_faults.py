@@ -375,7 +375,18 @@ def damage(monkeypatch, times, of="t2m/0.0"):
             return data[:-1] + bytes([data[-1] ^ 1])
         return data
 
+    pieces = ObstoreTransport.pieces
+
+    def damaged_pieces(self, key, *rest, **named):
+        for piece in pieces(self, key, *rest, **named):
+            if key.endswith(of) and left[0]:
+                left[0] -= 1
+                yield piece[:-1] + bytes([piece[-1] ^ 1])
+            else:
+                yield piece
+
     monkeypatch.setattr(ObstoreTransport, "fetch", damaged)
+    monkeypatch.setattr(ObstoreTransport, "pieces", damaged_pieces)
 
 
 @pytest.mark.parametrize("of", ["a.zarr/t2m/0.0", "a.zarr/t2m/.zarray", "a.bin"])

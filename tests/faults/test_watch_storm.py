@@ -33,7 +33,7 @@ from trees import append, read_tree, s3_tree, weather, write_store
 
 FILES, FEW, SITES, WITH_STORE = 10_000, 2_000, 5, 2
 CHANGES, SHORT = 2_200, 300  # of each site, in the storm and until the service has been killed
-BURST, PAUSE_S, SHORT_PAUSE_S = 10, 0.15, 0.25
+BURST, PAUSE_S, SHORT_PAUSE_S = 20, 0.15, 0.4
 WIDTH = 8
 BY_URL = 10  # one read in so many goes by URL
 STORE = "grows.zarr"

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from zsync.config import Location, Storage
 from zsync.publication.manifest import PART_OBJECTS, split
-from zsync.storage import HeaderRules, Headers, spec_for
+from zsync.storage import HeaderRules, Headers, pace_of, spec_for
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.transfer import Batch, HeaderPolicy, Outcome, Send, Serial, Threads, executor_for
 from zsync.transfer.batch import BATCH_BYTES, BATCH_OBJECTS, Batches, Cut, cut
-from zsync.transfer.window import MOST, START
+from zsync.transfer.window import MOST, START, START_FAR
 from zsync.transfer.work import ByteBudget
 from zsync.words import Kind
 
@@ -75,6 +75,22 @@ def test_as_many_transfers_as_the_system_bears_or_the_user_wants(monkeypatch, fi
     for wanted in (7, 100):
         with executor_for("threads", wanted) as executor:
             assert (executor.window.size, executor.window.most) == (min(wanted, START), wanted)
+
+
+@pytest.mark.parametrize(
+    ("answers", "start"), [((), START), ((0.001, 0.3), START), ((0.3, 0.06), START_FAR)], ids=["unknown", "near", "far"]
+)
+def test_far_away_more_requests_are_under_way_from_the_beginning(monkeypatch, answers, start):
+    spec = spec_for(Location.parse(f"s3://asked-{start}-{len(answers)}/x"), Storage())
+    now = [0.0]
+    monkeypatch.setattr("zsync.storage.pacing.time.monotonic", lambda: now[0])
+    for took in answers:
+        with pace_of(spec).slot():
+            now[0] += took
+    with executor_for("auto", "auto", specs=[SPEC, spec]) as executor:
+        assert executor.window.size == start
+    with executor_for("auto", 8, specs=[spec]) as executor:
+        assert executor.window.size == 8
 
 
 @given(sizes=st.lists(st.integers(0, 2 * BATCH_BYTES), max_size=300), tasks=st.integers(1, 40))

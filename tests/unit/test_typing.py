@@ -90,7 +90,8 @@ def test_mypy_takes_every_call_and_tells_every_mistake(tmp_path):
     assert documents.read_text().count("zsync.publish(") >= 4
     config = tmp_path / "mypy.ini"
     missing = "[mypy-dask.*,distributed.*,dask_jobqueue.*,airflow.*,prefect.*]\nignore_missing_imports = true\n"
-    config.write_text(f"[mypy]\nstrict = true\n{missing}")
+    others = "[mypy-xarray.*,zarr.*,numpy.*,pandas.*,pyarrow.*,rasterio.*,rich.*]\nfollow_imports = skip\n"
+    config.write_text(f"[mypy]\nstrict = true\ndisallow_subclassing_any = false\n{missing}{others}")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", "--no-color-output",
          "--follow-imports", "silent", CALLS, documents],

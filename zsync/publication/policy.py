@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LISTS = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
 _OBJECTS = (
     "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
 )  # fmt: skip
 _KEYS = ("kms:GenerateDataKey", "kms:Decrypt")
 _ARN = re.compile(r"arn:aws[\w-]*:")

@@ -6,10 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.errors import ZsyncError
+from zsync.storage import pace_of
 from zsync.system import open_files_most
 from zsync.transfer import crew
 from zsync.transfer.batch import BATCH_OBJECTS, Done, Work
-from zsync.transfer.window import MOST, Window
+from zsync.transfer.window import FAR_S, MOST, START, START_FAR, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,13 +78,15 @@ class Threads:
     ----------
     most
         Requests under way at once, at most.
+    start
+        Requests under way at once, at first.
     """
 
     largest, is_elsewhere = BATCH_OBJECTS, False
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, start: int = START) -> None:
         self.tasks = min(TASKS, most)
-        self.window = Window(most)
+        self.window = Window(most, start)
 
     def begin(self) -> None:
         """Do nothing: it is there."""
@@ -164,13 +167,19 @@ def executor_for(
     """
     most = max(1, min(MOST, open_files_most() // _FILES_EACH)) if workers == "auto" else int(workers)
     if client is None and scheduler in ("auto", "threads", "serial"):
-        yield Serial() if scheduler == "serial" else Threads(most)
+        yield Serial() if scheduler == "serial" else Threads(most, _start(specs))
         return
     from zsync.storage.handing import Handed
     from zsync.transfer.remote import Remote
 
     with Remote(lambda: _workers(scheduler, client, Handed.of(specs)), most) as remote:
         yield remote
+
+
+def _start(specs: Iterable[StoreSpec]) -> int:
+    """Return how many requests to begin with: what was asked already tells how far it is."""
+    took = [pace_of(spec).fastest_s or 0.0 for spec in specs]
+    return START_FAR if max(took, default=0.0) >= FAR_S else START
 
 
 def _workers(scheduler: str, client: Any, handed: Handed) -> Workers:

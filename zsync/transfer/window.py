@@ -10,7 +10,8 @@ from zsync.storage.pacing import CEILING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-START = 64
+START, START_FAR = 64, 256
+FAR_S = 0.02  # from where an answer takes so long, more calls pay in any case: they mostly wait
 MOST = CEILING  # more would only wait for the pace
 BYTES = 256 * 2**20  # in flight, beyond which more calls do not help: 10 Gbit/s, 200 ms away
 

@@ -1,6 +1,6 @@
 """Run the notebooks, and take pictures of them in a browser, in light and in dark: `make screenshots`.
 
-    python tests/browser/screenshots.py DIRECTORY [NOTEBOOK...]
+    python notebooks/screenshots.py DIRECTORY [NOTEBOOK...]
 
 They are there to be looked at; what can be told without eyes is in `tests/unit/test_plan_told.py` and `test_cell.py`.
 """
@@ -17,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FEWER = {"history": "DAYS = 24", "hpc": "MEMBERS = 6"}
 SIZE = "1100,6000"
