@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Begun:
     """What is known of an upload of one object, in a file that may be lost: then the upload is made anew.
 
-    Only what was begun here is gone on with: of another upload nobody knows with which headers it was begun.
+    Only what was begun here is gone on with: of another upload nobody knows with which headers it was begun, or with
+    which encryption.
     """
 
     def __init__(self, spec: StoreSpec, key: Key) -> None:
