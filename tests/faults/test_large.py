@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import threading
+from dataclasses import replace
 
 import numpy as np
 import prepared
@@ -175,6 +176,15 @@ def test_an_upload_that_the_service_has_no_more_is_begun_anew(site, proxy):
     connect(spec).put_parts(key, iter(parts), Headers(), 16 * MIB, record=Begun(spec, key))
     assert published(site) == BODY[: 20 * MIB]
     assert Begun(spec, key).upload() is None
+
+
+def test_an_upload_with_other_encryption_is_begun_anew(site):
+    spec, key = spec_of(site), "run/files/large.bin"
+    Begun(spec, key).keep("0123456789abcdef", Headers())
+    assert Begun(spec, key).upload(Headers()) == "0123456789abcdef"
+    encrypted = replace(spec, sse="aws:kms", sse_kms_key_id="k")
+    assert Begun(encrypted, key).upload(Headers()) is None
+    assert Begun(encrypted, key).upload() == "0123456789abcdef", "and it is to be given up"
 
 
 # --- the other way ----------------------------------------------------------------------------------------------------

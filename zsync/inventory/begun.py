@@ -23,23 +23,27 @@ class Begun:
     """
 
     def __init__(self, spec: StoreSpec, key: Key) -> None:
+        self._encryption = f"{spec.sse or ''} {spec.sse_kms_key_id or ''}"
         place = f"{spec.endpoint_url or ''} {spec.location.child(key).url}"
         self._path = (
             cache_directory() / "uploads" / f"{hashlib.blake2b(place.encode(), digest_size=16).hexdigest()}.json"
         )
 
     def upload(self, headers: Headers | None = None) -> str | None:
-        """Return the id of the upload that was begun, with these headers if any are given; None if there is none."""
+        """Return the id of the upload that was begun, as it would be now with these headers, if any are given."""
         try:
             found = json.loads(self._path.read_bytes())
-            upload, begun_with = found["upload"], found["headers"]
+            upload, how = found["upload"], found["how"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return upload if isinstance(upload, str) and (headers is None or headers.digest == begun_with) else None
+        return upload if isinstance(upload, str) and (headers is None or self._how(headers) == how) else None
 
     def keep(self, upload: str, headers: Headers) -> None:
         """Remember an upload, before anything is sent."""
-        keep_text(self._path, json.dumps({"upload": upload, "headers": headers.digest}))
+        keep_text(self._path, json.dumps({"upload": upload, "how": self._how(headers)}))
+
+    def _how(self, headers: Headers) -> str:
+        return f"{headers.digest} {self._encryption}"
 
     def forget(self) -> None:
         """Forget it: it has ended."""
