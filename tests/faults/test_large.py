@@ -8,11 +8,11 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 
 import numpy as np
-import prepared
 import pytest
 from proxy import Fault, Proxy, on
 from servers import s3_client
@@ -27,8 +27,22 @@ from zsync.storage import Headers, Seen, connect, spec_for
 from zsync.storage.ahead import RANGE, held, read_through
 
 MIB = 2**20
-SIZE = 83 * MIB  # five parts of 16 MiB, and one of three
+PART = 5 * MIB  # the least that S3 takes
+SIZE = 28 * MIB  # five parts, and one of three MiB
+# The command, with parts of that size.
+SMALL = f"""
+import zsync.steps.sweep, zsync.transfer.work
+zsync.steps.sweep.WHOLE_SIZE = zsync.transfer.work.WHOLE_SIZE = zsync.transfer.work.PART_SIZE = {PART}
+from zsync.cli import main
+main()
+"""
 BODY = np.random.default_rng(1).bytes(SIZE)
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    for name in ("steps.sweep.WHOLE_SIZE", "transfer.work.WHOLE_SIZE", "transfer.work.PART_SIZE"):
+        monkeypatch.setattr(f"zsync.{name}", PART)
 
 
 @pytest.fixture
@@ -80,7 +94,8 @@ def killed_with(site, proxy, tmp_path, parts):
 
     proxy.faults.append(later)
     proxy.watchers.append(kill)
-    process = prepared.command("publish", config, "-q", stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-c", SMALL, "publish", str(config), "-q"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     started.set()
     _, said = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL, said
@@ -107,7 +122,7 @@ def test_p9_parts_that_arrived_before_a_kill_are_not_sent_again(site, proxy, tmp
 def test_p6_of_an_object_that_changed_since_the_kill_the_parts_that_differ_are_sent(site, proxy, tmp_path):
     since = killed_with(site, proxy, tmp_path, 3)
     body = bytearray(BODY)
-    body[20 * MIB] ^= 1  # in the second part
+    body[7 * MIB] ^= 1  # in the second part
     (site.root / "files" / "large.bin").write_bytes(body)
     assert site.publish().status == "published"
     assert published(site) == bytes(body)
@@ -145,11 +160,11 @@ def test_what_the_source_cut_off_is_given_up(site):
     spec, key = spec_of(site), "run/files/large.bin"
 
     def parts():
-        yield BODY[: 16 * MIB]
+        yield BODY[:PART]
         raise SourceError("it changed")
 
     with pytest.raises(SourceError, match="it changed"):
-        connect(spec).put_parts(key, parts(), Headers(), 16 * MIB, record=Begun(spec, key))
+        connect(spec).put_parts(key, parts(), Headers(), PART, record=Begun(spec, key))
     assert uploads(site) == []
     assert Begun(spec, key).upload() is None
 
@@ -172,9 +187,9 @@ def spec_of(site):
 def test_an_upload_that_the_service_has_no_more_is_begun_anew(site, proxy):
     spec, key = spec_of(site), "run/files/large.bin"
     Begun(spec, key).keep("0123456789abcdef", Headers())
-    parts = [BODY[: 16 * MIB], BODY[16 * MIB : 20 * MIB]]
-    connect(spec).put_parts(key, iter(parts), Headers(), 16 * MIB, record=Begun(spec, key))
-    assert published(site) == BODY[: 20 * MIB]
+    parts = [BODY[:PART], BODY[PART : 2 * PART]]
+    connect(spec).put_parts(key, iter(parts), Headers(), PART, record=Begun(spec, key))
+    assert published(site) == BODY[: 2 * PART]
     assert Begun(spec, key).upload() is None
 
 
@@ -246,10 +261,11 @@ def test_a_pull_of_a_large_object_asks_for_its_ranges_side_by_side(there, proxy,
     assert most > 2
 
 
-def test_who_reads_no_further_ends_what_is_on_its_way(there, proxy):
+def test_who_reads_no_further_ends_what_is_on_its_way(there, proxy, monkeypatch):
+    monkeypatch.setattr("zsync.storage.ahead.AHEAD", 2)
     reading = read_through(connect(spec_of(there)), Seen("run/files/large.bin", SIZE, None))
     next(reading)
     reading.close()
     asked = len(ranges(proxy))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("zsync-ahead")]
-    assert asked < SIZE // RANGE
+    assert asked == 2
