@@ -95,7 +95,8 @@ def test_p9_what_arrived_is_not_sent_again(service, tree, cut_off, transport, tr
 def test_p9_a_killed_command_is_finished_by_the_next(service, tmp_path, run_zsync):
     """And by one that is killed again: each goes on where the last one ended, but for what was on its way."""
     count, workers = 96, 2
-    batches = workers * (count // (workers * 4))
+    batch = count // (workers * 4)
+    batches = workers * batch + batch  # those on their way, and one that has ended and is not written down yet
     tree = write_tree(tmp_path / "src", {f"f{n:02}": bytes([n]) * 100 for n in range(count)})
     env = {
         **os.environ, "AWS_ENDPOINT_URL": service.endpoint_url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",

@@ -8,6 +8,7 @@ have less than two; together they have nearly all.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "SeCrEt"
+TRAILING = "trailing comma" if sys.version_info >= (3, 13) else "expecting property name"
 
 # What is written, where it is wrong, what is wrong with it, what to write; of a mistake that has no one cure: None.
 KEYS = [
@@ -219,7 +221,7 @@ YAML = [
 ]
 MISTAKES = [("c.yaml", *case) for case in (*KEYS, *MISSING, *TYPES, *VALUES, *URLS, *TOGETHER, *YAML)]
 OTHERS = [
-    ("c.json", '{"source": "/x",}', "line 1", "expecting property name", "no comma after the last"),
+    ("c.json", '{"source": "/x",}', "line 1", TRAILING, "no comma after the last"),
     ("c.json", '{"source": "/x", "source": "/y"}', "c.json", "'source' is there twice", "take one of them out"),
     ("c.json", "{'source': '/x'}", "line 1", "double quotes", "put names in double quotes"),
     ("c.json", '{"source": /x}', "line 1", "expecting value", "put text in double quotes"),

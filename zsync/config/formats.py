@@ -221,6 +221,7 @@ _YAML_HINTS = (
     ("key must be text", "write a name before the colon"),
 )
 _JSON_HINTS = (
+    ("trailing comma", "put no comma after the last one"),  # Python 3.13 says so
     ("double quotes", "put names in double quotes, and no comma after the last one"),
     ("delimiter", "a comma or a colon is missing"),
     ("extra data", "take out what follows the last brace"),
