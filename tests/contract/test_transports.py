@@ -30,6 +30,7 @@ from zsync.errors import (
 )
 from zsync.publication import heeds_conditions_of_copies
 from zsync.storage import (
+    PIECE,
     Headers,
     ObjectStore,
     Over,
@@ -128,11 +129,23 @@ def test_a_part_of_an_object_is_read_only_as_it_was_seen(any_place):
     key = any_place.base + "a"
     assert any_place.store.fetch(key, 6, 5, etag=stored.etag) == b"world"
     assert any_place.store.fetch(key, 0, 11, etag=None) == b"hello world"
+    assert [*any_place.store.pieces(key, 6, 5, etag=stored.etag)] == [b"world"]
     any_place.put("a", b"HELLO WORLD!")
-    with pytest.raises(PreconditionError):
-        any_place.store.fetch(key, 0, 5, etag=stored.etag)
-    with pytest.raises(ObjectNotFoundError):
-        any_place.store.fetch(any_place.base + "absent", 0, 5, etag=None)
+    absent = any_place.base + "absent"
+    for read in (any_place.store.fetch, lambda *what, **seen: [*any_place.store.pieces(*what, **seen)]):
+        with pytest.raises(PreconditionError):
+            read(key, 0, 5, etag=stored.etag)
+        with pytest.raises(ObjectNotFoundError):
+            read(absent, 0, 5, etag=None)
+
+
+def test_a_large_object_comes_in_pieces_of_any_part_of_it(any_place):
+    body = bytes(range(256)) * 4096 * 9 + b"end"  # of more pieces than are fetched at once
+    stored = any_place.put("large", body)
+    for start, length in ((0, len(body)), (1, len(body) - 1), (PIECE - 1, 2), (len(body) - 3, 3)):
+        pieces = [*any_place.store.pieces(any_place.base + "large", start, length, etag=stored.etag)]
+        assert b"".join(pieces) == body[start : start + length]
+        assert max(map(len, pieces)) <= 8 * PIECE
 
 
 def test_a_listing_tells_keys_sizes_and_etags(any_place):

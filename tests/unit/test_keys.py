@@ -178,8 +178,8 @@ def test_no_key_is_made_by_looking_away():
 
 
 TAKES = {
-    "get": ["key"], "fetch": ["key"], "head": ["key"], "put": ["key"], "put_parts": ["key"], "put_if": ["key"],
-    "copy": ["source", "target"], "delete": ["keys"], "remove": ["items"],
+    "get": ["key"], "fetch": ["key"], "pieces": ["key"], "head": ["key"], "put": ["key"], "put_parts": ["key"],
+    "put_if": ["key"], "copy": ["source", "target"], "delete": ["keys"], "remove": ["items"],
 }  # fmt: skip
 
 
