@@ -1,6 +1,6 @@
 # make demo    the whole story on real data, against an S3 server on this machine
 # make test    everything that CI asks: tests, and, as tests, ruff, mypy and import contracts
-# make quick   for work in between, in under a minute: lint, and the tests that need no server
+# make quick   for work in between, in under a minute: lint, and the tests that need no server and are not slow
 # make lint    ruff, mypy and import contracts alone
 # make torture look for new faults: the tests that take their choices from a seed, with another one. SEED=random, or the
 #              number of a run that failed; EXAMPLES= and STEPS= of the state machines, for instance EXAMPLES=25 STEPS=20
@@ -48,7 +48,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit zsync --ignore tests/unit/test_proxy.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow" tests/unit zsync --ignore tests/unit/test_proxy.py $(PYTEST_ARGS)
 
 torture: $(STAMP)
 	@case "$(SEED)" in \
@@ -76,7 +76,7 @@ wild: $(STAMP)
 
 # The tests' own tools are the newest that go with them: what is promised is what users install. Types and the contracts of
 # imports are judged by tools, which say nothing of these versions.
-NOT_LOWEST := --ignore tests/unit/test_typing.py --deselect tests/unit/test_house.py::test_arrows_point_down_and_the_core_is_pure
+NOT_LOWEST := --ignore tests/unit/test_typing.py --ignore tests/unit/test_lint.py --deselect tests/unit/test_house.py::test_arrows_point_down_and_the_core_is_pure
 lowest: $(STAMP)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 \
 	    || $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check uv

@@ -302,6 +302,7 @@ def test_every_page_is_in_the_navigation():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_site_is_built_strictly(tmp_path):
     command = [sys.executable, str(ROOT / "docs" / "building.py"), str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
