@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -118,11 +117,10 @@ def staging_of(target: str) -> Path:
     'sst.zarr'
     """
     from zsync.config import Location
-    from zsync.inventory.cache import cache_directory
+    from zsync.inventory.cache import cached_at
 
     location = Location.parse(os.fspath(target))
-    number = hashlib.blake2b(location.url.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-    return cache_directory() / "staging" / number / location.name
+    return cached_at("staging", location.url) / location.name
 
 
 def _write(dataset: xr.Dataset, store: Path, encoding: Any, zarr_format: Any) -> None:

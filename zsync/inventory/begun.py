@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from zsync.inventory.cache import cache_directory
+from zsync.inventory.cache import cached_at
 from zsync.system import keep_text
 
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ class Begun:
 
     def __init__(self, spec: StoreSpec, key: Key) -> None:
         self._encryption = f"{spec.sse or ''} {spec.sse_kms_key_id or ''}"
-        place = f"{spec.endpoint_url or ''} {spec.location.child(key).url}"
-        self._path = (
-            cache_directory() / "uploads" / f"{hashlib.blake2b(place.encode(), digest_size=16).hexdigest()}.json"
-        )
+        self._path = cached_at("uploads", f"{spec.endpoint_url or ''} {spec.location.child(key).url}", ".json")
 
     def upload(self, headers: Headers | None = None) -> str | None:
         """Return the id of the upload that was begun, as it would be now with these headers, if any are given."""

@@ -38,6 +38,12 @@ def cache_directory() -> Path:
     return Path(platformdirs.user_cache_dir("zsync"))
 
 
+def cached_at(directory: str, what: str, ending: str = "") -> Path:
+    """Return where in the cache there is what is known of something, whose name may be of any length."""
+    name = hashlib.blake2b(what.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return cache_directory() / directory / f"{name}{ending}"
+
+
 class DigestCache:
     """Digests of one product's source, kept from run to run in one file (`zsync.inventory.sealed`).
 
@@ -46,8 +52,7 @@ class DigestCache:
     """
 
     def __init__(self, root: str) -> None:
-        name = hashlib.blake2b(os.path.realpath(root).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self._path = cache_directory() / "digests" / f"{name}.arrow"
+        self._path = cached_at("digests", os.path.realpath(root), ".arrow")
 
     def fill(self, table: pa.Table) -> pa.Table:
         """Return a source inventory with the digests that are known; those that it has already stay."""

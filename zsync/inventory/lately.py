@@ -6,12 +6,11 @@ nobody has published since; what is not there any more, a listing is not cut at 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.inventory.cache import cache_directory
+from zsync.inventory.cache import cached_at
 from zsync.system import keep_text
 
 if TYPE_CHECKING:
@@ -55,5 +54,4 @@ def keep_seen(location: Location, **seen: Any) -> None:
 
 
 def _path(location: Location) -> Path:
-    name = hashlib.blake2b(location.url.encode(), digest_size=16).hexdigest()
-    return cache_directory() / "places" / f"{name}.json"
+    return cached_at("places", location.url, ".json")

@@ -8,17 +8,14 @@ later is whole receipts.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from typing import TYPE_CHECKING
 
-from zsync.inventory.cache import cache_directory
+from zsync.inventory.cache import cached_at
 from zsync.inventory.sealed import keep_sealed, sealed, unsealed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
@@ -38,8 +35,7 @@ class KeptReceipts:
     """
 
     def __init__(self, place: str) -> None:
-        name = hashlib.blake2b(place.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self._path: Path = cache_directory() / "receipts" / f"{name}.arrow"
+        self._path = cached_at("receipts", place, ".arrow")
 
     def read(self) -> pa.Table:
         """Return what is kept, in the order in which it came: `zsync.tables.RECEIPTS`."""

@@ -52,18 +52,21 @@ def with_digests(
     unread: dict[str, SourceError] = {}
     if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
         progress.begin("digest", len(rows), pc.sum(rows["size"]).as_py())
-        files = [
-            Hash(surveyed.name, key, size, FileReader(f"{origin.name}/{key}", key, Signature(size, *stat)), etag)
-            for key, etag, size, *stat in zip(
+        wanted = [
+            Wanted(key, Signature(*stat), etag)
+            for key, etag, *stat in zip(
                 *(rows[name].to_pylist() for name in ("key", "etag", "size", "mtime_ns", "ctime_ns", "inode")),
                 strict=True,
             )
         ]
         try:
             if executor is not None and executor.is_elsewhere:
-                hashed = _by_workers(surveyed, files, terms, progress, unread, executor)
+                hashed = _by_workers(surveyed, wanted, terms, progress, unread, executor)
             else:
-                hashed = _here(surveyed, files, terms, progress, unread)
+                hashed = digest_source(
+                    origin.name, wanted, workers=2 * (os.cpu_count() or 1), advance=progress.advance,
+                    skips_moving=terms.by_unit, unread=unread if terms.by_unit else None,
+                )  # fmt: skip
         finally:
             progress.end()
         names = ("key", "digest", "etag")
@@ -76,27 +79,16 @@ def with_digests(
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
 
-def _here(
-    surveyed: Surveyed, files: Sequence[Hash], terms: Terms, progress: Progress, unread: dict[str, SourceError]
-) -> list[Hashed]:
-    """Hash files in threads of this process."""
-    wanted = [Wanted(file.key, file.source.signature, file.etag) for file in files]
-    return digest_source(
-        surveyed.stock.origin.name, wanted, workers=2 * (os.cpu_count() or 1), advance=progress.advance,
-        skips_moving=terms.by_unit, unread=unread if terms.by_unit else None,
-    )  # fmt: skip
-
-
 def _by_workers(
     surveyed: Surveyed,
-    files: Sequence[Hash],
+    wanted: Sequence[Wanted],
     terms: Terms,
     progress: Progress,
     unread: dict[str, SourceError],
     executor: Executor,
 ) -> list[Hashed]:
     """Have the processes hash files that will send them too."""
-    executor.begin()
+    root = surveyed.stock.origin.name
     hashed: list[Hashed] = []
 
     def done(outcome: Outcome) -> None:
@@ -109,10 +101,13 @@ def _by_workers(
                 unread[failure.key] = failure.error
 
     def make(part: Cut) -> Batch:
-        return Batch(surveyed.stock.spec, tuple(files[part.start : part.stop]))
+        some = wanted[part.start : part.stop]
+        files = (FileReader(f"{root}/{item.key}", item.key, item.signature) for item in some)
+        items = (Hash(surveyed.name, file, item.etag) for file, item in zip(files, some, strict=True))
+        return Batch(surveyed.stock.spec, tuple(items))
 
-    sizes = [file.size for file in files]
-    cuts = [*cut(surveyed.name, sizes, executor.tasks, len(files), executor.largest)]
+    sizes = [item.signature.size for item in wanted]
+    cuts = [*cut(surveyed.name, sizes, executor.tasks, len(wanted), executor.largest)]
     executor.run(hash_batch, Batches(cuts, make), done)
     return hashed
 

@@ -13,7 +13,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.inventory.cache import RACY_NS, cache_directory
+from zsync.inventory.cache import RACY_NS, cached_at
 from zsync.packed import numbers_of, packed, signed
 from zsync.system import keep_text
 from zsync.version import __version__
@@ -96,8 +96,7 @@ def is_outdated(products: Sequence[ResolvedProduct], scans: Sequence[Scan]) -> b
 
 def _path(products: Sequence[ResolvedProduct]) -> Path:
     places = json.dumps([[product.root, product.location.url] for product in products])
-    name = hashlib.blake2b(places.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-    return cache_directory() / "memos" / f"{name}.json"
+    return cached_at("memos", places, ".json")
 
 
 def _newest_ns(scans: Sequence[Scan]) -> int:

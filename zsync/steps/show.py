@@ -1,4 +1,4 @@
-"""How the result of a publish is shown: as text for the command, and as a page of its own."""
+"""How the result of a publish is shown as text, for the command."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from zsync.report.text import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from zsync.planning import Plan
 
 
 class _Product(Protocol):
@@ -42,9 +40,6 @@ class _Result(Protocol):
     def restores(self) -> str | None: ...
     @property
     def publication(self) -> str | None: ...
-    @property
-    def plan(self) -> Plan | None: ...
-    def _repr_html_(self) -> str: ...
 
 
 def result_text(result: _Result) -> str:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 RANGE = 8 * PIECE  # bytes of a large object that are asked for with one request
 AHEAD = 8  # ranges of it that are on their way at once
+_LARGE = 2 * RANGE  # bytes; up to here an object comes with one answer
 
 
 def held(size: int) -> int:
     """Return how many bytes of an object of `size` bytes are in memory while it is read."""
-    return min(size, AHEAD * RANGE if size > 2 * RANGE else 2 * PIECE)
+    return min(size, AHEAD * RANGE if size > _LARGE else 2 * PIECE)
 
 
 def read_through(store: ObjectStore, seen: Seen) -> Iterator[bytes]:
@@ -33,7 +34,7 @@ def read_through(store: ObjectStore, seen: Seen) -> Iterator[bytes]:
     PreconditionError
         It is not as it was seen.
     """
-    if seen.size <= 2 * RANGE:
+    if seen.size <= _LARGE:
         return store.pieces(seen.key, 0, seen.size, etag=seen.etag, version=seen.version)
     return _ahead(store, seen)
 

@@ -114,10 +114,18 @@ class Hash:
     """
 
     product: str
-    key: str
-    size: int
     source: FileReader
     etag: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The file in the product."""
+        return self.source.key
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.source.signature.size
 
 
 @dataclass(frozen=True, slots=True)
