@@ -25,9 +25,9 @@ Key = NewType("Key", str)
 MAX_KEY_BYTES = 1024
 MAX_NAME_BYTES = 255  # of a name in a directory, on the usual file systems
 
-_FIT = re.compile(
-    rf"(?:(?!(?:\.\.?|{re.escape(STATE)})(?:/|\Z))[^/\x00-\x1f\x7f\\\ud800-\udfff]++(?:/(?!\Z)|\Z))++", re.IGNORECASE
-)
+# Without possessive quantifiers: those of a group do not look at what stands behind it in Python 3.11.2.
+_PART = rf"(?!(?:\.\.?|{re.escape(STATE)})(?:/|\Z))[^/\x00-\x1f\x7f\\\ud800-\udfff]+"
+_FIT = re.compile(rf"{_PART}(?:/{_PART})*", re.IGNORECASE)
 # What Arrow can tell quickly, in RE2's syntax: a key that does not match is fit.
 SUSPECT = (
     rf"(?:^|/)(?:\.{{0,2}}|(?i:{re.escape(STATE)}))(?:/|$)|[\x00-\x1f\x7f\\\\]|.{{{MAX_KEY_BYTES // 4}}}|\x{{17F}}"
