@@ -241,6 +241,7 @@ MANIFEST = pa.schema(
         ),  # digest of content type, cache control, storage class, ...: their drift is invisible to an ETag
         ("gone_s", pa.int64()),  # since when the source lacks it, in seconds since the epoch; null: the source has it
         ("order", pa.int32()),  # of an index: lower than that of indexes which name it; null: it is none
+        ("original", pa.binary()),  # the source's bytes, where metadata names other keys than the source has
     ]
 )
 
@@ -267,5 +268,8 @@ PLAN = pa.schema(
         ("gone_s", pa.int64()),
         ("order", pa.int32()),
         ("content", pa.binary()),  # the bytes, where zsync makes them itself
+        ("original", pa.binary()),
+        ("copy_key", pa.string()),  # what the target holds the same bytes as already, under another key
+        ("copy_etag", pa.string()),
     ]
 )

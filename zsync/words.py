@@ -56,6 +56,7 @@ class Action(StrEnum):
     """What a plan does with an object."""
 
     SEND = "send"
+    COPY = "copy"  # the target copies what it holds under another key; where it cannot, it is sent
     UNCHANGED = "unchanged"
     RETIRE = "retire"
     KEEP = "keep"  # in the target only, and stays there
@@ -75,7 +76,9 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn meanwhile"  # metadata that readers must not find while an array is replaced
     GENERATED = "consolidated anew"  # consolidated metadata made by zsync
     SAME = "same content"
+    REKEYED = "same content, other key"  # of an array of which the chunks get other keys
     GONE = "gone from the source"
+    FLIPPED = "of what was published before"  # readers who opened that may still want it; new ones do not see it
     VANISHED = (
         "vanished chunk"  # a chunk inside its array's grid that was published and is now gone: fill value, or lost
     )
@@ -86,6 +89,32 @@ class Reason(StrEnum):
     GRACE = "grace"  # gone from the source, but not for long enough
     NOT_SELECTED = "not selected"  # left out by only, include, exclude
     POLICY = "retire: keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """Which arrays of which the chunks are replaced get other chunk keys.
+
+    Attributes
+    ----------
+    values
+        Those of which values change: ``flip`` all that can, ``inplace`` none; ``auto``: where at least half of the
+        chunks change, or no more than `most` have to be copied.
+    incompatible
+        Those of which old and new chunks decode differently.
+    most
+        How many chunks of a store ``auto`` has copied.
+    is_asked_for
+        They are asked for by name: what attributes say otherwise of chunks that did not change is meant.
+    is_strict
+        Keys that readers of an earlier publication may still want are never used.
+    """
+
+    values: Literal["auto", "inplace", "flip"] = "inplace"
+    incompatible: bool = False
+    most: int = 0
+    is_asked_for: bool = False
+    is_strict: bool = True
 
 
 OUTSIDE_GRID = "outside-grid"  # a chunk beyond its array's shape

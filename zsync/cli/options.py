@@ -58,7 +58,13 @@ Foreign = Annotated[str | None, chosen_from(choices.FOREIGN, help="Files that do
 FollowSymlinks = Annotated[bool | None, typer.Option("--follow-symlinks", help="Publish what symbolic links point to.")]
 CheckCogs = Annotated[str | None, chosen_from(choices.CHECK_COGS, help="GeoTIFFs that are not cloud-optimized.")]
 Trust = Annotated[str | None, chosen_from(choices.TRUST, help="What tells what the target holds.")]
-Rewrites = Annotated[str | None, chosen_from(choices.REWRITES, help="How old values are replaced.")]
+Rewrites = Annotated[
+    str | None,
+    chosen_from(choices.REWRITES, help="How old values are replaced; flip: all at once, under other chunk keys."),
+]
+FlipLimit = Annotated[
+    int | None, typer.Option(help="Most unchanged chunks that rewrites: auto has copied.", metavar="N", min=0)
+]
 OnIncompatible = Annotated[
     str | None,
     chosen_from(

@@ -68,8 +68,9 @@ class _Publishing(TypedDict, total=False):
     outside_grid: Literal["refuse", "skip"] | None
     damaged: Literal["refuse", "allow"] | None
     check_cogs: Literal["warn", "refuse", "off"] | None
-    rewrites: Literal["auto", "inplace"] | None
-    on_incompatible: Literal["auto", "refuse", "replace"] | None
+    rewrites: Literal["auto", "inplace", "flip"] | None
+    on_incompatible: Literal["auto", "refuse", "flip", "replace"] | None
+    flip_limit: int | None
     consolidate: Literal["auto", "always", "never", "as-is"] | None
     message: str | None
     meta: Mapping[str, str | int | float] | None

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from pydantic import (
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -36,11 +35,6 @@ from zsync.config.values import (
 )
 
 _METADATA_UNCACHED: dict[CacheStage, str] = {"root": "no-cache", "group": "no-cache", "array": "no-cache"}
-
-_NOT_YET = {
-    "rewrites": ("flip",),
-    "on_incompatible": ("flip",),
-}
 
 
 class Storage(Section):
@@ -157,12 +151,18 @@ class Publish(Section):
     check_cogs: Literal["warn", "refuse", "off"] = Field(
         "warn", description="GeoTIFFs that are not cloud-optimized: warn, refuse, or off"
     )
-    rewrites: Literal["auto", "inplace"] = Field(
-        "auto", description="how values inside an array's old extent are replaced: auto or inplace"
-    )
-    on_incompatible: Literal["auto", "refuse", "replace"] = Field(
+    rewrites: Literal["auto", "inplace", "flip"] = Field(
         "auto",
-        description="an array whose old and new chunks decode differently: auto, refuse, or replace (offline first)",
+        description="how values inside an array's old extent are replaced: flip (all at once, under other chunk keys),"
+        " inplace (chunk by chunk), auto (flip where most chunks change or few have to be copied)",
+    )
+    on_incompatible: Literal["auto", "refuse", "flip", "replace"] = Field(
+        "auto",
+        description="an array whose old and new chunks decode differently: auto and flip (under other chunk keys, where"
+        " the array can; else refused), refuse, or replace (offline first)",
+    )
+    flip_limit: Annotated[int, Ge(0)] = Field(
+        10_000, description="rewrites: auto has at most so many unchanged chunks copied to their other keys"
     )
     consolidate: Literal["auto", "always", "never", "as-is"] = Field(
         "auto",
@@ -176,8 +176,10 @@ class Publish(Section):
     settle: Duration = Field(
         0, description="wait until the source was unchanged for so long: seconds, or 30s, 5m, 2h, 1d"
     )
-    grace: Duration = Field(
-        0, description="retire only what has been gone from the source for so long: seconds, or 30s, 5m, 2h, 7d"
+    grace: Duration | None = Field(
+        None,
+        description="retire only what has been gone from the source for so long: seconds, or 30s, 5m, 2h, 7d; null: at"
+        " once, but chunks that a flip has left after an hour, or when their keys are needed",
     )
 
     @field_validator("max_delete", mode="before")
@@ -208,14 +210,6 @@ class Publish(Section):
             raise ValueError(f"a message has at most {MOST_MESSAGE:,} characters")
         return value
 
-    @field_validator(*_NOT_YET, mode="before")
-    @classmethod
-    def _refuse_not_yet(cls, value: object, info: ValidationInfo) -> object:
-        later = _NOT_YET[str(info.field_name)]
-        if isinstance(value, str) and value in later:
-            raise ValueError(f"{value} is not available in this version of zsync: take auto")
-        return value
-
     @model_validator(mode="after")
     def _check_history(self) -> Publish:
         if self.keep_history and self.retire == "delete":
@@ -228,9 +222,9 @@ class Publish(Section):
         return seconds(self.settle)
 
     @property
-    def grace_s(self) -> float:
-        """How long an object must have been gone from the source before it is retired, in seconds."""
-        return seconds(self.grace)
+    def grace_s(self) -> float | None:
+        """How long an object must have been gone from the source before it is retired, in seconds; None: not said."""
+        return None if self.grace is None else seconds(self.grace)
 
     @property
     def replaces(self) -> bool:

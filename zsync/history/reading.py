@@ -19,8 +19,9 @@ from zsync.errors import (
 )
 from zsync.inventory import cache_directory
 from zsync.keys import under
+from zsync.planning.own import OWN, as_its_own
 from zsync.publication import ManifestLostError, manifest
-from zsync.tables import MANIFEST, column, scalar, table_of
+from zsync.tables import column, scalar, table_of
 from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
@@ -41,13 +42,25 @@ _NOT_TO_BE_HAD = (
 
 
 class Row(NamedTuple):
-    """What a manifest says of an object that is to be read."""
+    """What a manifest says of an object that is to be read.
+
+    Attributes
+    ----------
+    key
+        The key that it has in the source.
+    published
+        The key that it is published under.
+    original
+        Its bytes in the source, where these are others.
+    """
 
     key: str
     size: int
     digest: str | None
     etag: str | None
     version: str | None
+    published: str
+    original: bytes | None
 
 
 class Sight:
@@ -147,10 +160,10 @@ class AsPublished:
 
     def _rows(self, parts: Sequence[Part]) -> pa.Table:
         if not parts:
-            return table_of([], MANIFEST)
+            return table_of([], OWN)
         store, state = self._place.store, self._place.state
         try:
-            return manifest.read(store, state, parts, cache_directory() / "manifests")
+            return as_its_own(manifest.read(store, state, parts, cache_directory() / "manifests"))
         except ManifestLostError as error:
             raise TargetError(
                 f"the manifest of publication {self._id} cannot be read: {error}",
@@ -199,13 +212,16 @@ class AsPublished:
         return next((data for data in self._tried(row) if data is not None), None)
 
     def _tried(self, row: Row) -> Iterator[bytes | None]:
-        key = under(self._place.base, row.key)
+        if row.original is not None:
+            yield row.original
+            return
+        key = under(self._place.base, row.published)
         yield self._sight.known(row.digest)
         yield self._whole(key, row)
         if row.version not in (None, "null"):
             yield self._version(key, row)
         if row.digest is not None:
-            for place in self._sight.trashed(row.key, self._id):
+            for place in self._sight.trashed(row.published, self._id):
                 yield self._whole(place, row)
 
     def _whole(self, key: Key, row: Row) -> bytes | None:

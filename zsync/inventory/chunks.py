@@ -57,6 +57,39 @@ def same_cells(
     return bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))
 
 
+def same_values(
+    documents: tuple[Mapping[str, Any], Mapping[str, Any]],
+    arrays: tuple[Array, Array],
+    body: bytes,
+    lengths: tuple[int, ...],
+) -> bool:
+    """Return whether a chunk's bytes decode to the same numbers by two arrays' metadata.
+
+    Parameters
+    ----------
+    documents
+        The arrays' own metadata, ``.zarray`` or ``zarr.json``.
+    lengths
+        The shape of the chunk, or shard.
+
+    Returns
+    -------
+    bool
+        False also where they cannot be decoded, or must not be.
+    """
+    import numpy as np
+
+    if any(unsafe_codec(document) is not None for document in documents):
+        return False
+    try:
+        one, other = (
+            _decode(array, document, body, lengths, lengths) for array, document in zip(arrays, documents, strict=True)
+        )
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc" and other.dtype.kind in "fc"))
+
+
 def _decode(
     array: Array, document: Mapping[str, Any], body: bytes | None, lengths: tuple[int, ...], cells: tuple[int, ...]
 ) -> Any:

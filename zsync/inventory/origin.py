@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from zsync.errors import ObjectNotFoundError, PreconditionError, SourceChangedError, TransientError
@@ -290,6 +290,21 @@ class KnownReader:
         return through(self.blocks(), digest)
 
 
+class Recorded(Protocol):
+    """What is on record of a publication (`zsync.steps.published.OnRecord`)."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Keys that objects are published under, by their keys in the source, where these are others."""
+
+    @property
+    def originals(self) -> Mapping[str, bytes]:
+        """What the source had in place of metadata that names other keys, by key."""
+
+    def in_source(self, rows: Iterable[Row]) -> Iterable[Row]:
+        """Return objects by the keys that they have in the source, in the order of keys."""
+
+
 Row = tuple[str, int, str | None, str | None, str | None]  # key, size, ETag, version, digest
 
 
@@ -315,6 +330,8 @@ class Objects:
         Digests that are on record, likewise.
     elsewhere
         Whole keys of objects that are not in their places any more, by key.
+    names
+        Keys that objects have in the bucket, below the base, where they are others here.
     documents
         What was read as a document, by key: nobody asks for it again over the network.
     """
@@ -327,6 +344,7 @@ class Objects:
     versions: Texts[str | None] = field(repr=False)
     recorded: Texts[str | None] = field(repr=False)
     elsewhere: Mapping[str, Key] = field(default_factory=dict, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
     documents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -349,6 +367,30 @@ class Objects:
             versions.append(version)
             recorded.append(digest)
         return cls(store, base, product, Scan(keys, signatures, findings), tags, versions, recorded, elsewhere or {})
+
+    @classmethod
+    def of_record(
+        cls,
+        store: StoreSpec,
+        base: str,
+        product: str,
+        recorded: Recorded,
+        rows: Iterable[Row],
+        elsewhere: Mapping[str, Key],
+    ) -> Objects:
+        """Return what is on record as a source, under the keys and with the metadata that its own source had.
+
+        Parameters
+        ----------
+        rows
+            The objects on record, by the keys that they are published under, with what else is known of them.
+        elsewhere
+            Whole keys of those that are not in their places any more, likewise.
+        """
+        own = {published: key for key, published in recorded.names.items()}
+        away = {own.get(key, key): path for key, path in elsewhere.items()}
+        found = cls.of(store, base, product, recorded.in_source(rows), elsewhere=away)
+        return replace(found, names=recorded.names, documents=dict(recorded.originals))
 
     @property
     def name(self) -> str:
@@ -381,7 +423,12 @@ class Objects:
 
     def _reader(self, key: str, size: int) -> ObjectReader:
         etag, version, digest = self._known(key)
-        return ObjectReader(self.store, self.elsewhere.get(key) or under(self.base, key), size, etag, version, digest)
+        path = self.elsewhere.get(key) or under(self.base, self.named(key))
+        return ObjectReader(self.store, path, size, etag, version, digest)
+
+    def named(self, key: str) -> str:
+        """Return the key that an object has in the bucket, below the base."""
+        return self.names.get(key, key)
 
     def document(self, key: str, signature: Signature) -> bytes:
         """Return all of an object."""
@@ -390,6 +437,8 @@ class Objects:
 
     def part(self, key: str, start: int, length: int) -> bytes:
         """Return some bytes of one of its objects."""
+        if (body := self.documents.get(key)) is not None:
+            return body[start : start + length]
         if key in self.elsewhere:  # what lies there may be known by its digest only
             size = self.seen.signatures[self._place_of(key)][0]
             return b"".join(self._reader(key, size).blocks())[start : start + length]

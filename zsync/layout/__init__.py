@@ -35,6 +35,7 @@ from zsync.layout.consolidated import Consolidating, Remade, remade
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.dimensions import Dimensions, without_levels
 from zsync.layout.documents import METADATA_NAMES
+from zsync.layout.encoded import Encodings, encoded, fixed_keys, rewritten, with_encoding
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
@@ -61,6 +62,7 @@ __all__ = [
     "Array",
     "Consolidating",
     "Dimensions",
+    "Encodings",
     "Grid",
     "KeyEncoding",
     "Layout",
@@ -73,7 +75,9 @@ __all__ = [
     "content_type",
     "describe",
     "documents_of_zarr",
+    "encoded",
     "examples",
+    "fixed_keys",
     "is_binary_index",
     "is_chunk_like",
     "is_data_name",
@@ -97,12 +101,14 @@ __all__ = [
     "place",
     "ranks",
     "remade",
+    "rewritten",
     "same_document",
     "select",
     "store_prefixes",
     "store_roots",
     "unfit_name",
     "unit_of",
+    "with_encoding",
     "with_families",
     "with_fill",
     "with_groups_above",

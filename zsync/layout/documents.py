@@ -129,7 +129,7 @@ def array_of(path: str, document: Mapping[str, Any]) -> Array:
     if document["zarr_format"] == 2:
         encoding = KeyEncoding("v2", document.get("dimension_separator", "."))
         return Array(path, 2, shape, Grid(shape, tuple(document["chunks"]), encoding))
-    chunks, known = edges_of(document["chunk_grid"]), _key_encoding(document)
+    chunks, known = edges_of(document["chunk_grid"]), key_encoding(document)
     return Array(path, 3, shape, Grid(shape, chunks, known) if chunks is not None and known else None)
 
 
@@ -204,17 +204,24 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
-def _key_encoding(document: Mapping[str, Any]) -> KeyEncoding | None:
+def key_encoding(document: Mapping[str, Any]) -> KeyEncoding | None:
+    """Return how an array's document says that the keys of its chunks are written; None where that is not known."""
+    if document.get("zarr_format") == 2:
+        return _encoding("v2", document.get("dimension_separator", "."))
     # A storage transformer may map keys to other keys.
     if document.get("storage_transformers"):
         return None
-    match named(document["chunk_key_encoding"]):
+    match named(document.get("chunk_key_encoding")):
         case ("default", configuration):
-            return KeyEncoding("default", configuration.get("separator", "/"))
+            return _encoding("default", configuration.get("separator", "/"))
         case ("v2", configuration):
-            return KeyEncoding("v2", configuration.get("separator", "."))
+            return _encoding("v2", configuration.get("separator", "."))
         case _:
             return None
+
+
+def _encoding(name: Literal["default", "v2"], separator: Any) -> KeyEncoding | None:
+    return KeyEncoding(name, separator) if separator in (".", "/") else None
 
 
 def _is_deep(document: Mapping[str, Any]) -> bool:

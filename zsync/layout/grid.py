@@ -71,6 +71,47 @@ class KeyEncoding:
         """Return the encoding of the same name with the other separator."""
         return KeyEncoding(self.name, "/" if self.separator == "." else ".")
 
+    @classmethod
+    def of_key(cls, rel: str) -> KeyEncoding:
+        """Return the encoding by which the key of a chunk is written; where both separators give it, with the dot.
+
+        Examples
+        --------
+        >>> KeyEncoding.of_key("c/0/1"), KeyEncoding.of_key("0")
+        (KeyEncoding(name='default', separator='/'), KeyEncoding(name='v2', separator='.'))
+        """
+        return cls("default" if rel[:1] == "c" else "v2", "/" if "/" in rel else ".")
+
+    @classmethod
+    def all_of(cls, zarr_format: int) -> tuple[KeyEncoding, ...]:
+        """Return the encodings that arrays of a format may declare, each reader's default first."""
+        v2 = (cls("v2", "."), cls("v2", "/"))
+        return v2 if zarr_format == 2 else (cls("default", "/"), *v2, cls("default", "."))
+
+    def meets(self, ndim: int, other: KeyEncoding, other_ndim: int) -> bool:
+        """Return whether two arrays at one place would have keys in common, or keys below keys.
+
+        Parameters
+        ----------
+        ndim, other_ndim
+            How many dimensions the arrays have that are written so.
+
+        Examples
+        --------
+        >>> v2, default = KeyEncoding("v2", "."), KeyEncoding("default", "/")
+        >>> v2.meets(2, v2.other(), 2), v2.meets(1, v2.other(), 1), v2.meets(1, default, 1)
+        (False, True, False)
+        """
+        if self.name != other.name:  # one begins with a letter, the other with a digit
+            return False
+        if self.name == "v2":  # which writes an index without numbers as one with a single zero
+            ndim, other_ndim = max(ndim, 1), max(other_ndim, 1)
+        if ndim == other_ndim:  # the first number ends alike, or it does not; where nothing follows it, it does
+            return self.separator == other.separator or ndim <= (0 if self.name == "default" else 1)
+        fewer, more = sorted(((ndim, self.separator), (other_ndim, other.separator)))
+        # A key with fewer numbers is a directory of one with more.
+        return more[1] == "/" and (fewer[1] == "/" or fewer[0] <= (0 if self.name == "default" else 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:

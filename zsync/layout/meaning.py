@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, repeat
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from zsync.layout.canonical import equal, rules_v2, rules_v3
-from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS
+from zsync.layout.documents import ZARR_JSON, ZARRAY, ZATTRS, key_encoding
 from zsync.layout.packing import packing
 
 if TYPE_CHECKING:
-    from zsync.layout.grid import Edges
+    from zsync.layout.grid import Edges, KeyEncoding
 
 _GRID = "chunk shape"
 _FILL = "fill value"
+_KEYS = "chunk key separator"
+_OF_BYTES = ("data type", _GRID, _KEYS, "codecs")  # rules of how bytes become numbers
 _FIXED = 4000  # cells: what a chunk that is not to change with its array may well hold
 # Where in a document a rule is written, and what that is called.
 _WRITTEN = {
     "data type": {"dtype": "data type", "data_type": "data type"},
-    "chunk key separator": {
+    _KEYS: {
         "dimension_separator": "chunk key separator", "chunk_key_encoding": "chunk key encoding",
     },
     "codecs": {
@@ -51,11 +53,25 @@ class Meaning:
     rules: Mapping[str, Any]
     document: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
-    def difference(self, other: Meaning) -> tuple[str, Any, Any] | None:
+    @property
+    def named(self) -> KeyEncoding | None:
+        """How the keys of its chunks are written; None where that is not known here."""
+        return key_encoding(self.document)
+
+    def difference(self, other: Meaning, *, other_keys: bool = False) -> tuple[str, Any, Any] | None:
         """Return the first thing that differs, with both values; None if chunks decode the same under both.
 
         Only cells that both have can tell: where there are none, nothing differs.
+
+        Parameters
+        ----------
+        other_keys
+            That the chunks have other keys is no difference.
         """
+        if other_keys:
+            return replace(self, rules=_without_keys(self.rules)).difference(
+                replace(other, rules=_without_keys(other.rules))
+            )
         if self.zarr_format != other.zarr_format:
             # The chunks may be the same all the same, under the same keys.
             same = (
@@ -67,6 +83,14 @@ class Meaning:
         common = tuple(map(min, self.shape, other.shape))
         rule = None if 0 in common else _difference(self.rules, other.rules, common)
         return None if rule is None else self._as_written(other, rule)
+
+    def says_the_same(self, other: Meaning) -> bool:
+        """Return whether what chunks decode to means the same: what is missing, and how numbers become values."""
+        mine, theirs = (
+            {name: rule for name, rule in _filled(meaning.rules).items() if name not in _OF_BYTES}
+            for meaning in (self, other)
+        )
+        return all(equal(mine.get(name), theirs.get(name)) for name in {**mine, **theirs})
 
     def fixed_chunks(self, before: Meaning) -> tuple[int, ...]:
         """Return a chunk shape that would not have changed, where a chunk that holds all of an axis grew with it."""
@@ -85,6 +109,10 @@ class Meaning:
                 return called, mine, theirs
         mine, theirs = self.rules.get(rule), other.rules.get(rule)
         return rule, _shown(mine), _shown(theirs)
+
+
+def _without_keys(rules: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rule for name, rule in rules.items() if name != _KEYS}
 
 
 def _are_lengths(grid: Any) -> TypeGuard[tuple[int, ...]]:

@@ -65,9 +65,10 @@ from zsync.planning.classify import (
     removed_groups,
 )
 from zsync.planning.cost import Cost, cost_of
-from zsync.planning.diff import Grace, Survey, kept_keys, plan_product, undecided
+from zsync.planning.diff import Grace, Survey, kept_keys, of_other_keys, plan_product, undecided
 from zsync.planning.exchange import exchange
 from zsync.planning.fence import FenceWrite, fence_of, fence_table, unless_withdrawn
+from zsync.planning.flip import NO_FLIPS, Flips, flip_findings, flips_of, marked, sent_instead, turned, with_copies
 from zsync.planning.guard import guard_findings, split_arrays
 from zsync.planning.incompatible import INCOMPATIBLE, incompatible_findings, summed_up
 from zsync.planning.losses import Loss, losses_of
@@ -80,11 +81,13 @@ from zsync.planning.withdraw import Withdrawal, edited, withdraw, withdrawal_tab
 
 __all__ = [
     "INCOMPATIBLE",
+    "NO_FLIPS",
     "ArrayChange",
     "BoundaryChunk",
     "ChangeClass",
     "Cost",
     "FenceWrite",
+    "Flips",
     "Grace",
     "Loss",
     "Plan",
@@ -101,18 +104,25 @@ __all__ = [
     "fence_of",
     "fence_table",
     "files_seen",
+    "flip_findings",
+    "flips_of",
     "guard_findings",
     "incompatible_findings",
     "kept_keys",
     "leave_existing",
     "losses_of",
     "manifest_of",
+    "marked",
+    "of_other_keys",
     "plan_product",
     "removed_groups",
+    "sent_instead",
     "split_arrays",
     "summed_up",
+    "turned",
     "undecided",
     "unless_withdrawn",
+    "with_copies",
     "withdraw",
     "withdrawal_table",
     "without_moving",

@@ -18,7 +18,7 @@ from zsync.words import Action, Reason, Role
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from zsync.layout import Store
+    from zsync.layout import KeyEncoding, Store
 
 Place = tuple[str, str]  # store, path of the array in it
 
@@ -61,6 +61,12 @@ class ArrayChange:
         not have.
     axes
         The names of its axes, where all have one.
+    named
+        How the chunks are named that readers see now; None where that is not known, or there are none.
+    flips
+        Its chunks get other keys (`zsync.planning.flip`): readers see all that was until they see all that is to be.
+    stays
+        Why it does not flip, though it is rewritten, for people.
     """
 
     product: str
@@ -74,6 +80,9 @@ class ArrayChange:
     formats: tuple[int, int] | None = None
     fixed: tuple[int, ...] = ()
     axes: tuple[str, ...] = ()
+    named: KeyEncoding | None = None
+    flips: bool = False
+    stays: str = ""
 
     @property
     def name(self) -> str:
@@ -83,7 +92,13 @@ class ArrayChange:
     @property
     def needs_fence(self) -> bool:
         """Whether readers must see the common extent while it happens."""
-        return self.kind in (ChangeClass.SHRINK, ChangeClass.RESIZE)
+        return self.kind in (ChangeClass.SHRINK, ChangeClass.RESIZE) and not self.flips
+
+    @property
+    def is_shorter(self) -> bool:
+        """Whether some axis gets shorter."""
+        old, new = self.old_shape or (), self.new_shape or ()
+        return len(old) == len(new) and any(now < before for before, now in zip(old, new, strict=True))
 
     @property
     def common_shape(self) -> tuple[int, ...]:
@@ -101,6 +116,8 @@ class ArrayChange:
             "old_shape": self.old_shape,
             "new_shape": self.new_shape,
             "detail": self.detail,
+            "flips": self.flips,
+            "stays": self.stays,
         }
 
 
@@ -110,6 +127,7 @@ def classify(
     stores: Mapping[str, Store],
     published: Mapping[str, Mapping[str, Any]],
     same_cells: Collection[str] = frozenset(),
+    flipping: Collection[Place] = frozenset(),
 ) -> list[ArrayChange]:
     """Return what happens to each array of a product.
 
@@ -127,8 +145,10 @@ def classify(
     same_cells
         Keys of chunks that are replaced and of which the cells that old and new have in common keep their values
         (`boundary` names those for which that matters).
+    flipping
+        Arrays that get other chunk keys: that these differ is no difference.
     """
-    rows = _Rows(table, same_cells)
+    rows = _Rows(table, same_cells, flipping)
     changes = [
         _classify_array(product, prefix, path, store, published.get(prefix), rows)
         for prefix, store in stores.items()
@@ -171,7 +191,8 @@ def _nodes_in(
 class _Rows:
     """What the plan says of each array, counted."""
 
-    def __init__(self, table: pa.Table, same_cells: Collection[str]) -> None:
+    def __init__(self, table: pa.Table, same_cells: Collection[str], flipping: Collection[Place]) -> None:
+        self.flipping = flipping
         self.metadata_new: Counter[Place] = Counter()
         self.metadata_sent: Counter[Place] = Counter()
         self.chunks: dict[Place, Texts[str]] = {}
@@ -218,11 +239,11 @@ def _classify_array(
         return ArrayChange(product, prefix, path, ChangeClass.UNCHANGED, new_shape=shape)
     common = tuple(map(min, old.shape, new.shape))
     inside = sum(1 for key in rows.chunks.get(place, ()) if _is_inside(store, prefix, path, key, common))
-    if (difference := old.difference(new)) is not None:
+    if (difference := old.difference(new, other_keys=place in rows.flipping)) is not None:
         change = ArrayChange(product, prefix, path, ChangeClass.INCOMPATIBLE, inside, old.shape, new.shape)
-        return replace(_told(change, old, new, difference), axes=named_axes(store.documents, path))
+        return replace(_told(change, old, new, difference), axes=named_axes(store.documents, path), named=old.named)
     kind = _kind(old, new, inside, metadata=rows.metadata_sent[place])
-    return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape)
+    return ArrayChange(product, prefix, path, kind, inside, old.shape, new.shape, named=old.named)
 
 
 def _alike(

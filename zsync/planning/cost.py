@@ -67,9 +67,10 @@ def cost_of(table: pa.Table, retire: Mapping[str, str], keeping: Sequence[str] =
     trashed = [name for name, mode in retire.items() if mode in ("trash", "keep")]
     lost = retired.filter(pc.not_equal(retired["reason"], scalar(str(Reason.WITHDRAWN))))
     kept = sent.filter(pc.and_(pc.is_valid(sent["etag"]), _is_of(sent, keeping)))
-    copies = _count(_is_of(lost, [*trashed, *keeping])) + len(kept)
+    rekeyed = _count(pc.equal(table["action"], scalar(str(Action.COPY))))
+    copies = _count(_is_of(lost, [*trashed, *keeping])) + len(kept) + rekeyed
     in_target = _count(pc.is_valid(table["etag"]))
-    idle = not len(sent) and not len(retired)
+    idle = not len(sent) and not len(retired) and not rekeyed
     return Cost(
         puts=_puts(sent) + (0 if idle else _STATE_WRITES * len(retire)),
         copies=copies,

@@ -12,7 +12,7 @@ Everything else is sent. Sizes can only prove a difference, never equality; time
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -28,6 +28,7 @@ _COMPARABLE = r"^[0-9a-f]{32}(-[0-9]+)?$"
 # Objects that replace others go after those that are new, in one burst; what belongs to a raster goes before rasters.
 SIDECAR_RANK, REPLACED_RANK = 7, 10
 _FALSE = scalar(False)
+_ANY_CHUNK = r"(^|/)(c([./][0-9]+)*|[0-9]+([./][0-9]+)*)$"  # in any of the encodings of chunk keys
 _RANKS = 10_000  # more than a stage has
 # Retiring undoes the order of publishing: what names others goes before what is named.
 _RETIRE_RANK = {Stage.ROOT: 0, Stage.GROUP: 1, Stage.ARRAY: 2, Stage.DATA: 3}
@@ -61,6 +62,13 @@ class Survey:
         Keys that the target keeps in another storage class than asked for.
     doubted
         Keys of which the target is known not to hold what is on record, whatever a listing shows.
+    own_keys
+        Keys of the source's files, row by row with `source`, where some are published under others.
+    originals
+        What the source has in place of what zsync makes to name other keys, by key.
+    lost
+        Of chunks that are published under other keys than the source's, and of which the source has no file any more,
+        whether they would lie in their array's grid; row by row with `gone`, null for all else.
     """
 
     source: pa.Table
@@ -74,6 +82,19 @@ class Survey:
     etag_is_md5: bool
     misplaced: Collection[str] = ()
     doubted: Collection[str] = ()
+    own_keys: pa.ChunkedArray | None = None
+    originals: Mapping[str, bytes] = field(default_factory=dict)
+    lost: pa.Array | None = None
+
+    @property
+    def files(self) -> pa.ChunkedArray:
+        """Keys of the source's files, row by row; of objects that zsync makes their own."""
+        return self.source["key"] if self.own_keys is None else self.own_keys
+
+    @property
+    def source_files(self) -> pa.Table:
+        """The source, `zsync.tables.SOURCE`, by the keys of its files."""
+        return self.source if self.own_keys is None else with_values(self.source, "key", self.own_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +107,13 @@ class Grace:
         How long; 0: not at all.
     now_s
         Now, in seconds since the epoch.
+    flipped_s
+        How long those stay of which others, under other keys, have taken the place: who reads them does not know.
     """
 
     seconds: float
     now_s: int
+    flipped_s: float = 0
 
     @property
     def now(self) -> pa.Scalar:
@@ -106,8 +130,8 @@ def undecided(survey: Survey) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        `zsync.tables.SOURCE`; the column `etag` holds the target's ETag that the hash must be compared with, or null
-        where only the digest is needed.
+        `zsync.tables.SOURCE` by the keys of files; the column `etag` holds the target's ETag that the hash must be
+        compared with, or null where only the digest is needed.
     """
     related = _relate(survey)
     # What is not there is sent, and another size proves that it differs: neither needs to be hashed for that.
@@ -121,7 +145,7 @@ def undecided(survey: Survey) -> pa.Table:
     )
     wanted = pc.and_(undecidable, pc.or_(wants_digest, wants_etag))
     etags = pc.if_else(by_etag, related["etag"], NO_TEXT)
-    return with_values(survey.source, "etag", etags).filter(wanted)
+    return with_values(survey.source_files, "etag", etags).filter(wanted)
 
 
 def plan_product(name: str, survey: Survey, *, keeps: bool, grace: Grace = NO_GRACE) -> pa.Table:
@@ -238,7 +262,7 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
         {
             "product": _constant(name, count),
             "key": source["key"],
-            "source_key": pc.if_else(generated, NO_TEXT, source["key"]) if survey.generated else source["key"],
+            "source_key": pc.if_else(generated, NO_TEXT, survey.files) if survey.generated else survey.files,
             "store": objects["store"],
             "array": objects["array"],
             "role": objects["role"],
@@ -259,14 +283,12 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             ),
             "gone_s": pa.nulls(count, pa.int64()),
             "order": pc.if_else(pc.and_(unchanged, related["in_manifest"]), related["order"], _order(objects)),
-            "content": _contents(survey),
+            "content": looked_up(source["key"], survey.generated, pa.binary()),
+            "original": looked_up(source["key"], survey.originals, pa.binary()),
+            "copy_key": pa.nulls(count, pa.string()),
+            "copy_etag": pa.nulls(count, pa.string()),
         }
     )
-
-
-def _contents(survey: Survey) -> pa.Array:
-    """Return the bytes of what zsync makes itself, null for all else."""
-    return looked_up(survey.source["key"], survey.generated, pa.binary())
 
 
 def _order(objects: pa.Table) -> Any:
@@ -283,17 +305,22 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
     etag = survey.target["etag"].take(in_target)
     pristine = _equal(etag, recorded["etag"])
     in_grid = pc.fill_null(gone["in_grid"], _FALSE)
-    vanished = pc.and_(pc.is_valid(in_manifest), in_grid)
+    flipped = of_other_keys(gone)
+    # What was published earlier under the keys that are taken now has been gone since then.
+    vanished = pc.and_(pc.and_(pc.is_valid(in_manifest), pc.is_null(recorded["gone_s"])), in_grid)
     since = pc.coalesce(recorded["gone_s"], scalar(grace.now_s, pa.int64()))
     if grace.now_s:  # what was gone only after now was put down by a clock that was ahead
         since = pc.min_element_wise(since, grace.now)
     # What lies in an array's grid can still be seen: no grace makes it right.
-    waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, scalar(int(grace.seconds), pa.int64())), grace.now))
-    waits = pc.and_(waits, scalar(not keeps))
+    seconds = pc.if_else(flipped, *(scalar(int(each), pa.int64()) for each in (grace.flipped_s, grace.seconds)))
+    waits = pc.and_(pc.invert(in_grid), pc.greater(pc.add(since, seconds), grace.now))
+    # What no publication names, a run that was cut off has left: nobody has seen it.
+    waits = pc.and_(waits, pc.if_else(flipped, pc.is_valid(in_manifest), scalar(not keeps)))
     retired = pc.if_else(vanished, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
     retired = pc.if_else(waits, scalar(str(Reason.GRACE)), retired)
+    retired = pc.if_else(flipped, _of_flipped(survey, recorded), retired)
     # An array that the source has is whole there: what is lacking is fill value, and no old values may show instead.
-    kept = pc.and_(scalar(keeps), pc.invert(in_grid))
+    kept = pc.and_(scalar(keeps), pc.invert(pc.or_(in_grid, flipped)))
     selected = pc.if_else(kept, scalar(str(Reason.POLICY)), retired)
     reason = pc.if_else(survey.gone_selected, selected, scalar(str(Reason.NOT_SELECTED)))
     stays = pc.or_(pc.invert(survey.gone_selected), pc.or_(waits, kept))
@@ -326,8 +353,26 @@ def _plan_gone(name: str, survey: Survey, grace: Grace, *, keeps: bool) -> pa.Ta
             "gone_s": pc.if_else(survey.gone_selected, recorded_since, recorded["gone_s"]),
             "order": recorded["order"],
             "content": pa.nulls(count, pa.binary()),
+            "original": recorded["original"],
+            "copy_key": pa.nulls(count, pa.string()),
+            "copy_etag": pa.nulls(count, pa.string()),
         }
     )
+
+
+def _of_flipped(survey: Survey, recorded: pa.Table) -> Any:
+    """Return why chunks go of which others have taken the place: that the source lost some is no less so."""
+    if survey.lost is None:
+        return scalar(str(Reason.FLIPPED))
+    is_news = pc.and_(pc.is_valid(survey.lost), pc.is_null(recorded["gone_s"]))
+    lost = pc.if_else(survey.lost, scalar(str(Reason.VANISHED)), scalar(str(Reason.GONE)))
+    return pc.if_else(is_news, lost, scalar(str(Reason.FLIPPED)))
+
+
+def of_other_keys(gone: pa.Table) -> Any:
+    """Return which keys chunks of the source's arrays would have if these named their chunks otherwise."""
+    in_array = pc.and_(pc.is_valid(gone["array"]), pc.equal(gone["role"], scalar(str(Role.FOREIGN))))
+    return pc.and_(in_array, pc.match_substring_regex(gone["key"], _ANY_CHUNK))
 
 
 def _retire_rank(stage: Any, rank: Any, role: Any) -> Any:

@@ -67,6 +67,8 @@ def fence_of(
         place = (change.product, change.store)
         if change.needs_fence:
             shrinking.add(place)
+        if change.needs_fence or (change.flips and change.is_shorter):
+            # What flips needs no fence of its own, but has to fit beside what is fenced.
             shapes.setdefault(place, {})[change.array] = change.common_shape
         elif change.kind == ChangeClass.REMOVED:
             shapes.setdefault(place, {})[change.array] = None

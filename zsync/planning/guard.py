@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zsync.tables import groups, numbers, scalar
+from zsync.tables import column, groups, numbers, scalar
 from zsync.words import Action, Finding, Reason, Stage
 
 if TYPE_CHECKING:
@@ -63,14 +63,21 @@ def guard_findings(
 
 def _retired(table: pa.Table, unseen: Collection[tuple[str, str]]) -> int:
     """Count the objects that are retired because the source lost them; stale chunks no reader can see."""
+    retired = pc.and_(
+        pc.equal(table["action"], scalar(str(Action.RETIRE))), pc.equal(table["stage"], scalar(str(Stage.RETIRE)))
+    )
+    # What others have taken the place of was not lost; what readers do not find any more was, though it stays a while.
     lost = table.filter(
-        pc.and_(
-            pc.equal(table["action"], scalar(str(Action.RETIRE))),
-            pc.equal(table["stage"], scalar(str(Stage.RETIRE))),
-        )
+        pc.or_(pc.and_(retired, pc.not_equal(table["reason"], scalar(str(Reason.FLIPPED)))), unseen_by_new(table))
     )
     places = zip(lost["store"].to_pylist(), lost["array"].to_pylist(), strict=True)
     return sum((store or "", array) not in unseen for store, array in places)
+
+
+def unseen_by_new(table: pa.Table) -> pa.ChunkedArray:
+    """Return which rows are about what the source lost, and only who opened the store before still finds."""
+    is_lost = pc.is_in(table["reason"], column([str(Reason.GONE), str(Reason.VANISHED)], pa.string()))
+    return pc.and_(pc.equal(table["action"], scalar(str(Action.KEEP))), is_lost)
 
 
 def split_arrays(objects: pa.Table, selected: pa.Array) -> list[str]:

@@ -35,7 +35,7 @@ def incompatible_findings(changes: Iterable[ArrayChange], *, replaces: bool) -> 
     replaces
         The user wants such arrays replaced, offline first (``on_incompatible: replace``); else they are errors.
     """
-    found = [change for change in changes if change.kind == ChangeClass.INCOMPATIBLE]
+    found = [change for change in changes if change.kind == ChangeClass.INCOMPATIBLE and not change.flips]
     stores: dict[tuple[str, str], list[ArrayChange]] = {}
     for change in found:
         if change.formats is not None:
@@ -55,7 +55,7 @@ def _of_store(changes: Sequence[ArrayChange], *, replaces: bool) -> Finding:
         INCOMPATIBLE,
         first.product,
         first.store,
-        f"{said}; {_REPLACED}" if replaces else f"{said}. {_WAYS}",
+        f"{said}; {_REPLACED}" if replaces else f"{said}{_stays(first)}. {_WAYS}",
     )
 
 
@@ -66,8 +66,13 @@ def _of_array(change: ArrayChange, *, replaces: bool) -> Finding:
         INCOMPATIBLE,
         change.product,
         join(change.store, change.array),
-        f"{said}; {_REPLACED}" if replaces else f"{said}; {_REASON}. {_advice(change)}",
+        f"{said}; {_REPLACED}" if replaces else f"{said}; {_REASON}{_stays(change)}. {_advice(change)}",
     )
+
+
+def _stays(change: ArrayChange) -> str:
+    """Return why an array cannot be published beside the old one (`zsync.planning.flip`), if that was wanted."""
+    return f", and it cannot lie beside the old one: {change.stays}" if change.stays else ""
 
 
 def _advice(change: ArrayChange) -> str:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from zsync.layout import axis_names, is_chunk_like, is_node_document, join, lineage
 from zsync.planning.classify import ChangeClass
+from zsync.planning.guard import unseen_by_new
 from zsync.printable import listed
 from zsync.tables import scalar
 from zsync.words import Action, Reason, Stage
@@ -93,7 +94,8 @@ def _newly_gone(table: pa.Table, manifest: pa.Table) -> pa.Table:
     retired = pc.and_(
         pc.equal(table["action"], scalar(str(Action.RETIRE))), pc.equal(table["stage"], scalar(str(Stage.RETIRE)))
     )
-    rows = table.filter(pc.or_(retired, pc.equal(table["reason"], scalar(str(Reason.GRACE)))))
+    waits = pc.or_(pc.equal(table["reason"], scalar(str(Reason.GRACE))), unseen_by_new(table))
+    rows = table.filter(pc.or_(retired, waits))
     if not len(rows):
         return rows
     since = manifest["gone_s"].take(pc.index_in(rows["key"], manifest["key"]))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zsync.report.shown import Part
 
 
+_ACTS = (Action.SEND, Action.COPY, Action.RETIRE)
 _CHUNKS = 64  # of a table that may be sliced as it is
 
 
@@ -124,8 +125,8 @@ class Plan(Showing):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to send and nothing to retire."""
-        return self.count(Action.SEND) == 0 and self.count(Action.RETIRE) == 0
+        """Whether there is nothing to send, to copy, or to retire."""
+        return not any(self.count(action) for action in (Action.SEND, Action.COPY, Action.RETIRE))
 
     def count(self, action: Action, product: str | None = None) -> int:
         """Return the number of objects with an action, of one product or of all."""
@@ -156,9 +157,7 @@ class Plan(Showing):
 
     def waves(self) -> Iterator[Wave]:
         """Yield what is to be done, in order: stage after stage across all products (P4), rank after rank in each."""
-        todo = chosen(
-            self.table, pc.is_in(self.table["action"], column([str(Action.SEND), str(Action.RETIRE)], pa.string()))
-        )
+        todo = chosen(self.table, pc.is_in(self.table["action"], column([*map(str, _ACTS)], pa.string())))
         for stage in STAGES:
             rows = chosen(todo, pc.equal(todo["stage"], scalar(str(stage))))
             for rank in sorted(pc.unique(rows["rank"]).to_pylist()):
@@ -188,7 +187,12 @@ class Plan(Showing):
     @property
     def waits(self) -> bool:
         """Whether the plan will be another one merely because time goes by: objects are in their grace."""
-        return bool(pc.any(pc.equal(self.table["reason"], scalar(str(Reason.GRACE)))).as_py())
+        reasons = (Reason.GRACE, Reason.FLIPPED, Reason.GONE, Reason.VANISHED)
+        waiting = pc.and_(
+            pc.is_in(self.table["reason"], column([*map(str, reasons)], pa.string())),
+            pc.equal(self.table["action"], scalar(str(Action.KEEP))),
+        )
+        return bool(pc.any(waiting).as_py())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON: totals, and one row a product, array, action and reason."""
@@ -233,7 +237,8 @@ class Plan(Showing):
     def brief(self) -> str:
         """Return it in a word or two."""
         send, retire = self.count(Action.SEND), self.count(Action.RETIRE)
-        return f"{send:,} to send ({human_bytes(self.bytes(Action.SEND))}), {retire:,} to retire"
+        copy = f"{count:,} to copy, " if (count := self.count(Action.COPY)) else ""
+        return f"{send:,} to send ({human_bytes(self.bytes(Action.SEND))}), {copy}{retire:,} to retire"
 
     def shown(self) -> list[Part]:
         """Return what is to be seen of it: totals, what readers lose, what was noticed; the rest for who opens it."""

@@ -39,10 +39,10 @@ class Recorded:
         rows = plan.share(product)
         is_known = pc.or_(pc.is_valid(rows["digest"]), pc.is_valid(rows["gone_s"]))
         stays = pc.and_(_is(rows, Action.KEEP), is_known)  # objects of others stay unasked, and are no part of it
-        goes_on_record = pc.or_(pc.or_(_is(rows, Action.UNCHANGED), stays), _is(rows, Action.SEND))
+        goes_on_record = pc.or_(pc.or_(_is(rows, Action.UNCHANGED), stays), _is_sent(rows))
         self._rows = chosen(rows, goes_on_record)
         self._answers = answers
-        self._is_sent = _is(self._rows, Action.SEND)
+        self._is_sent = _is_sent(self._rows)
         self._where = pc.index_in(self._rows["key"], answers["key"])
         lacking = self._rows["key"].filter(pc.and_(self._is_sent, pc.is_null(self._where)))
         if len(lacking):
@@ -82,6 +82,10 @@ def manifest_of(plan: Plan, product: str, answers: pa.Table = NO_ANSWERS) -> pa.
         An object that was to be sent has no answer.
     """
     return Recorded(plan, product, answers).rows()
+
+
+def _is_sent(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.or_(_is(rows, Action.SEND), _is(rows, Action.COPY))
 
 
 def _is(rows: pa.Table, action: Action) -> pa.ChunkedArray:

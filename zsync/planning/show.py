@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zsync.planning.classify import ChangeClass
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from zsync.words import Finding
 
 _LINES = 60
-_MOVES = (Action.SEND, Action.RETIRE)
+_TOTALS = {
+    Action.SEND: "to send",
+    Action.COPY: "to copy",
+    Action.UNCHANGED: "unchanged",
+    Action.RETIRE: "to retire",
+}
+_COUNTED = (*_TOTALS,)
+_MOVES = (Action.SEND, Action.COPY, Action.RETIRE)
 
 
 class _Product(Protocol):
@@ -61,6 +69,7 @@ def plan_text(plan: _Plan) -> str:
             f"{plan.count(action, product.name):,} {word}"
             for action, word in (
                 (Action.SEND, "to send"),
+                (Action.COPY, "to copy"),
                 (Action.UNCHANGED, "unchanged"),
                 (Action.RETIRE, f"to retire ({product.retire})"),
                 (Action.KEEP, "kept"),
@@ -119,32 +128,39 @@ _MEANWHILE = {
     ChangeClass.UPDATE: "not atomic: while these chunks are replaced, readers may see old and new values side by side",
     ChangeClass.INCOMPATIBLE: "old metadata would decode new chunks wrongly, or the reverse",
 }
+_FLIP = "flip: other chunk keys; readers see all that was, and with the root all that is to be"
 _NAMES = 8
 
 
 def _classes_text(plan: _Plan, product: str) -> list[str]:
     """Return a line a class of change: how many arrays, which, and what readers may see meanwhile."""
     lines = []
-    for kind in ChangeClass:
-        changes = [change for change in plan.changes if change.product == product and change.kind == kind]
-        if not changes or kind == ChangeClass.UNCHANGED:
+    for kind, flips in itertools.product(ChangeClass, (False, True)):
+        changes = [
+            change for change in plan.changes if (change.product, change.kind, change.flips) == (product, kind, flips)
+        ]
+        if not changes or (kind == ChangeClass.UNCHANGED and not flips):
             continue
         names = [change.name.removeprefix(f"{product}/") for change in changes]
         inside = sum(change.inside for change in changes)
         count = f", {inside:,} chunks inside the old extent" if inside else ""
-        said = f"; {_MEANWHILE[kind]}" if kind in _MEANWHILE else ""
+        meanwhile = _FLIP if flips else _MEANWHILE.get(kind)
+        said = f"; {meanwhile}" if meanwhile else ""
         lines.append(printable(f"  {kind}: {listed(names, _NAMES)}{count}{said}"))
     return lines
 
 
 def plan_shown(plan: _Plan) -> list[Part]:
     """Return what is to be seen of a plan: totals, what matters of the rest, and all else for who opens it."""
-    sent, same, gone = (plan.count(action) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE))
+    sent, copied, same, gone = (plan.count(action) for action in _COUNTED)
     size, cost = human_bytes(plan.bytes(Action.SEND)), plan.cost()
     requests = f"{cost.puts + cost.copies + cost.lists:,} writes and listings, about ${cost.dollars:.4f} at list price"
     return [
-        Line(f"({size}), {same:,} unchanged, {gone:,} to retire; {requests}", f"{sent:,} to send"),
-        Table(("product", "target", "to send", "unchanged", "to retire", "size"), _totals(plan)),
+        Line(
+            f"({size}), {f'{copied:,} to copy, ' if copied else ''}{same:,} unchanged, {gone:,} to retire; {requests}",
+            f"{sent:,} to send",
+        ),
+        _totals(plan),
         *_losses(plan),
         Findings(plan.findings),
         *plan_folded(plan),
@@ -155,7 +171,8 @@ def plan_folded(plan: _Plan) -> list[Part]:
     """Return what a plan holds by array: what is equal in one row, then each by itself for who opens it."""
     parts: list[Part] = []
     arrays = [change for change in plan.changes if change.kind != ChangeClass.UNCHANGED]
-    for (product, kind), changes in summed(arrays, lambda change: (change.product, change.kind)).items():
+    kinds = summed(arrays, lambda change: (change.product, change.kind, change.flips))
+    for (product, kind, flips), changes in kinds.items():
         rows = [
             [_below(change.name, product), _shape(change.old_shape), _shape(change.new_shape), change.inside,
              change.detail]
@@ -165,7 +182,8 @@ def plan_folded(plan: _Plan) -> list[Part]:
         inside = sum(change.inside for change in changes)
         count = f", {inside:,} chunks inside the old extent" if inside else ""
         head = ("array", "old shape", "new shape", "chunks inside the old extent", "")
-        parts.append(Folded(f"{product}: {names}: {kind}{count}", Table(head, rows).without_blanks()))
+        how = f"; {_FLIP}" if flips else ""
+        parts.append(Folded(f"{product}: {names}: {kind}{count}{how}", Table(head, rows).without_blanks()))
     moving = [row for row in plan.summary() if row["action"] in _MOVES]
     if moving:
         groups = summed(moving, lambda row: (row["product"], row["array"] is None, row["action"], row["reason"]))
@@ -186,16 +204,18 @@ def _moved(rows: Sequence[dict[str, Any]]) -> list[object]:
     return [counted((place_of(row) or "(files)" for row in rows), what), sum(row["objects"] for row in rows), size]
 
 
-def _totals(plan: _Plan) -> list[list[object]]:
-    return [
+def _totals(plan: _Plan) -> Table:
+    counted = [action for action in _COUNTED if action != Action.COPY or plan.count(action)]
+    rows: list[list[object]] = [
         [
             product.name,
             product.url,
-            *(plan.count(action, product.name) for action in (Action.SEND, Action.UNCHANGED, Action.RETIRE)),
+            *(plan.count(action, product.name) for action in counted),
             human_bytes(plan.bytes(Action.SEND, product.name)),
         ]
         for product in plan.products
     ]
+    return Table(("product", "target", *(_TOTALS[action] for action in counted), "size"), rows)
 
 
 def _losses(plan: _Plan) -> list[Part]:

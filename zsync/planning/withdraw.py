@@ -80,7 +80,7 @@ def withdraw(
     directories: dict[str, str] = {}  # of what is withdrawn, and their stores
     if replaces:
         for (prefix, path), change in by_place.items():
-            if change.kind == ChangeClass.INCOMPATIBLE:
+            if change.kind == ChangeClass.INCOMPATIBLE and not change.flips:
                 directories |= {join(prefix, above): prefix for above in lineage(path)}
     rules = _Rules(stores, by_place, directories, _unseen_stores(table))
     edits = {number: edit for number, row in _candidates(table, directories) if (edit := rules.edit(row)) is not None}
@@ -156,6 +156,8 @@ class _Rules:
             return False
         # Nothing is shown of the array now, or what is shown will be withdrawn: all that lies in its grid is old.
         if change.old_shape is None or place[0] in self.unseen or change.kind == ChangeClass.INCOMPATIBLE:
+            return True
+        if change.flips:  # no key of the grid is one that readers look at now
             return True
         # Beyond what is shown now, it comes to light when the array grows over it.
         return any(map(int.__ge__, array.grid.first_cell(index), change.old_shape))

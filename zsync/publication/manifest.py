@@ -280,7 +280,7 @@ def _completed(table: pa.Table) -> pa.Table:
 
     from zsync.tables import MANIFEST
 
-    for name in ("gone_s", "order"):
+    for name in ("gone_s", "order", "original"):
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), MANIFEST.field(name).type))
     return table

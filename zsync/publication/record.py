@@ -73,6 +73,8 @@ class PublishedProduct:
         Of a rollback: the earlier publication that it is equal to.
     undoes
         Of a rollback: what was last published from a source before it.
+    copied
+        Objects that the service copied, for chunks got other keys.
     """
 
     name: str
@@ -86,6 +88,7 @@ class PublishedProduct:
     parts: tuple[Part, ...]
     restores: str | None = None
     undoes: str | None = None
+    copied: int = 0
 
     @property
     def objects(self) -> int:
@@ -114,6 +117,7 @@ class PublishedProduct:
             "unchanged": self.unchanged,
             "retired": self.retired,
             "bytes_sent": self.bytes_sent,
+            **({"copied": self.copied} if self.copied else {}),
             **self.rolled_back(),
             "manifest": [part.to_dict() for part in self.parts],
         }
@@ -146,6 +150,7 @@ class PublishedProduct:
             parts=tuple(Part.from_dict(part) for part in document["manifest"]),
             restores=restores,
             undoes=undoes,
+            copied=_count(document.get("copied", 0)),
         )
 
 

@@ -50,7 +50,7 @@ class Found:
         if not isinstance(origin, Objects):
             return None
         mask = self.stock.selection.mask(keys)
-        return origin.store, origin.base, {key for key, is_taken in zip(keys, mask, strict=True) if is_taken}
+        return origin.store, origin.base, {origin.named(key) for key, taken in zip(keys, mask, strict=True) if taken}
 
 
 def sources_of(found: Sequence[Found]) -> Iterator[tuple[StoreSpec, str, Collection[str]]]:

@@ -13,7 +13,7 @@ from zsync.inventory.asking import found
 from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest, read_head, read_parts
 from zsync.publication.whereabouts import Published
-from zsync.steps.published import manifest_rows
+from zsync.steps.published import on_record
 from zsync.steps.whereabouts import as_held, locate
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zsync.keys import Key
     from zsync.publication import StateKeys
     from zsync.publication.places import Place
+    from zsync.steps.published import OnRecord
     from zsync.storage import ObjectStore
     from zsync.words import Finding
 
@@ -79,16 +80,17 @@ def published(
         findings = listing.skipped(name, selection)
         found = zip(listing.keys, listing.sizes, listing.etags, strict=True)
         rows: Iterable[Row] = ((key, size, etag, None, None) for key, size, etag in found)
-    else:
-        rows = manifest_rows(place, parts, is_current=at is None)
+        return Objects.of(place.spec, place.base, name, rows, findings), None
+    recorded = on_record(place, parts, is_current=at is None)
     elsewhere: dict[str, Key] = {}
-    if publication is not None and at is not None:
-        rows, elsewhere = _as_they_are_now(place, list(rows), publication, selection)
-    return Objects.of(place.spec, place.base, name, rows, findings, elsewhere), publication
+    rows = recorded.rows
+    if at is not None:
+        rows, elsewhere = _as_they_are_now(place, list(rows), publication, recorded, selection)
+    return Objects.of_record(place.spec, place.base, name, recorded, rows, elsewhere), publication
 
 
 def _as_they_are_now(
-    place: Place, rows: list[Row], publication: str, selection: Selection
+    place: Place, rows: list[Row], publication: str, recorded: OnRecord, selection: Selection
 ) -> tuple[list[Row], dict[str, Key]]:
     """Return the rows of an older publication with ETag and version of the places that hold them now, and those places.
 
@@ -101,7 +103,8 @@ def _as_they_are_now(
     if not doubtful:  # a version is what it was
         return rows, {}
     found = locate(place, doubtful, publication)
-    gone = sorted(key for key, held in found.items() if held is None)
+    own = {published: key for key, published in recorded.names.items()}
+    gone = sorted(own.get(key, key) for key, held in found.items() if held is None and key not in recorded.originals)
     lost = [key for key, is_wanted in zip(gone, selection.mask(gone), strict=True) if is_wanted]
     if lost:
         raise GoneError(

@@ -41,7 +41,7 @@ _WORDS = {
 def terms_of_rollback(config: RunConfig) -> Terms:
     """Return the terms of a rollback: those of a publish, but that nothing is judged anew and nothing is lost."""
     given = Terms.of(config.publish, config.storage, config.team.member, config.origin)
-    stays = given.retire == "keep" or given.grace_s > 0
+    stays = given.retire == "keep" or given.grace_s > 0 or given.flipped_s > 0
     return replace(
         given,
         settle_s=0,
@@ -106,7 +106,7 @@ class _Rollback(Way):
 
 def _as_recorded(survey: Survey, before: Earlier) -> Survey:
     """Return a survey with ETags that tell what a run that was cut off has sent, and headers of what stays."""
-    source, keys = survey.source, survey.source["key"].to_pylist()
+    source, keys = survey.source, survey.files.to_pylist()
     etags = [known or before.etags.get(key) for key, known in zip(keys, source["etag"].to_pylist(), strict=True)]
     recorded = survey.manifest.take(pc.index_in(source["key"], survey.manifest["key"]))
     is_same = pc.and_(pc.equal(source["digest"], recorded["digest"]), pc.is_valid(recorded["headers"]))

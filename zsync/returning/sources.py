@@ -13,7 +13,7 @@ from zsync.printable import listed
 from zsync.publication import ManifestLostError, manifest
 from zsync.publication.whereabouts import Published
 from zsync.steps.neighbours import leaving_to_others
-from zsync.steps.published import manifest_rows
+from zsync.steps.published import on_record
 from zsync.steps.stock import Stock, ask
 from zsync.steps.whereabouts import as_held, locate
 from zsync.tasks import side_by_side
@@ -71,21 +71,25 @@ def look(meant: Meant, terms: Terms, *, publishes: bool) -> Earlier:
     """
     place, record = meant.place, meant.publication
     spec, state, lease, head, listing = ask(place, terms, publishes=publishes)
-    rows = list(manifest_rows(place, record.product.parts, is_current=False))
+    recorded = on_record(place, record.product.parts, is_current=False)
+    rows = list(recorded.rows)
     found = locate(place, [Published(*row) for row in rows], record.id, _same_since(place, head, rows))
     now, elsewhere = as_held(place, rows, found)
-    origin = Objects.of(place.spec, place.base, meant.name, now, elsewhere=elsewhere)
+    origin = Objects.of_record(place.spec, place.base, meant.name, recorded, now, elsewhere)
     kind = record.product.kind if record.product.kind in set(Kind) else None
     product = ResolvedProduct(meant.name, origin.name, kind, place.location)
     stock = Stock(
         product, spec, state, lease, head, listing, origin, origin.seen, restores=record.id
     )  # fmt: skip
+    # What names other keys than the source's metadata is not read: that is on record.
+    own = {published: key for key, published in recorded.names.items()}
+    held_by_own = {own.get(key, key): held for key, held in found.items() if key not in recorded.originals}
     return Earlier(
         leaving_to_others(stock),
-        {key: held.etag for key, held in found.items() if held and held.is_proved},
-        frozenset(key for key, held in found.items() if held and not held.is_proved),
+        {key: held.etag for key, held in held_by_own.items() if held and held.is_proved},
+        frozenset(key for key, held in held_by_own.items() if held and not held.is_proved),
         _orders(place, meant),
-        tuple(sorted(key for key, held in found.items() if held is None)),
+        tuple(sorted(key for key, held in held_by_own.items() if held is None)),
     )
 
 

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from zsync.errors import ConflictError, SourceChangedError
 from zsync.inventory import cache_directory, keep_seen
-from zsync.planning import Recorded, without_moving
+from zsync.planning import Recorded, sent_instead, without_moving
 from zsync.publication import (
     Leases,
     Publication,
     PublishedProduct,
     Trials,
+    heeds_conditions_of_copies,
     manifest,
     move_head,
     new_publication_id,
@@ -136,6 +137,7 @@ def carry(
     trials = Trials(cache_directory() / "services")
     untried = [item for item in items if not trials.recall(item.stock.spec, _habits(item))]
     with leases:
+        plan = _copying_what_can_be(items, plan)
         swept = sweep(items, plan, took_over=leases.took_over)
         gate, arrivals = Gate(leases, items, terms), Arrivals(items, plan)
         arrivals.begin()
@@ -176,6 +178,24 @@ def carry(
         trials.keep(item.stock.spec, _habits(item))
     findings = (*swept, *later, *shortcomings(plan, leases.ignored), *not_retired(stay))
     return Carried(publication, findings, plan, tuple(stay))
+
+
+def _copying_what_can_be(items: Sequence[Surveyed], plan: Plan) -> Plan:
+    """Return the plan in which is sent what was to be copied, where a service does not heed conditions of copies."""
+    copying = [item for item in items if plan.count(Action.COPY, item.name)]
+    if not copying:
+        return plan
+    able = side_by_side(_heeds_conditions, copying)
+    names = [item.name for item, is_able in zip(copying, able, strict=True) if not is_able]
+    return replace(plan, table=sent_instead(plan.table, names)) if names else plan
+
+
+def _heeds_conditions(item: Surveyed) -> bool:
+    """Return whether the service copies on conditions: it is tried out on the record of what is published."""
+    stock = item.stock
+    if stock.head.publication is None:
+        return False
+    return heeds_conditions_of_copies(connect(stock.spec), stock.state.publication(stock.head.publication))
 
 
 def _habits(item: Surveyed) -> Habits:
@@ -271,4 +291,5 @@ def _share(item: Surveyed, plan: Plan, parts: tuple[Part, ...]) -> PublishedProd
         parts=parts,
         restores=restores,
         undoes=undoes if restores is not None else None,
+        copied=result.copied,
     )

@@ -7,7 +7,7 @@ change is what tells an append, or a shrink, from an update.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,21 +16,47 @@ import pyarrow.compute as pc
 from zsync.errors import ObjectNotFoundError
 from zsync.inventory.digest import Signature
 from zsync.keys import under
-from zsync.layout import is_metadata, join, lost_attributes, members_of, misfit_findings
-from zsync.planning import ArrayChange, BoundaryChunk, FenceWrite, boundary, classify, fence_of, removed_groups
+from zsync.layout import (
+    KeyEncoding,
+    fixed_keys,
+    is_metadata,
+    join,
+    lost_attributes,
+    meaning_of,
+    members_of,
+    misfit_findings,
+    with_encoding,
+)
+from zsync.planning import (
+    NO_FLIPS,
+    ArrayChange,
+    BoundaryChunk,
+    ChangeClass,
+    FenceWrite,
+    Flips,
+    boundary,
+    classify,
+    fence_of,
+    flips_of,
+    marked,
+    removed_groups,
+)
 from zsync.storage import connect
 from zsync.tables import column, scalar
 from zsync.tasks import side_by_side
 from zsync.words import Action, Kind, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from zsync.layout import Store
+    from zsync.layout import Encodings, Store
     from zsync.steps.surveyed import Surveyed
+    from zsync.steps.terms import Terms
     from zsync.words import Finding
 
 _CONSOLIDATED = ("zarr.json", ".zmetadata")
+_MISNAMED = "its chunks are not named as its metadata says"
+_MOST_DECODED = 1000  # chunks of an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +71,20 @@ class Changes:
         What readers are shown while some shrink.
     findings
         What readers could open, and could not any more (promise P11).
+    flips
+        Which arrays get other chunk keys; they do not have them yet unless the product says so as well.
+    found
+        How chunks are named that readers see, where the product does not have it so.
     """
 
     arrays: list[ArrayChange] = field(default_factory=list)
     fence: list[FenceWrite] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    flips: Flips = NO_FLIPS
+    found: Encodings = field(default_factory=dict)
 
 
-def array_changes(item: Surveyed, table: pa.Table) -> Changes:
+def array_changes(item: Surveyed, table: pa.Table, terms: Terms) -> Changes:
     """Return what happens to each array of a product, and the fence for those that shrink.
 
     Only stores of which published metadata changes are asked for it; of the others the source's metadata is what is
@@ -70,13 +102,101 @@ def array_changes(item: Surveyed, table: pa.Table) -> Changes:
     stores = {prefix: item.layout.stores[prefix] for prefix in _changed_stores(table) if prefix in item.layout.stores}
     own = {prefix: _read(item, prefix, _group_keys(item, prefix)) for prefix in stores}
     seen = {prefix: _as_seen(item, prefix, documents) for prefix, documents in own.items()}
-    changes = classify(item.name, table, item.layout.stores, seen)
+    flips = item.flips
+    changes = classify(item.name, table, item.layout.stores, seen, flipping=flips.encodings)
     if edge := boundary(table, item.layout.stores, changes):
-        changes = classify(item.name, table, item.layout.stores, seen, _with_same_cells(item, edge))
+        same = _with_same_cells(item, edge)
+        changes = classify(item.name, table, item.layout.stores, seen, same, flips.encodings)
+    found = _named_otherwise(item, changes, terms)
+    if flips is NO_FLIPS and not found:
+        unfit = _left_behind(item, table, changes, seen, terms) | dict.fromkeys(item.misnamed, _MISNAMED)
+        as_it_is = item.inspected.layout.stores
+        flips = flips_of(changes, table, item.layout.stores, as_it_is, item.moved, terms.rewriting, unfit)
+    changes = marked(changes, flips)
     fenced = {prefix: _array_keys(changes, stores[prefix]) for prefix in stores}
     known = {prefix: own[prefix] | (_read(item, prefix, fenced[prefix]) if fenced[prefix] else {}) for prefix in stores}
     fence = fence_of(changes, known, removed_groups(table, item.layout.stores, seen))
-    return Changes(changes, fence, _losses(item, table, seen))
+    return Changes(changes, fence, _losses(item, table, seen), flips, found)
+
+
+def _left_behind(
+    item: Surveyed,
+    table: pa.Table,
+    changes: Iterable[ArrayChange],
+    seen: Mapping[str, Mapping[str, Any]],
+    terms: Terms,
+) -> dict[tuple[str, str], str]:
+    """Return why arrays that change incompatibly look damaged: some of their chunks did not change with the metadata.
+
+    What is really written anew has other bytes; but for such as mean the same either way, like zeros of two types.
+    """
+    found = {}
+    for change in changes:
+        if change.kind != ChangeClass.INCOMPATIBLE or not terms.rewriting.incompatible:
+            continue
+        mine = pc.and_(pc.equal(table["store"], scalar(change.store)), pc.equal(table["array"], scalar(change.array)))
+        is_same = pc.and_(
+            pc.equal(table["action"], scalar(str(Action.UNCHANGED))), pc.equal(table["role"], scalar(str(Role.CHUNK)))
+        )
+        rows = table.filter(pc.fill_null(pc.and_(mine, is_same), scalar(False))).to_pylist()
+        if rows and not _mean_the_same(item, change, seen.get(change.store, {}), rows, terms):
+            what = "1 chunk" if len(rows) == 1 else f"{len(rows):,} chunks"
+            found[change.store, change.array] = f"{what} of it did not change with its metadata, and would be misread"
+    return found
+
+
+def _mean_the_same(
+    item: Surveyed,
+    change: ArrayChange,
+    published: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    terms: Terms,
+) -> bool:
+    """Return whether chunks that did not change hold the same by the old and by the new metadata of their array."""
+    from zsync.inventory.chunks import same_values
+
+    store, path = item.layout.stores[change.store], change.array
+    new, old = meaning_of(store.documents, path), meaning_of(published, path)
+    array = store.arrays[path]
+    if new is None or old is None or array.grid is None or len(old.shape) != len(new.shape):
+        return False
+    # Who asks for a flip by name means what the attributes say now.
+    if len(rows) > _MOST_DECODED or not (old.says_the_same(new) or terms.rewriting.is_asked_for):
+        return False
+    before = replace(array, zarr_format=old.zarr_format)
+    base, encoding = join(change.store, path), array.grid.encoding
+
+    def is_same(row: Mapping[str, Any]) -> bool:
+        index = array.grid.index(row["key"][len(base) + 1 :] if base else row["key"]) if array.grid else None
+        if index is None or array.grid is None or not array.grid.contains(index):
+            return False
+        signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
+        body = b"".join(item.stock.origin.reader(row["source_key"], signature).blocks())
+        documents = (with_encoding(old.document, encoding), new.document)
+        return same_values(documents, (before, array), body, array.grid.lengths(index))
+
+    return all(side_by_side(is_same, rows))
+
+
+def _named_otherwise(item: Surveyed, changes: Iterable[ArrayChange], terms: Terms) -> Encodings:
+    """Return how chunks are named that readers see, where the record does not say so: a run was cut off at its end."""
+    if not terms.keeps_keys:
+        return {}
+    found: dict[tuple[str, str], KeyEncoding] = {}
+    for change in changes:
+        place, store = (change.store, change.array), item.layout.stores.get(change.store)
+        array = None if store is None else store.arrays.get(change.array)
+        if change.named is None or array is None or array.grid is None or place in item.flips.encodings:
+            continue
+        is_change = place in item.misnamed or (place in item.moved and not terms.rewriting.incompatible)
+        if is_change:  # an incompatible one, like others
+            continue
+        ndim = len(array.shape)
+        is_known = change.named in KeyEncoding.all_of(array.zarr_format) and len(change.old_shape or ()) == ndim
+        is_other = is_known and not change.named.meets(ndim, array.grid.encoding, ndim)
+        if is_other and store is not None and fixed_keys(store, change.array) is None:
+            found[place] = change.named
+    return found
 
 
 def _losses(item: Surveyed, table: pa.Table, seen: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
@@ -113,15 +233,16 @@ def _with_same_cells(item: Surveyed, edge: list[BoundaryChunk]) -> set[str]:
 
     store, path = connect(item.stock.spec), item.stock.product.location.path
     base = f"{path}/" if path else ""
-    source = item.survey.source.filter(pc.is_in(item.survey.source["key"], column([c.key for c in edge], pa.string())))
-    files = {row["key"]: row for row in source.to_pylist()}
+    wanted = pc.is_in(item.survey.source["key"], column([chunk.key for chunk in edge], pa.string()))
+    rows = item.survey.source.append_column("file", item.survey.files).filter(wanted)
+    files = {row["key"]: row for row in rows.to_pylist()}
 
     def is_same(chunk: BoundaryChunk) -> bool:
         array, row = item.layout.stores[chunk.store].arrays[chunk.array], files[chunk.key]
         name = ".zarray" if array.zarr_format == 2 else "zarr.json"
         document = item.layout.stores[chunk.store].documents[join(chunk.array, name)]
         signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
-        new = b"".join(item.stock.origin.reader(chunk.key, signature).blocks())
+        new = b"".join(item.stock.origin.reader(row["file"], signature).blocks())
         try:
             old = None if chunk.is_new else store.get(under(base, chunk.key)).data
         except ObjectNotFoundError:

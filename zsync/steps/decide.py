@@ -20,6 +20,7 @@ from zsync.planning import (
     PlannedProduct,
     exchange,
     fence_table,
+    flip_findings,
     guard_findings,
     incompatible_findings,
     leave_existing,
@@ -27,7 +28,9 @@ from zsync.planning import (
     manifest_of,
     plan_product,
     summed_up,
+    turned,
     unless_withdrawn,
+    with_copies,
     withdraw,
     withdrawal_table,
     without_waiting,
@@ -36,13 +39,15 @@ from zsync.steps.changes import array_changes
 from zsync.steps.consolidating import consolidated_findings
 from zsync.steps.fitness import tolerated, unreadable
 from zsync.steps.naming import in_order_of_names
+from zsync.steps.survey import with_flips, with_found
 from zsync.tables import chosen, column, each, scalar
 from zsync.words import Action, Finding, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from zsync.planning import ArrayChange, FenceWrite, Loss, Withdrawal
+    from zsync.layout import Encodings
+    from zsync.planning import ArrayChange, FenceWrite, Flips, Loss, Withdrawal
     from zsync.steps.changes import Changes
     from zsync.steps.surveyed import Surveyed
     from zsync.steps.terms import Terms
@@ -59,15 +64,17 @@ class _Share:
     findings: list[Finding]
     changes: Sequence[ArrayChange]
     losses: Sequence[Loss]
+    flips: Flips
+    found: Encodings
 
 
-def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
-    """Return the plan of all products.
+def decide(items: Sequence[Surveyed], terms: Terms) -> tuple[Plan, list[Surveyed]]:
+    """Return the plan of all products; and the products, those with other chunk keys of which the plan should be made.
 
     Pure, but for reading what readers see of the stores that change, and, of what is to be sent, the headers of
     GeoTIFFs and what indexes name.
     """
-    grace = Grace(terms.grace_s, int(time.time()))
+    grace = Grace(terms.grace_s, int(time.time()), terms.flipped_s)
     shares = [_decide(item, terms, grace) for item in items]
     # An index may name what lies in another product: the order is one for all.
     table = in_order_of_names(pa.concat_tables(share.table for share in shares), items)
@@ -80,18 +87,32 @@ def decide(items: Sequence[Surveyed], terms: Terms) -> Plan:
         changes=tuple(change for share in shares for change in share.changes),
         losses=tuple(loss for share in shares for loss in share.losses),
     )
-    return _with_raster_findings(made, terms) if all(item.stock.origin.is_local for item in items) else made
+    if all(item.stock.origin.is_local for item in items):
+        made = _with_raster_findings(made, terms)
+    return made, [_flipped(item, share, terms) for item, share in zip(items, shares, strict=True)]
+
+
+def _flipped(item: Surveyed, share: _Share, terms: Terms) -> Surveyed:
+    """Return a product with the chunk keys that it should have: those that readers see, or those that are to be."""
+    if share.found:
+        return with_found(item, share.found, terms)
+    if share.flips is item.flips or not share.flips.encodings:
+        return item
+    return with_flips(item, share.flips, share.table, terms)
 
 
 def _decide(item: Surveyed, terms: Terms, grace: Grace) -> _Share:
     """Return one product's share: what differs, then what has to give way to an order that no reader may see broken."""
     table = plan_product(item.name, item.survey, keeps=terms.retire == "keep", grace=grace)
     table = without_waiting(table, item.consolidated.removed)
+    if item.unflipped is not None:
+        table = with_copies(table, item.unflipped, item.flips.encodings)
     left: list[Finding] = []
     if terms.leaves_existing:
         # Before changes are classified: of a store that is left alone nothing changes.
         table, left = leave_existing(item.name, table, item.survey)
-    changed = array_changes(item, table)
+    changed = array_changes(item, table, terms)
+    table = turned(table, item.layout.stores, changed.arrays)
     # What goes first has other actions and ranks from here on; losses and guards are about what comes of it.
     table, withdrawn = withdraw(table, item.layout.stores, changed.arrays, replaces=terms.replaces)
     table, away = exchange(table, withdraws=terms.exchanges)
@@ -104,6 +125,8 @@ def _decide(item: Surveyed, terms: Terms, grace: Grace) -> _Share:
         [*left, *_findings(item, table, changed, terms)],
         changed.arrays,
         losses_of(item.name, table, item.layout.stores, changed.arrays, item.survey.manifest),
+        changed.flips,
+        changed.found,
     )
 
 
@@ -141,6 +164,7 @@ def _findings(item: Surveyed, table: pa.Table, changed: Changes, terms: Terms) -
         *item.findings,
         # What explains the others comes first: much is retired because arrays are other ones.
         *incompatible_findings(changed.arrays, replaces=terms.replaces),
+        *flip_findings(changed.arrays, changed.flips, terms.rewriting),
         *_damage(item, changed.findings, terms),
         *unreadable(item.stock, _to_be_read(table)),
         *(_of_consolidated(item, table) if terms.tells_consolidated else []),

@@ -47,7 +47,8 @@ def with_digests(
     """
     origin = surveyed.stock.origin
     cache = DigestCache(origin.name)
-    filled = replace(surveyed.survey, source=cache.fill(surveyed.survey.source))
+    survey = surveyed.survey
+    filled = replace(survey, source=with_values(cache.fill(survey.source_files), "key", survey.source["key"]))
     rows = undecided(filled)
     unread: dict[str, SourceError] = {}
     if len(rows) and origin.is_local:  # to hash what is far away is to fetch it
@@ -71,10 +72,11 @@ def with_digests(
             progress.end()
         names = ("key", "digest", "etag")
         found = [column([getattr(item, name) for item in hashed], pa.string()) for name in names]
-        filled = replace(filled, source=_merged(filled.source, pa.table(found, names=names)))
+        source = _merged(filled.source_files, pa.table(found, names=names))
+        filled = replace(filled, source=with_values(source, "key", survey.source["key"]))
         if writes_cache and not surveyed.stock.is_part:
             stock = surveyed.stock
-            cache.keep(filled.source, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
+            cache.keep(filled.source_files, stock.scan.keys, stock.scan.unseen, hashed_ns=stock.taken_ns)
     found = [Finding("error", UNREADABLE, surveyed.name, key, str(error)) for key, error in unread.items()]
     return replace(surveyed, survey=filled, findings=(*surveyed.findings, *found))
 
@@ -124,8 +126,8 @@ def _merged(source: pa.Table, hashed: pa.Table) -> pa.Table:
 
 def remember_receipts(surveyed: Surveyed, answers: pa.Table) -> None:
     """Keep the digests of what was sent (`zsync.tables.ANSWERS`), so that the next run need not hash it again."""
-    source, stock = surveyed.survey.source, surveyed.stock
-    where = pc.index_in(source["key"], answers["key"])
+    source, stock = surveyed.survey.source_files, surveyed.stock
+    where = pc.index_in(surveyed.survey.source["key"], answers["key"])
 
     def blocks() -> Iterator[pa.Table]:
         for start in range(0, len(source), BLOCK_ROWS):

@@ -48,6 +48,8 @@ class Inspected:
     ----------
     stock
         The product as it was found; with what is unfit held back, where units stand alone.
+    source
+        `zsync.tables.SOURCE`, row by row with the objects of the layout.
     documents
         Its metadata, by key.
     findings

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from blake3 import blake3
 
 from zsync.errors import TargetError, UnfitKeyError
 from zsync.inventory import cache_directory
@@ -10,15 +14,61 @@ from zsync.keys import shown, unfit_here
 from zsync.publication import ManifestLostError, manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
 
     from zsync.inventory.origin import Row
     from zsync.publication import Part
     from zsync.publication.places import Place
 
+_NAMES = ("key", "size", "etag", "version", "digest")
 
-def manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> Iterator[Row]:
-    """Yield what a manifest says that was published, in the order of keys: those that can be files here, and no others.
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What a manifest says that was published.
+
+    Attributes
+    ----------
+    rows
+        Its objects that the source had, in the order of keys.
+    names
+        Keys that objects are published under, by their keys in the source, where these are others.
+    originals
+        What the source had in place of metadata that names other keys, by key.
+    """
+
+    rows: Iterable[Row]
+    names: Mapping[str, str] = field(default_factory=dict)
+    originals: Mapping[str, bytes] = field(default_factory=dict)
+
+    def in_source(self, rows: Iterable[Row]) -> Iterable[Row]:
+        """Return objects by the keys, and with the metadata, that they have in the source, in the order of keys.
+
+        Parameters
+        ----------
+        rows
+            Those of the manifest, perhaps with what else is known of them.
+        """
+        if not self.names and not self.originals:
+            return rows
+        own = {published: key for key, published in self.names.items()}
+
+        def as_its_own(row: Row) -> Row:
+            key = own.get(row[0], row[0])
+            return _original(self.originals[key], key) if key in self.originals else (key, *row[1:])
+
+        return sorted(map(as_its_own, rows))
+
+
+def _original(body: bytes, key: str) -> Row:
+    """Return what a document of the source would be as an object."""
+    return key, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(), None, blake3(body).hexdigest()
+
+
+def on_record(place: Place, parts: Sequence[Part], *, is_current: bool) -> OnRecord:
+    """Return what a manifest says that was published: what can be files here, and no others.
 
     Parameters
     ----------
@@ -34,9 +84,8 @@ def manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> I
     """
     import pyarrow.compute as pc
 
-    from zsync.tables import chosen, each_row, taken, texts_of
+    from zsync.tables import chosen, taken, texts_of
 
-    names = ("key", "size", "etag", "version", "digest")
     try:
         table = manifest.read(place.store, place.state, parts, cache_directory() / "manifests")
     except ManifestLostError as error:
@@ -44,10 +93,42 @@ def manifest_rows(place: Place, parts: Sequence[Part], *, is_current: bool) -> I
             f"the manifest of what is published cannot be read: {error}", place.url, "have it published anew"
         ) from error
     _refuse_unfit(place, texts_of(table["key"]))
-    table = chosen(table.select([*names, "gone_s"]), pc.is_null(table["gone_s"]))
+    table = chosen(table, pc.is_null(table["gone_s"]))
+    table = taken(table.select([*_NAMES, "source_key", "original"]), pc.array_sort_indices(table["key"]))
+    return OnRecord(_rows(table, is_current=is_current), *_in_source(place, table))
+
+
+def _rows(table: pa.Table, *, is_current: bool) -> Iterator[Row]:
+    from zsync.tables import each_row
+
     # The current publication is read without versions: whoever may read a bucket may not always read its versions.
-    for key, size, etag, version, digest in each_row(taken(table, pc.array_sort_indices(table["key"])), names):
+    for key, size, etag, version, digest in each_row(table, _NAMES):
         yield key, size, etag, None if is_current or version == "null" else version, digest
+
+
+def _in_source(place: Place, table: pa.Table) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return the keys, and the documents, that are others in the source.
+
+    Raises
+    ------
+    UnfitKeyError
+        A key cannot be a file here.
+    TargetError
+        Two objects are one file in the source.
+    """
+    import pyarrow.compute as pc
+
+    from zsync.tables import scalar
+
+    is_other = pc.fill_null(pc.not_equal(table["key"], table["source_key"]), scalar(False))
+    pairs = table.select(["source_key", "key"]).filter(is_other).to_pylist()
+    names = {row["source_key"]: row["key"] for row in pairs}
+    made = table.select(["key", "original"]).filter(pc.is_valid(table["original"])).to_pylist()
+    _refuse_unfit(place, names)
+    others = set(table["key"].filter(pc.invert(is_other)).to_pylist()) if names else set()
+    if len(names) < len(pairs) or not others.isdisjoint(names):
+        raise TargetError("the manifest names a file of the source twice", place.url, "have it published anew")
+    return names, {row["key"]: row["original"] for row in made}
 
 
 def _refuse_unfit(place: Place, keys: Iterable[str]) -> None:

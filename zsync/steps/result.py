@@ -47,6 +47,8 @@ class ProductResult:
         After a dry run: how many objects a publish would send and retire.
     bytes_to_send
         After a dry run: size of what a publish would send, in bytes.
+    copied, to_copy
+        Numbers of objects that the service copies, of bytes that it has already: chunks that get other keys.
     """
 
     name: str
@@ -58,6 +60,8 @@ class ProductResult:
     to_send: int = 0
     to_retire: int = 0
     bytes_to_send: int = 0
+    copied: int = 0
+    to_copy: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the product's result as JSON."""
@@ -71,6 +75,8 @@ class ProductResult:
             "to_send": self.to_send,
             "to_retire": self.to_retire,
             "bytes_to_send": self.bytes_to_send,
+            "copied": self.copied,
+            "to_copy": self.to_copy,
         }
 
 
@@ -117,7 +123,7 @@ class PublishResult(Result):
     @property
     def would_change(self) -> bool:
         """Whether it is a plan, by which something would be sent or retired."""
-        return any(product.to_send or product.to_retire for product in self.products)
+        return any(product.to_send or product.to_retire or product.to_copy for product in self.products)
 
     @property
     def event(self) -> Literal["published"] | None:
@@ -150,7 +156,8 @@ class PublishResult(Result):
         if self.is_published:
             sent, retired = (sum(getattr(item, name) for item in self.products) for name in ("sent", "retired"))
             size = human_bytes(sum(item.bytes for item in self.products))
-            counts = f"{sent:,} sent ({size}), {counts}, {retired:,} retired"
+            copied = f"{number:,} copied, " if (number := sum(item.copied for item in self.products)) else ""
+            counts = f"{sent:,} sent ({size}), {copied}{counts}, {retired:,} retired"
         return Line(f"{counts}; {self.seconds:.1f} s", says, self.publication or "")
 
     def table(self) -> Table:
@@ -178,10 +185,12 @@ class PublishResult(Result):
 def product_result(plan: Plan, name: str, url: str, stay: int = 0, *, is_planned: bool = False) -> ProductResult:
     """Return one product's share in the result of a plan, of which so many objects could not be retired."""
     sent, retired, size = plan.count(Action.SEND, name), plan.count(Action.RETIRE, name), plan.bytes(Action.SEND, name)
-    unchanged = plan.count(Action.UNCHANGED, name)
+    unchanged, copied = plan.count(Action.UNCHANGED, name), plan.count(Action.COPY, name)
     if is_planned:
-        return ProductResult(name, url, 0, unchanged, 0, 0, to_send=sent, to_retire=retired, bytes_to_send=size)
-    return ProductResult(name, url, sent, unchanged, retired - stay, size)
+        return ProductResult(
+            name, url, 0, unchanged, 0, 0, to_send=sent, to_retire=retired, bytes_to_send=size, to_copy=copied
+        )
+    return ProductResult(name, url, sent, unchanged, retired - stay, size, copied=copied)
 
 
 def result_of(

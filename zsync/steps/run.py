@@ -129,7 +129,8 @@ def _without_what_was_compared(item: Surveyed) -> Surveyed:
     # Of what is on record only single files are asked for again: they may be left out, and stay as they are.
     survey, files = item.survey, pc.is_null(item.survey.manifest["store"])
     nothing = {name: getattr(survey, name).slice(0, 0) for name in ("target", "gone", "gone_selected", "headers")}
-    return replace(item, survey=replace(survey, manifest=survey.manifest.filter(files), **nothing))
+    lean = replace(survey, manifest=survey.manifest.filter(files), **nothing)
+    return replace(item, survey=lean, inspected=replace(item.inspected, documents={}), unflipped=None)
 
 
 def _planned(
@@ -148,7 +149,14 @@ def _planned(
         items = tuple(way.understood(item) for item in digested)
         del surveyed, digested
         let_go_of_memory(count)
-        plan = decide(items, terms)
+        plan, renamed = decide(items, terms)
+        while any(new is not old for new, old in zip(renamed, items, strict=True)):
+            items = tuple(
+                old if new is old
+                else way.understood(with_digests(new, terms, progress, executor, writes_cache=not is_dry))
+                for new, old in zip(renamed, items, strict=True)
+            )  # fmt: skip
+            plan, renamed = decide(items, terms)
         let_go_of_memory(count)
         stock = [_without_faults(item, plan) if terms.by_unit else item.stock for item in items]
         if all(now is item.stock for now, item in zip(stock, items, strict=True)):

@@ -20,6 +20,8 @@ class _Product(Protocol):
     @property
     def sent(self) -> int: ...
     @property
+    def copied(self) -> int: ...
+    @property
     def unchanged(self) -> int: ...
     @property
     def retired(self) -> int: ...
@@ -54,6 +56,7 @@ def result_text(result: _Result) -> str:
             product.name,
             f"{product.sent:,} sent",
             human_bytes(product.bytes),
+            f"{product.copied:,} copied",
             f"{product.unchanged:,} unchanged",
             f"{product.retired:,} retired",
             product.url,
@@ -62,4 +65,6 @@ def result_text(result: _Result) -> str:
     ]
     but = "" if result.status != "unretired" else "; not all that is gone from the source could be retired"
     back = "" if result.restores is None else f", a rollback to {result.restores},"
+    if not any(product.copied for product in result.products):
+        rows = [[*row[:3], *row[4:]] for row in rows]
     return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,29 +21,31 @@ from zsync.inventory import (
 from zsync.inventory.selection import is_below
 from zsync.keys import under
 from zsync.layout import kept_findings, place
-from zsync.planning import Survey, kept_keys
+from zsync.planning import NO_FLIPS, Survey, kept_keys, of_other_keys
 from zsync.publication import ManifestLostError
 from zsync.publication import manifest as manifests
 from zsync.steps.arrived import arrived
 from zsync.steps.consolidating import Consolidated, consolidated
 from zsync.steps.damage import gone_documents, lost_nodes_of
+from zsync.steps.encoding import Named, as_published, named_now, others, rows_of, with_other_keys
 from zsync.steps.inspect import inspect
 from zsync.steps.naming import with_indexes
 from zsync.steps.neighbours import findings_around, findings_inside, others_in
 from zsync.steps.selecting import with_selections_judged
 from zsync.steps.surveyed import Surveyed
 from zsync.storage import connect
-from zsync.tables import MANIFEST, OBJECTS, column, each, looked_up, scalar, table_of, texts_of, with_values
+from zsync.tables import MANIFEST, OBJECTS, column, each, looked_up, scalar, table_of, taken, texts_of, with_values
 from zsync.tasks import side_by_side
 from zsync.transfer import HeaderPolicy
-from zsync.words import Finding, Role
+from zsync.words import Finding, Kind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from zsync.config import ResolvedProduct
     from zsync.inventory import Origin
-    from zsync.layout import Layout
+    from zsync.layout import Encodings, Layout
+    from zsync.planning import Flips
     from zsync.steps.inspect import Inspected
     from zsync.steps.stock import Stock
     from zsync.steps.terms import Terms
@@ -70,18 +72,47 @@ def survey(stock: Sequence[Stock], terms: Terms) -> list[Surveyed]:
     return [_survey(mine, terms) for mine in local]
 
 
-def _survey(local: Inspected, terms: Terms) -> Surveyed:
-    headers = HeaderPolicy(local.layout.kind, terms.headers)
-    manifest, findings = _manifest(local.stock)
-    recorded, own = manifest["key"], _without_others(local.stock, manifest)
-    stock = _agreed(local.stock, own)
+def with_flips(item: Surveyed, flips: Flips, plan: pa.Table, terms: Terms) -> Surveyed:
+    """Return a product of which some arrays are published under other chunk keys; what was hashed stays known.
+
+    Parameters
+    ----------
+    plan
+        `zsync.tables.PLAN` of the product with the keys that it has now.
+    """
+    return replace(_again(item, terms, flips, item.found), unflipped=plan)
+
+
+def with_found(item: Surveyed, found: Encodings, terms: Terms) -> Surveyed:
+    """Return a product of which some arrays are published under other chunk keys than are on record."""
+    return _again(item, terms, item.flips, {**item.found, **found})
+
+
+def _again(item: Surveyed, terms: Terms, flips: Flips, found: Encodings) -> Surveyed:
+    new = _survey(replace(item.inspected, stock=item.stock), terms, flips, found)
+    where = pc.index_in(new.survey.files, item.survey.files)
+    known, source = taken(item.survey.source.select(["digest"]), where)["digest"], new.survey.source
+    source = with_values(source, "digest", pc.coalesce(source["digest"], known))
+    return replace(new, survey=replace(new.survey, source=source))
+
+
+def _survey(
+    inspected: Inspected, terms: Terms, flips: Flips = NO_FLIPS, found: Encodings = MappingProxyType({})
+) -> Surveyed:
+    headers = HeaderPolicy(inspected.layout.kind, terms.headers)
+    manifest, findings = _manifest(inspected.stock)
+    recorded, own = manifest["key"], _without_others(inspected.stock, manifest)
+    stock = _agreed(inspected.stock, own)
+    now = _named_now(inspected, own, terms)
+    encodings = others(inspected.layout, {**now.encodings, **found, **flips.encodings})
+    local = as_published(inspected, encodings)
     target, skipped = _target(stock, own, local, lost=bool(findings))
     manifest = _with_arrived(stock, own, local, target, lost=bool(findings))
-    others = [
+    around = [
         *findings_inside(stock, local.source["key"], recorded),
         *findings_around(stock, local.source["key"], target),
     ]
-    related, kept, done = _relate(stock, terms, local, target, manifest, headers)
+    related, kept, done = _relate(stock, terms, inspected, encodings, target, manifest, headers)
     gone = gone_documents(related)
     lost = lost_nodes_of(stock, related, gone, allows_damage=terms.allows_damage)
     return Surveyed(
@@ -89,13 +120,31 @@ def _survey(local: Inspected, terms: Terms) -> Surveyed:
         local.layout,
         headers,
         related,
-        (*local.findings, *stock.noticed, *lost, *findings, *others, *kept, *skipped, *_shortcomings(stock, terms)),
+        (*local.findings, *stock.noticed, *lost, *findings, *around, *kept, *skipped, *_shortcomings(stock, terms)),
         local.selection,
         () if findings else stock.head.parts,
+        inspected,
         frozenset() if terms.retire == "keep" else frozenset(k for k in gone if k.endswith(_ATTRIBUTES)),
         is_behind=len(own) < len(recorded) or manifest is not own,
         consolidated=done,
+        moved=now.moved.difference(found),
+        misnamed=now.misnamed,
+        flips=flips,
+        found=found,
     )
+
+
+def _named_now(inspected: Inspected, manifest: pa.Table, terms: Terms) -> Named:
+    """Return how chunks are named that readers see now, where they are to be named so still."""
+    if not terms.keeps_keys or inspected.layout.kind is not Kind.ZARR:
+        return Named({})
+    listing = inspected.stock.listing
+    now = named_now(inspected.layout, manifest, () if listing is None else listing.keys)
+    if terms.rewriting.incompatible or not now.moved:
+        return now
+    # Where nothing may flip, other keys in the source are an incompatible change like others.
+    kept = {place: known for place, known in now.encodings.items() if place not in now.moved}
+    return Named(kept, now.moved, now.misnamed)
 
 
 def _shortcomings(stock: Stock, terms: Terms) -> tuple[Finding, ...]:
@@ -175,9 +224,16 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
 
 
 def _relate(
-    stock: Stock, terms: Terms, local: Inspected, target: pa.Table, manifest: pa.Table, headers: HeaderPolicy
+    stock: Stock,
+    terms: Terms,
+    inspected: Inspected,
+    encodings: Encodings,
+    target: pa.Table,
+    manifest: pa.Table,
+    headers: HeaderPolicy,
 ) -> tuple[Survey, list[Finding], Consolidated]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
+    local = as_published(inspected, encodings)
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, texts_of(gone_keys))
     selected = column(local.selection.mask(texts_of(gone_keys)), pa.bool_())
@@ -197,19 +253,27 @@ def _relate(
         for prefix, documents in extra.items()
         for finding in kept_findings(stock.product.name, local.layout.stores[prefix], documents)
     ]
-    done = consolidated(local.layout, extra, terms.consolidate)
-    generated = done.generated
+    done = consolidated(inspected.layout, extra, terms.consolidate)
+    renamed = with_other_keys(inspected.layout, inspected.documents, done.generated, encodings)
+    bodies = {key: body for key, body in renamed.bodies.items() if key not in done.removed}
+    generated = {**done.generated, **bodies}
     # What zsync makes may be in the target already, though the source has no such file.
     is_gone = pc.invert(pc.is_in(gone["key"], column(list(generated), pa.string())))
     gone = gone.append_column("selected", selected).filter(is_gone)
-    source, objects = _with_generated(local, generated, stock.origin)
+    source, objects = _with_generated(local, inspected.source["key"], generated, stock.origin)
     if done.removed:
         source, objects, gone = _without_removed(local.layout, done.removed, source, objects, gone, target)
+    own_keys = source["key"] if encodings else None
+    if encodings:
+        source = with_values(source, "key", objects["key"])
     related = Survey(
         source=source,
         objects=objects,
         headers=headers.digests(objects),
         generated=generated,
+        originals=renamed.originals,
+        lost=_lost(inspected, gone, manifest, source["key"] if own_keys is None else own_keys),
+        own_keys=own_keys,
         target=target,
         gone=gone.select(OBJECTS.names),
         gone_selected=gone["selected"],
@@ -219,6 +283,18 @@ def _relate(
         doubted=stock.doubted,
     )
     return related, unfit, done
+
+
+def _lost(inspected: Inspected, gone: pa.Table, manifest: pa.Table, files: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return of which chunks that are published under other keys the source has no file any more (`Survey.lost`)."""
+    own = manifest["source_key"].take(pc.index_in(gone["key"], manifest["key"]))
+    has_none = pc.and_(pc.is_valid(own), pc.invert(pc.is_in(own, files.combine_chunks())))
+    is_lost = pc.and_(of_other_keys(gone), has_none)
+    if not pc.any(is_lost).as_py():
+        return None
+    where = pc.fill_null(place(inspected.layout, texts_of(own.filter(is_lost)))["in_grid"], scalar(False))
+    mask = is_lost.combine_chunks() if isinstance(is_lost, pa.ChunkedArray) else is_lost
+    return pc.replace_with_mask(pa.chunked_array([pa.nulls(len(own), pa.bool_())]), mask, where.combine_chunks())
 
 
 def _is_ours(keys: pa.ChunkedArray, target: pa.Table, manifest: pa.Table) -> pa.ChunkedArray:
@@ -265,25 +341,24 @@ def _without_removed(
     return source.filter(stays), objects.filter(stays), pa.concat_tables([gone, lost.cast(gone.schema)])
 
 
-def _with_generated(local: Inspected, generated: Mapping[str, bytes], origin: Origin) -> tuple[pa.Table, pa.Table]:
-    """Return source and objects, with digests of all documents, and with what zsync makes in its place."""
+def _with_generated(
+    local: Inspected, files: pa.ChunkedArray, generated: Mapping[str, bytes], origin: Origin
+) -> tuple[pa.Table, pa.Table]:
+    """Return source, by the keys of its files, and objects, with digests of documents, and what zsync makes in place.
+
+    Parameters
+    ----------
+    files
+        Keys of the source's files, row by row.
+    """
     read = {key: blake3(body).hexdigest() for key, body in local.documents.items()}
-    source = local.source
+    source = with_values(local.source, "key", files)
     known = looked_up(source["key"], read, pa.string())
     source = with_values(source, "digest", pc.coalesce(known, origin.digests(source["key"])))
     if not generated:
         return source, local.layout.objects
     stays = pc.invert(pc.is_in(source["key"], value_set=column(list(generated), pa.string())))
-    made = [
-        {
-            "key": key,
-            "size": len(body),
-            "digest": blake3(body).hexdigest(),
-            "etag": hashlib.md5(body, usedforsecurity=False).hexdigest(),
-        }
-        for key, body in generated.items()
-    ]
     return (
-        pa.concat_tables([source.filter(stays), table_of(made, source.schema)]),
+        pa.concat_tables([source.filter(stays), table_of(rows_of(generated), source.schema)]),
         pa.concat_tables([local.layout.objects.filter(stays), place(local.layout, list(generated))]),
     )

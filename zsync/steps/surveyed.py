@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from zsync.planning.flip import NO_FLIPS
 from zsync.steps.consolidating import Consolidated
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from zsync.inventory import Selection
-    from zsync.layout import Layout
-    from zsync.planning import Survey
+    from zsync.layout import Encodings, Layout
+    from zsync.planning import Flips, Survey
     from zsync.publication import Part
+    from zsync.steps.inspect import Inspected
     from zsync.steps.stock import Stock
     from zsync.transfer import HeaderPolicy
     from zsync.words import Finding, Kind
@@ -35,6 +39,18 @@ class Surveyed:
     edits
         Keys of what is replaced or retired though it is somebody's edit: it goes to the trash as well, as what the
         terms keep does.
+    inspected
+        The source as it is, under its own keys.
+    moved
+        Arrays of which the source names the chunks otherwise than when it was published last.
+    misnamed
+        Arrays of which the source has no chunk, but files that would be chunks by another encoding of their keys.
+    flips
+        Arrays that are published under other chunk keys than before.
+    found
+        How chunks are named that readers see, where that is on no record.
+    unflipped
+        `zsync.tables.PLAN` as it was with the keys before.
     """
 
     stock: Stock
@@ -44,10 +60,16 @@ class Surveyed:
     findings: tuple[Finding, ...]
     selection: Selection
     parts: tuple[Part, ...]
+    inspected: Inspected
     bare: frozenset[str] = frozenset()
     is_behind: bool = False
     consolidated: Consolidated = field(default_factory=lambda: Consolidated("auto"))
     edits: frozenset[str] = frozenset()
+    moved: frozenset[tuple[str, str]] = frozenset()
+    misnamed: frozenset[tuple[str, str]] = frozenset()
+    flips: Flips = NO_FLIPS
+    found: Encodings = field(default_factory=dict)
+    unflipped: pa.Table | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from zsync.config.publishing import most_deleted
 from zsync.publication.record import NO_REMARKS, Remarks
 from zsync.storage import HeaderRules
+from zsync.words import Rewriting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zsync.config import ConfigOrigin, Publish, Storage
     from zsync.layout import Consolidating
+
+FLIPPED_S = 3600.0  # who opened a store before it was rewritten, and reads on, is done by then
 
 Retiring = Literal["all", "ours", "ours-and-strays", "recorded"]
 
@@ -51,6 +54,9 @@ class Terms:
         what is on record, and all that lies in a store.
     grace_s
         How long an object must have been gone from the source before it is retired, in seconds.
+    flipped_s
+        How long what others, under other keys, have taken the place of stays; longer than `grace_s` it only stays where
+        that place is not needed.
     max_delete
         How many objects of a product may be retired, or which share of them.
     retires_first
@@ -67,6 +73,10 @@ class Terms:
         What the source holds in the bucket that it goes to is copied there: the service heeds conditions of copies.
     replaces
         Arrays that change incompatibly are replaced, offline first.
+    keeps_keys
+        Chunks that are published under other keys than the source's stay under these.
+    rewriting
+        Which arrays get other chunk keys, so that readers see either all that was or all that is to be.
     exchanges
         Rasters that are replaced together with what belongs to them are taken away meanwhile; where others' edits may
         be in the way nothing is taken away unasked.
@@ -101,6 +111,7 @@ class Terms:
     retire: Literal["auto", "keep", "trash", "delete"] = "auto"
     retires: Retiring = "all"
     grace_s: float = 0
+    flipped_s: float = 0
     max_delete: int | str = "100%"
     retires_first: bool = False
     leaves_existing: bool = False
@@ -108,6 +119,8 @@ class Terms:
     keeps_history: bool = False
     copies: bool = False
     replaces: bool = False
+    keeps_keys: bool = False
+    rewriting: Rewriting = field(default_factory=Rewriting)
     exchanges: bool = False
     consolidate: Consolidating = "auto"
     tells_consolidated: bool = False
@@ -136,10 +149,19 @@ class Terms:
             forces=publish.force,
             trusts_manifest=publish.trust == "manifest",
             retire=publish.retire,
-            grace_s=publish.grace_s,
+            grace_s=publish.grace_s or 0,
+            flipped_s=FLIPPED_S if publish.grace_s is None else publish.grace_s,
             max_delete=publish.max_delete,
             keeps_history=publish.keep_history,
             replaces=publish.replaces,
+            keeps_keys=True,
+            rewriting=Rewriting(
+                publish.rewrites,
+                incompatible=publish.on_incompatible in ("auto", "flip"),
+                most=publish.flip_limit,
+                is_asked_for=publish.on_incompatible == "flip",
+                is_strict=publish.grace_s is not None,
+            ),
             exchanges=True,
             consolidate=publish.consolidate,
             tells_consolidated=True,

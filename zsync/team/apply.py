@@ -96,7 +96,7 @@ class Application:
         going = [change for change in changes if uploads(change, decided[change.unit])]
         linked = behind_links(self.folder, self.seen, coming)
         coming = [change for change in coming if change.unit not in linked]
-        unfit = linked | self._unfit_here(going) | unfit_there(self.folder, self.seen, coming)
+        unfit = linked | self._unfit_here(going) | unfit_there(self.seen, coming)
         unfit |= occupied(self.folder, self.seen, coming)
         coming, going = ([change for change in side if change.unit not in unfit] for side in (coming, going))
         return unfit | clashing(self.folder, self.seen, coming, going)

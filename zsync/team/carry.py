@@ -29,7 +29,8 @@ from zsync.steps.terms import Terms, remarks_of
 from zsync.storage import HeaderRules, connect
 from zsync.tables import MANIFEST, OBJECTS, table_of
 from zsync.team.folder import Chosen, scan_folder
-from zsync.team.look import contents_of, look_there_again
+from zsync.team.look import look_there_again
+from zsync.team.renamed import recorded_in
 from zsync.words import Action, Kind, Stage
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _bring_keys(task: Task, places: frozenset[str], there: Mapping[str, Content]
     head, listing = read_head(store, state), list_target(store, folder.here.path, takes_all=True)
     # After the listing: what changes from here on is not as it is listed.
     _refuse_if_changed(folder, seen, places)
-    origin = objects_of(folder, there)
+    origin = objects_of(seen, there)
     product = replace(_product(folder, origin.name, there), location=folder.here)
     stock = Stock(
         product, folder.local, state, lease, head, listing, origin, origin.seen, within=places, without=folder.without,
@@ -232,10 +233,18 @@ def _refuse_if_changed(folder: Folder, seen: Look, places: frozenset[str]) -> Sc
     return now
 
 
-def objects_of(folder: Folder, there: Mapping[str, Content]) -> Objects:
+def objects_of(seen: Look, there: Mapping[str, Content]) -> Objects:
     """Return contents of the target as a source: each is read only as it was seen."""
+    folder, renamed = seen.folder, seen.renamed
     rows = ((key, content.size, content.etag, None, content.digest) for key, content in sorted(there.items()))
-    return Objects.of(folder.there.spec, folder.there.base, folder.product.name, rows)
+    found = Objects.of(folder.there.spec, folder.there.base, folder.product.name, rows)
+    known = {key: body for key, body in renamed.originals.items() if _is(there.get(key), body)}
+    return replace(found, names=renamed.names, documents=known)
+
+
+def _is(content: Content | None, body: bytes) -> bool:
+    """Return whether this is what is known of the source's metadata, and nothing that somebody wrote in its place."""
+    return content is not None and content.digest == blake3(body).hexdigest()
 
 
 def _product(folder: Folder, root: str, keys: Iterable[str]) -> ResolvedProduct:
@@ -308,9 +317,8 @@ def _send_places(task: Task, places: frozenset[str], sources: frozenset[str], ke
         origin, found, within=places, without=folder.without,
     )  # fmt: skip
     # What is overruled there is kept, and nothing of it is taken away unasked.
-    terms = replace(
-        _terms(task.config), keeps=keeps, exchanges=not keeps, keeps_history=task.config.publish.keep_history
-    )
+    history = task.config.publish.keep_history
+    terms = replace(_terms(task.config, sends=True), keeps=keeps, exchanges=not keeps, keeps_history=history)
     ran = run([stock], terms, task.progress, way=_Moving(task))
     if ran.carried is None:
         return Moved({}, findings=ran.plan.findings)
@@ -326,16 +334,17 @@ def _keys(changes: Iterable[Change]) -> list[str]:
 
 def _on_record(spec: StoreSpec, state: StateKeys, publication: str) -> dict[str, Content]:
     parts, _ = read_parts(connect(spec), state, publication)
-    return contents_of(manifest.read(connect(spec), state, parts, cache_directory() / "manifests"))
+    return recorded_in(manifest.read(connect(spec), state, parts, cache_directory() / "manifests"))[0]
 
 
-def _terms(config: RunConfig) -> Terms:
+def _terms(config: RunConfig, *, sends: bool = False) -> Terms:
     """Return how units are moved: what goes was asked about, and what is replaced or deleted goes to the trash."""
     return Terms(
         follow_symlinks=config.publish.follow_symlinks,
         retire="trash",
         allow_empty=True,
         allows_damage=True,  # what is damaged was left out before, unit by unit
+        keeps_keys=sends,
         replaces=True,
         retires_first=True,
         consolidate="as-is",

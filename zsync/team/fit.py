@@ -181,7 +181,7 @@ def _stale_documents(seen: Look, published: Iterable[str]) -> list[str]:
 def _losses(folder: Folder, seen: Look, store: Store, published: Iterable[str], stale: Iterable[str]) -> list[Finding]:
     """Return what would be lost of a store, though all its arrays are there; its metadata there is read for that."""
     name, prefix = folder.product.name, store.prefix
-    origin = objects_of(folder, {key: seen.states.there[key] for key in published if is_metadata(Kind.ZARR, key)})
+    origin = objects_of(seen, {key: seen.states.there[key] for key in published if is_metadata(Kind.ZARR, key)})
     raw = read_documents(origin, Kind.ZARR, origin.seen.keys, origin.seen.signatures)
     old = describe(Kind.ZARR, name, list(raw), raw).stores.get(prefix)
     if old is None:
@@ -194,7 +194,7 @@ def _losses(folder: Folder, seen: Look, store: Store, published: Iterable[str], 
     return [*lost_attributes(name, prefix, bare, old.documents), *misfit_findings(name, store, old.documents)]
 
 
-def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
+def unfit_there(seen: Look, changes: Sequence[Change]) -> dict[str, Finding]:
     """Return the stores in the target that cannot be brought as they are: what uploads that were cut off have left.
 
     Raises
@@ -203,7 +203,7 @@ def unfit_there(folder: Folder, seen: Look, changes: Sequence[Change]) -> dict[s
         Metadata changed since it was looked at.
     """
     wanted = _keys_of_stores(changes)
-    origin = objects_of(folder, {key: content for key, content in seen.states.there.items() if key in wanted})
+    origin = objects_of(seen, {key: content for key, content in seen.states.there.items() if key in wanted})
     # Chunks without an array are what uploads that were cut off leave, and do no harm here.
     rows = list(zip(origin.seen.keys, origin.seen.signatures, strict=True))
     _, wrong = _wrong(origin, rows, changes, {"lost-metadata", "no-store"})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zsync.errors import SourceChangedError, SourceError
@@ -26,11 +27,13 @@ from zsync.inventory.digest import Signature, Wanted
 from zsync.layout import local_findings
 from zsync.planning.merge import Content, Side, States
 from zsync.publication import Head, LeaseState, ManifestLostError, manifest, read_head, read_lease
+from zsync.tables import MANIFEST, table_of
 from zsync.team.folder import scan_folder
+from zsync.team.renamed import Renamed, recorded_in
 from zsync.words import WHOLE_SIZE, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from zsync.report.progress import Progress
     from zsync.team.base import Base
     from zsync.team.folder import Folder
+    from zsync.team.renamed import Row
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,8 @@ class Look:
         The target's; the lease was read first.
     recorded
         Keys that the current publication tells of.
+    renamed
+        What the target names otherwise than its source.
     states
         What both sides hold.
     findings
@@ -76,6 +82,7 @@ class Look:
     recorded: frozenset[str]
     states: States
     findings: tuple[Finding, ...] = ()
+    renamed: Renamed = field(default_factory=Renamed)
 
     def mtime_ns(self, keys: tuple[str, ...]) -> int:
         """Return when any of some files here was written last, in nanoseconds since the epoch; 0 for none."""
@@ -113,12 +120,13 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
             known_before = _taken(folder.selection(), base.contents)
             answer = pool.submit(_look_there, folder, known_before)
             here = scan_folder(folder) if os.path.isdir(folder.root) else Scan([], [], ())
-            lease, head, listing, recorded = answer.result()
-        listing = listing.without_markers(recorded, here.keys)
+            lease, head, listing, recorded, renamed = answer.result()
+        listing = listing.without_markers(renamed.in_target(recorded), here.keys)
         folder = replace(folder, away=listing.others.union(here.unseen))
         findings = [*here.findings, *_of_others(folder, listing, here)]
         here = here.only(folder.selection())
-        there, known = _there(folder, listing, recorded, _arrived(folder.there, listing))
+        listed = renamed.in_source(listing, recorded)
+        there, known = _there(folder, listed, recorded, _arrived(folder.there, listing))
     finally:
         progress.end()
     if unfit := local_findings(folder.product.name, there):
@@ -147,6 +155,7 @@ def look(folder: Folder, base: Base, progress: Progress, *, writes_cache: bool) 
         frozenset(recorded),
         states,
         (*findings, *listing.skipped(folder.product.name, taking)),
+        renamed,
     )
 
 
@@ -167,7 +176,7 @@ def _taken(selection: Selection, contents: Side) -> Side:
 
 def _look_there(
     folder: Folder, known_before: Iterable[str] = ()
-) -> tuple[LeaseState, Head, Listing, dict[str, Content]]:
+) -> tuple[LeaseState, Head, Listing, dict[str, Content], Renamed]:
     place = folder.there
     # The lease first: only what is read after it is proved by taking it.
     lease = read_lease(place.store, place.state)
@@ -181,12 +190,13 @@ def _look_there(
         table = manifest.read(place.store, place.state, head.parts, cache_directory() / "manifests")
     except ManifestLostError as error:
         log.warning("the manifest is lost, so objects are compared by ETag: %s", error)
-        recorded = {}
-    else:
-        recorded = contents_of(table)
+        table = table_of([], MANIFEST)
+    recorded, renamed = recorded_in(table)
     # What a listing lacks would be deleted here: it is asked for first.
-    listing = agreed_listing(place.store, place.location.path, listing, {*known_before, *recorded}, list_there)
-    return lease, head, _without_markers(place, listing, recorded), recorded
+    named = renamed.in_target({*known_before, *recorded})
+    listing = agreed_listing(place.store, place.location.path, listing, named, list_there)
+    published = {renamed.names.get(key, key): content for key, content in recorded.items()}
+    return lease, head, _without_markers(place, listing, published), recorded, renamed
 
 
 def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
@@ -197,9 +207,10 @@ def look_there_again(folder: Folder, seen: Look, gone: Collection[str]) -> Look:
     SourceChangedError
         Somebody else has been there as well.
     """
-    lease, head, listing, recorded = _look_there(folder)
-    listing = listing.without_markers(recorded, seen.scan.keys)
-    before = {key: etag for key, etag in zip(seen.listing.keys, seen.listing.etags, strict=True) if key not in gone}
+    lease, head, listing, recorded, _ = _look_there(folder)
+    listing = listing.without_markers(seen.renamed.in_target(recorded), seen.scan.keys)
+    away = seen.renamed.in_target(gone)
+    before = {key: etag for key, etag in zip(seen.listing.keys, seen.listing.etags, strict=True) if key not in away}
     if before != dict(zip(listing.keys, listing.etags, strict=True)):
         raise SourceChangedError("the target changed meanwhile", folder.there.url, "synchronize again")
     there = {key: content for key, content in seen.states.there.items() if key not in gone}
@@ -219,32 +230,20 @@ def _is_as_recorded(known: Content | None, size: int, etag: str | None) -> bool:
     return known is not None and (known.size, known.etag) == (size, etag)
 
 
-def contents_of(table: pa.Table) -> dict[str, Content]:
-    """Return what a manifest tells of, by key."""
-    columns = zip(*(table[name].to_pylist() for name in ("key", "size", "digest", "etag", "gone_s")), strict=True)
-    return {key: Content(size, digest, etag) for key, size, digest, etag, gone_s in columns if gone_s is None}
-
-
 def _arrived(place: Place, listing: Listing) -> dict[str, Content]:
     """Return what we sent and did not come to put on record."""
     from zsync.steps.arrived import arrived
-    from zsync.tables import MANIFEST, table_of
 
-    return contents_of(arrived(place.spec, place.state, listing.table(), table_of([], MANIFEST)))
+    return recorded_in(arrived(place.spec, place.state, listing.table(), table_of([], MANIFEST)))[0]
 
 
 def _there(
-    folder: Folder, listing: Listing, recorded: Mapping[str, Content], sent: Mapping[str, Content]
+    folder: Folder, rows: Sequence[Row], recorded: Mapping[str, Content], sent: Mapping[str, Content]
 ) -> tuple[Side, frozenset[str]]:
     """Return what is in the target, and which keys are otherwise than recorded."""
-    taken = folder.selection().mask(listing.keys)
-    rows = [
-        row
-        for row, is_taken in zip(zip(listing.keys, listing.sizes, listing.etags, strict=True), taken, strict=True)
-        if is_taken
-    ]
+    taken = folder.selection().mask([key for key, *_ in rows])
     there: Side = {}
-    for key, size, etag in rows:
+    for key, size, etag in itertools.compress(rows, taken):
         known = recorded.get(key)
         is_ours = known is not None and known.etag == etag and known.size == size
         there[key] = known if is_ours and known is not None else sent.get(key, Content(size, None, etag))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zsync.inventory.origin import FileReader
     from zsync.keys import Key
     from zsync.publication.claims import Claim
-    from zsync.storage import Headers, Over, StoreSpec
+    from zsync.storage import Headers, Over, Seen, StoreSpec
     from zsync.transfer.crew import Crew
 
 Work = Callable[["Batch", "Crew"], "Outcome"]  # a function of a module: it travels by its name
@@ -43,8 +43,9 @@ class Send:
         What it takes the place of; None where that is not known.
     is_alone
         Nothing else depends on it: if its file moves meanwhile, it is left out, and the others go on.
-    is_copied
-        What is read is in the same bucket, which copies it by itself.
+    copied
+        What holds the same bytes in the same bucket, which copies it by itself, and their digest; None where it is read
+        and written.
     """
 
     product: str
@@ -57,7 +58,7 @@ class Send:
     digest: str | None = None
     over: Over | None = None
     is_alone: bool = False
-    is_copied: bool = False
+    copied: tuple[Seen, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from zsync.errors import ConflictError, NotSupportedError, PermissionDeniedError, TargetError, ZsyncError
 from zsync.inventory.digest import Signature
+from zsync.inventory.origin import ObjectReader
 from zsync.keys import under
 from zsync.packed import numbers_of
 from zsync.planning import Wave
-from zsync.storage import Over, pace_of
+from zsync.storage import Over, Seen, pace_of
 from zsync.tables import chosen, column, numbers, scalar
 from zsync.transfer.batch import Batch, Batches, Failure, Outcome, Receipt, Retire, Send, cut
 from zsync.transfer.keeping import Keeping
@@ -26,6 +27,7 @@ from zsync.words import Action, Reason, Role, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from zsync.inventory import Reader
     from zsync.planning import Plan
     from zsync.report.progress import Progress
     from zsync.storage import Pace
@@ -298,17 +300,26 @@ def _item(row: dict[str, Any], to: Destination, keeping: Keeping) -> Send | Reti
     if row["content"] is not None:
         made, digest = row["content"], row["digest"]
         return Send(row["product"], row["key"], target, row["size"], headers, content=made, digest=digest, over=over)
+    signature = Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
+    source = to.origin.reader(row["source_key"], signature)
     return Send(
         row["product"],
         row["key"],
         target,
         row["size"],
         headers,
-        source=to.origin.reader(
-            row["source_key"], Signature(row["size"], row["mtime_ns"], row["ctime_ns"], row["inode"])
-        ),
+        source=source,
         digest=row["digest"],
         over=over,
         is_alone=to.leaves_moving and row["store"] is None and row["stage"] == Stage.DATA,
-        is_copied=to.copies,
+        copied=_to_be_copied(row, to, source),
     )
+
+
+def _to_be_copied(row: dict[str, Any], to: Destination, source: Reader) -> tuple[Seen, str] | None:
+    """Return what in the same bucket holds the bytes of a row, and their digest; None where that is not known."""
+    if row["action"] == Action.COPY:
+        return Seen(under(to.prefix, row["copy_key"]), row["size"], row["copy_etag"]), row["digest"]
+    if not to.copies or not isinstance(source, ObjectReader) or None in (source.etag, source.digest):
+        return None
+    return Seen(source.path, source.size, source.etag, source.version), str(source.digest)

@@ -19,9 +19,9 @@ from zsync.errors import (
     ZsyncError,
 )
 from zsync.inventory.begun import Begun
-from zsync.inventory.origin import ObjectReader, through
+from zsync.inventory.origin import through
 from zsync.publication.claims import refuse_unless_held
-from zsync.storage import PARTS_MAX, PIECE, RetryPolicy, Seen, connect, connected_once, retry
+from zsync.storage import PARTS_MAX, PIECE, RetryPolicy, connect, connected_once, retry
 from zsync.storage.ahead import held
 from zsync.storage.multipart import PARTS_IN_FLIGHT
 from zsync.transfer.batch import Batch, Failure, Outcome, Receipt, Retire, Send
@@ -157,14 +157,13 @@ def _copied(store: ObjectStore, item: Send) -> tuple[str, Stored] | None:
     That it was refused says little: reading tells whether it was for the source, and writing whether for the target, or
     whether the answer to a copy that was made got lost.
     """
-    source = item.source
-    if not item.is_copied or item.over is None or not isinstance(source, ObjectReader):
+    if item.copied is None or item.over is None:
         return None
-    if None in (source.etag, source.digest) or item.digest not in (None, source.digest):
+    seen, digest = item.copied
+    if item.digest not in (None, digest):
         return None
-    seen = Seen(source.path, source.size, source.etag, source.version)
     try:
-        return str(source.digest), store.copy_seen(seen, item.target, item.headers, item.over)
+        return digest, store.copy_seen(seen, item.target, item.headers, item.over)
     except (TransientError, NetworkError, CredentialsError):
         raise
     except TargetError as error:

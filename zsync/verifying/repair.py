@@ -126,7 +126,9 @@ def _publish(
     started = time.monotonic()
     targets, verified = [target for target, _ in wrong], [found for _, found in wrong]
     config, products = source.of(targets, verified)
-    terms = replace(Terms.of(config.publish, config.storage, config.team.member, config.origin), trusts_manifest=False)
+    terms = Terms.of(config.publish, config.storage, config.team.member, config.origin)
+    # What is mended is mended where it is: beside it readers of today would go on finding what is wrong.
+    terms = replace(terms, trusts_manifest=False, rewriting=replace(terms.rewriting, values="inplace"))
     if not is_dry:
         wait_until_settled(products, terms)
     taken_ns = time.time_ns()
