@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import logging
@@ -9,10 +10,11 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import certifi
 import prepared
@@ -24,9 +26,6 @@ from servers import Buckets, MotoServer, RcloneServer
 from target import Site
 
 from zsync.devserver import DevServer
-
-if TYPE_CHECKING:
-    import subprocess
 
 collect_ignore = ["mutants"]  # what it needs comes with `make mutants` only
 
@@ -175,9 +174,9 @@ def proxy(s3: DevServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path) -> Site:
-    """A run and its target: published through the proxy, read directly."""
-    return Site(s3, proxy, bucket, tmp_path / "run")
+def site(s3: DevServer, proxy: Proxy, bucket: str, tmp_path: Path, request: pytest.FixtureRequest) -> Site:
+    """A run and its target: published through the proxy, read directly; as the module's `PUBLISH` says."""
+    return Site(s3, proxy, bucket, tmp_path / "run", getattr(request.module, "PUBLISH", None))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -251,6 +250,33 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is cut off stays cut off: trying again would only take time."""
     monkeypatch.setattr("zsync.storage.retrying.RetryPolicy.__init__.__defaults__", (1, 1, 0.0, 0.0))
+
+
+ZARRITA = """
+import * as zarr from "zarrita";
+import { existsSync, readFileSync } from "node:fs";
+const root = process.argv[2];
+const plain = { get: async (key) => (existsSync(root + key) ? new Uint8Array(readFileSync(root + key)) : undefined) };
+const store = await zarr.withMaybeConsolidatedMetadata(plain).catch(() => plain);
+const array = await zarr.open(zarr.root(store).resolve("t2m"), { kind: "array" });
+const { data } = await zarr.get(array);
+console.log(data[Number(process.argv[3] ?? 23)], "contents" in store ? store.contents().length : 0);
+"""
+
+
+@pytest.fixture(scope="session")
+def zarrita(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory in which Node finds zarrita.js; it is fetched, where there is Node and a registry."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("there is no Node here")
+    where = tmp_path_factory.mktemp("zarrita")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(where), "zarrita@0.7.5"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, timeout=60, check=False)
+    if not (where / "node_modules/zarrita").is_dir():
+        pytest.skip("zarrita.js is not to be had here")
+    (where / "read.mjs").write_text(ZARRITA)
+    return where
 
 
 @pytest.fixture

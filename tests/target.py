@@ -22,8 +22,9 @@ NOT_FOUND = {"FileNotFoundError", "GroupNotFoundError", "KeyError", "NotConsolid
 class Site:
     """One target, reached through the proxy by zsync and directly by readers."""
 
-    def __init__(self, s3, proxy, bucket, root):
+    def __init__(self, s3, proxy, bucket, root, options=None):
         self.s3, self.proxy, self.bucket, self.root = s3, proxy, bucket, root
+        self.options = options or {}  # of a publish
         self.prefix = "run"
         self.products: dict[str, dict[str, str]] = {}
         self._reads = itertools.count()
@@ -43,6 +44,7 @@ class Site:
                 "access_key_id": self.s3.access_key,
                 "secret_access_key": self.s3.secret_key,
             },
+            **({"publish": self.options} if self.options else {}),
             **more,
         }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import shutil
@@ -18,6 +17,8 @@ from trees import read_tree, s3_bytes, s3_tree, weather, write_store, write_tree
 import zsync
 from zsync.errors import GuardError
 from zsync.words import Stage
+
+PUBLISH = {"on_incompatible": "refuse"}  # flips have tests of their own: test_flip
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
 
@@ -235,33 +236,6 @@ def test_gdal_reads_it(what_is_published, name):
         pytest.skip("this GDAL reads only what Zarr v3 was before it was settled")
     with rasterio.open(f'ZARR:"{what_is_published[0] / name}":/t2m') as band:
         assert band.read(1)[5, 3] == 23
-
-
-ZARRITA = """
-import * as zarr from "zarrita";
-import { existsSync, readFileSync } from "node:fs";
-const root = process.argv[2];
-const plain = { get: async (key) => (existsSync(root + key) ? new Uint8Array(readFileSync(root + key)) : undefined) };
-const store = await zarr.withMaybeConsolidatedMetadata(plain).catch(() => plain);
-const array = await zarr.open(zarr.root(store).resolve("t2m"), { kind: "array" });
-const { data } = await zarr.get(array);
-console.log(data[23], "contents" in store ? store.contents().length : 0);
-"""
-
-
-@pytest.fixture(scope="module")
-def zarrita(tmp_path_factory):
-    """Return a directory in which Node finds zarrita.js; it is fetched, where there is Node and a registry."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("there is no Node here")
-    where = tmp_path_factory.mktemp("zarrita")
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(where), "zarrita@0.7.5"]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, capture_output=True, timeout=60, check=False)
-    if not (where / "node_modules/zarrita").is_dir():
-        pytest.skip("zarrita.js is not to be had here")
-    (where / "read.mjs").write_text(ZARRITA)
-    return where
 
 
 @STORES

@@ -20,6 +20,8 @@ from zsync.errors import ConfigError, ConflictError, SourceChangedError, SourceE
 from zsync.verbs.lease import leases
 from zsync.verbs.trash import empty_trash, list_trash, restore_trash
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 
 def shrink(site, data):
     shutil.rmtree(site.root / "a.zarr")

@@ -28,6 +28,8 @@ from zsync.publication import Keeping, StateKeys, prune
 from zsync.storage import connect, listing, spec_for
 from zsync.storage.details import list_details
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NO_LISTINGS = {
     "an error": f"{XML}<Error><Code>InternalError</Code><Message>We erred.</Message></Error>",

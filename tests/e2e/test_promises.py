@@ -27,6 +27,8 @@ from zarr.storage import ObjectStore
 import zsync
 from zsync.errors import ConflictError, GuardError, SourceChangedError, SourceError
 
+PUBLISH = {"rewrites": "inplace", "on_incompatible": "refuse"}  # flips have tests of their own: test_flip
+
 # --- P1 and P2 -------------------------------------------------------------------------------------------------------
 
 FORMATS = [

@@ -20,6 +20,8 @@ from trees import append, quiet_zarr, read_tree, weather, write_cog, write_tree
 import zsync
 from zsync.errors import ConfigError, ConflictError, GoneError, SourceChangedError, SourceError, TargetError
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 
 @pytest.fixture
 def here(tmp_path):
@@ -214,7 +216,7 @@ def test_an_old_publication_can_be_had(s3, proxy, tmp_path, here, keeps, request
     """From the versions of a bucket, or from what was kept in the trash."""
     from target import Site
 
-    site = Site(s3, proxy, request.getfixturevalue(keeps), tmp_path / "run")
+    site = Site(s3, proxy, request.getfixturevalue(keeps), tmp_path / "run", PUBLISH)
     site.store("a.zarr", weather(12, 8))
     first = site.publish().publication
     shutil.rmtree(site.root)

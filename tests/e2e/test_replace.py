@@ -17,6 +17,8 @@ import zsync
 from zsync.errors import GuardError
 from zsync.planning.show import plan_text
 
+PUBLISH = {"rewrites": "inplace", "on_incompatible": "refuse", "grace": 0}  # flips have tests of their own: test_flip
+
 FORMATS = [
     pytest.param({"zarr_format": 2}, id="v2"),
     pytest.param({"zarr_format": 3}, id="v3"),

@@ -12,6 +12,8 @@ from trees import s3_bytes, s3_tree, weather
 
 import zsync
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 GONE = {"t2m/2.0", "t2m/2.1"}
 
 
@@ -119,7 +121,7 @@ def test_p2_where_what_names_others_cannot_be_retired_its_data_stays(site):
 
 def test_k16_the_command_ends_with_a_status_of_its_own(shrunk, tmp_path, run_zsync):
     config = tmp_path / "config.json"
-    config.write_text(json.dumps(shrunk.config(publish={"max_delete": "100%"})))
+    config.write_text(json.dumps(shrunk.config(publish={"max_delete": "100%", **PUBLISH})))
     shrunk.proxy.faults.append(denied)
     done = run_zsync("publish", config, "--json", check=6)
     assert json.loads(done.stdout)["status"] == "unretired"

@@ -16,6 +16,8 @@ from trees import read_tree, s3_bytes, weather, write_cog
 import zsync
 from zsync.errors import ConfigError, GoneError, GuardError
 
+PUBLISH = {"rewrites": "inplace", "on_incompatible": "refuse"}  # flips have tests of their own: test_flip
+
 STORES = {
     "v2.zarr": {"zarr_format": 2},
     "v3.zarr": {"zarr_format": 3},
@@ -27,7 +29,7 @@ STORES = {
 def kept(request, s3, proxy, tmp_path):
     """A run and its target that keeps what is replaced: by versions, or in the trash."""
     bucket = request.getfixturevalue("bucket" if request.param == "plain" else "versioned_bucket")
-    return Site(s3, proxy, bucket, tmp_path / "run")
+    return Site(s3, proxy, bucket, tmp_path / "run", PUBLISH)
 
 
 def reach(site):
@@ -39,7 +41,7 @@ def url(site, name=""):
 
 
 def back(site, to, name="", **options):
-    return zsync.rollback(url(site, name), to, progress=False, **{**reach(site), **options})
+    return zsync.rollback(url(site, name), to, progress=False, **{**reach(site), **PUBLISH, **options})
 
 
 def publish(site, **options):

@@ -22,6 +22,8 @@ import zsync
 from zsync.inventory import cache_directory
 from zsync.storage import opening
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 PATIENCE_S = 15
 
 

@@ -18,6 +18,8 @@ import zsync
 from zsync.publication import Leases, read_lease
 from zsync.publication.places import places_of
 
+PUBLISH = {"rewrites": "inplace"}  # flips have tests of their own: test_flip
+
 ZARR = {
     "v2": {},
     "v3": {"zarr_format": 3},
@@ -244,7 +246,7 @@ def test_a_directory_that_was_pulled_is_told_by_its_bytes(site, tmp_path):
 
 
 def test_an_earlier_publication_is_there_as_long_as_its_versions_are(s3, proxy, versioned_bucket, tmp_path):
-    site = Site(s3, proxy, versioned_bucket, tmp_path / "run")
+    site = Site(s3, proxy, versioned_bucket, tmp_path / "run", PUBLISH)
     site.store("a.zarr", weather(6, 8))
     first = site.publish().publication
     site.store("a.zarr", weather(9, 8, k=2))

@@ -186,6 +186,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_store_that_is_unfit_is_held_back_and_told_and_the_others_go_on(watched, name):
+    watched.more = {"publish": {"on_incompatible": "refuse"}}
     root = watched.add("one", {"f": b"1"})
     for store in ("bad.zarr", "good.zarr"):
         write_store(root / store, weather(6, 8), chunks=CHUNKS)

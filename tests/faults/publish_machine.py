@@ -153,8 +153,9 @@ class Target(RuleBasedStateMachine):
         self.is_damaged = False  # by an outsider, and not repaired yet
         self.is_as_published = False  # nothing happened since a publish succeeded
 
-    @initialize(forms=st.tuples(*[st.sampled_from([2, 3])] * 2))
-    def choose_formats(self, forms):
+    @initialize(forms=st.tuples(*[st.sampled_from([2, 3])] * 2), rewrites=st.sampled_from(["auto", "inplace"]))
+    def choose_formats(self, forms, rewrites):
+        self.site.options = {"rewrites": rewrites}
         self.forms = {store: {"zarr_format": form} for store, form in zip(self.source, forms, strict=True)}
 
     # --- what may happen ---------------------------------------------------------------------------------------------
@@ -281,12 +282,18 @@ class Target(RuleBasedStateMachine):
         if self.forms:  # else it did not even begin
             self.succeed(progress=False)
             self.readers_see_what_they_may()
-            published = s3_tree(self.site.s3, self.site.bucket, f"{self.site.prefix}/tree.zarr/")
             source = read_tree(self.site.root / "tree.zarr")
-            assert {key: etag for key, (_, etag) in published.items()} == {
-                key: hashlib.md5(body, usedforsecurity=False).hexdigest() for key, body in source.items()
-            }
-            assert self.site.publish().status == "unchanged"
+            if self.site.options["rewrites"] == "inplace":
+                published = s3_tree(self.site.s3, self.site.bucket, f"{self.site.prefix}/tree.zarr/")
+                assert {key: etag for key, (_, etag) in published.items()} == {
+                    key: hashlib.md5(body, usedforsecurity=False).hexdigest() for key, body in source.items()
+                }
+            elif source:
+                back = self.site.root.with_name(f"{self.site.root.name}-back")
+                zsync.pull(self.site.config(), back, progress=False)
+                assert read_tree(back / "tree.zarr") == source
+                shutil.rmtree(back)
+            assert self.site.publish(grace=0).status == "unchanged"
         self.site.proxy.requests.clear()
         shutil.rmtree(self.site.root, ignore_errors=True)
 

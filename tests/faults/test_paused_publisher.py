@@ -31,6 +31,8 @@ import zsync
 from zsync.errors import ConfigError, ConflictError
 from zsync.verbs.lease import leases
 
+IN_PLACE = {"rewrites": "inplace"}  # flips are tried in test_flip, and killed in test_every_request
+
 # Each scenario in one of the formats.
 CASES = [
     ("first", "v3"), ("append", "v2"), ("boundary", "sharded"), ("shrink", "v2"), ("mixed", "v3"),
@@ -166,11 +168,11 @@ def test_p7_a_publisher_that_was_paused_changes_nothing_of_its_successor(
 def test_p7_a_process_that_was_stopped_and_goes_on_after_its_lease_ran_out(s3, bucket, tmp_path, where):
     """SIGSTOP in the midst of data, roots and retirements, for longer than the lease holds; then SIGCONT."""
     with Proxy(s3.endpoint_url) as proxy:
-        site = Site(s3, proxy, bucket, tmp_path / "run")
+        site = Site(s3, proxy, bucket, tmp_path / "run", IN_PLACE)
         site.store("a.zarr", weather(40, 8))
         site.publish()
         site.store("a.zarr", weather(35, 8, k=2))
-        config = {**site.config(), "publish": {"max_delete": "100%", "workers": 2}}
+        config = {**site.config(), "publish": {"max_delete": "100%", "workers": 2, **IN_PLACE}}
         script = (
             "import json, sys, zsync, zsync.publication.holding as h\n"
             "h.Leases.__init__.__defaults__ = (2.0,)\n"
@@ -199,7 +201,7 @@ def test_p7_a_process_that_was_stopped_and_goes_on_after_its_lease_ran_out(s3, b
             time.sleep(2.5)
             other = tmp_path / "other"
             with Proxy(s3.endpoint_url) as direct:
-                beside = Site(s3, direct, bucket, other)
+                beside = Site(s3, direct, bucket, other, IN_PLACE)
                 beside.store("a.zarr", weather(50, 8, k=5))
                 leases(beside.config(), breaks=True)
                 assert beside.publish(max_delete="100%").status == "published"
@@ -219,7 +221,7 @@ def test_p7_a_clock_that_is_ahead_takes_over_no_live_lease(s3, proxy, bucket, tm
 
     from zsync.publication import lease
 
-    site = Site(s3, proxy, bucket, tmp_path / "run")
+    site = Site(s3, proxy, bucket, tmp_path / "run", IN_PLACE)
     site.store("a.zarr", weather(6, 8))
     site.publish()
     site.store("a.zarr", weather(9, 8))
@@ -247,7 +249,7 @@ def test_p7_a_clock_that_is_ahead_takes_over_no_live_lease(s3, proxy, bucket, tm
 )
 def test_p7_an_answer_that_was_lost_is_no_conflict(s3, proxy, bucket, tmp_path, key):
     """A2: the service acted, the answer was lost: the retry meets its own bytes, and goes on."""
-    site = Site(s3, proxy, bucket, tmp_path / "run")
+    site = Site(s3, proxy, bucket, tmp_path / "run", IN_PLACE)
     for k in (1, 2):
         site.store("a.zarr", weather(4 + k, 8, k=k))
         proxy.faults[:] = [on(Fault.lost(), method="PUT", key=key)]
@@ -259,7 +261,7 @@ def test_p7_an_answer_that_was_lost_is_no_conflict(s3, proxy, bucket, tmp_path, 
 
 
 def test_p7_what_another_tool_wrote_meanwhile_ends_the_run_and_stays(s3, proxy, bucket, tmp_path):
-    site = Site(s3, proxy, bucket, tmp_path / "run")
+    site = Site(s3, proxy, bucket, tmp_path / "run", IN_PLACE)
     site.store("a.zarr", weather(6, 8))
     site.publish()
     site.store("a.zarr", weather(6, 8, k=2))

@@ -11,6 +11,8 @@ from trees import s3_bytes
 
 import zsync
 
+IN_PLACE = {"rewrites": "inplace"}
+
 
 @pytest.mark.slow
 def test_p1_to_p4_and_p9_of_a_rollback(s3, bucket, tmp_path, impatient, fate):
@@ -28,11 +30,11 @@ def test_p1_to_p4_and_p9_of_a_rollback(s3, bucket, tmp_path, impatient, fate):
             "products": products,
             "storage": reach,
         }
-        published = zsync.publish(config, keep_history=True, max_delete="100%", progress=False).publication
+        published = zsync.publish(config, keep_history=True, max_delete="100%", progress=False, **IN_PLACE).publication
         sides.append((published, data, s3_bytes(s3, bucket, "run/a.zarr/")))
 
     def back(to):
-        return zsync.rollback(url, to, progress=False, **reach)
+        return zsync.rollback(url, to, progress=False, **reach, **IN_PLACE)
 
     def look(before, after):
         check_states(View(OnServer(s3, bucket, "run"), before, after))

@@ -24,6 +24,8 @@ from trees import read_tree, s3_bytes, weather
 import zsync
 from zsync.errors import ConflictError
 
+IN_PLACE = {"rewrites": "inplace"}  # flips are tried in test_flip, and killed in test_every_request
+
 ROUNDS = 25
 PATIENCE_S = 2.0  # that the loser may take, though a busy machine may hold up a few
 
@@ -31,7 +33,7 @@ PATIENCE_S = 2.0  # that the loser may take, though a busy machine may hold up a
 @pytest.fixture
 def site(s3, bucket, tmp_path):
     with Proxy(s3.endpoint_url) as proxy:
-        yield Site(s3, proxy, bucket, tmp_path / "run")
+        yield Site(s3, proxy, bucket, tmp_path / "run", IN_PLACE)
 
 
 class Look:
@@ -77,7 +79,7 @@ def test_of_two_commands_one_publishes_and_the_other_gives_way_at_once(site, tmp
         for number in range(1, ROUNDS + 1):
             data = weather(5 + number * 4 % 9, 6, k=number % 8)
             site.store("a.zarr", data)
-            config.write_text(json.dumps(site.config(publish={"max_delete": "100%"})))
+            config.write_text(json.dumps(site.config(publish={"max_delete": "100%", **IN_PLACE})))
             one_has_gone = threading.Event()
             site.proxy.faults[:] = [on(Fault.hold(one_has_gone), method="PUT", key="run/a.zarr/t2m/[0-9]*")]
             before = len(site.proxy.requests)

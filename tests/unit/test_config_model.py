@@ -167,13 +167,9 @@ BAD = [
     ],
     ({"only": [1]}, ["only.0 must be text, not a number"]),
     ({"dry_run": "maybe"}, ["dry_run must be true or false"]),
-    *[
-        ({"publish": {name: value}}, [f"publish.{name}", "not available in this version", word])
-        for name, value, word in [
-            ("rewrites", "flip", "flip"),
-            ("on_incompatible", "flip", "flip"),
-        ]
-    ],
+    ({"publish": {"rewrites": "flipp"}}, ["publish.rewrites must be auto, inplace or flip", "did you mean flip?"]),
+    ({"publish": {"on_incompatible": "yes"}}, ["publish.on_incompatible must be auto, refuse, flip or replace"]),
+    ({"publish": {"flip_limit": -1}}, ["publish.flip_limit"]),
 ]
 
 
@@ -305,7 +301,7 @@ def test_overrides_of_a_config():
         ({"notes": []}, ["unknown option notes"]),
         ({"dryrun": True}, ["unknown option dryrun", "did you mean dry_run?"]),
         ({"workers": "x"}, ["publish.workers must be"]),
-        ({"rewrites": "flip"}, ["publish.rewrites", "not available"]),
+        ({"rewrites": "flipp"}, ["publish.rewrites", "did you mean flip?"]),
         ({"aa_": 1, "retier": 2}, ["aa_", "retier"]),
     ],
 )

@@ -64,8 +64,8 @@ publish = mappings(
     check_cogs=st.sampled_from(["warn", "refuse", "off"]),
     damaged=st.sampled_from(["refuse", "allow"]),
     consolidate=st.sampled_from(["auto", "always", "never", "as-is"]),
-    rewrites=st.sampled_from(["auto", "inplace"]),
-    on_incompatible=st.sampled_from(["auto", "refuse"]),
+    rewrites=st.sampled_from(["auto", "inplace", "flip"]),
+    on_incompatible=st.sampled_from(["auto", "refuse", "flip", "replace"]),
 )
 product = st.fixed_dictionaries(
     {"path": plain},

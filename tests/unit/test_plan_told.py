@@ -123,7 +123,7 @@ def test_of_many_arrays_of_one_class_eight_are_named():
 
 def test_a_plan_as_json():
     told = PLANS.to_dict()
-    usual = {"parent": None, "keep": 0}
+    usual = {"parent": None, "keep": 0, "copy": 0}
     assert told["products"] == [
         {
             **usual,

@@ -6,23 +6,16 @@ from fnmatch import fnmatchcase
 
 # Pattern of cases: words of the refusal, and why it is right.
 OWN_LENGTH = (
-    "chunk shape was",
+    "chunk shape was .* one way only to write the keys",
     (
-        "an array kept in one chunk of its own length changes its chunk shape when it grows: old chunks would be read "
-        "with new metadata; write with fixed chunk lengths, or publish with `on_incompatible: replace`"
+        "an array of Zarr v2 and one dimension, kept in one chunk of its own length, changes its chunk shape when it "
+        "grows: old chunks would be read with new metadata, and it has no other keys; write the store as Zarr v3, or "
+        "with fixed chunk lengths, or publish with `on_incompatible: replace`"
     ),
 )
-RECHUNKED = (
-    "chunk shape was",
-    "other chunks under the same keys: `on_incompatible: replace` publishes it while readers do not find the store",
-)
 REFUSED = {
-    "anndata_*/*-longer": OWN_LENGTH,
-    "bio2zarr_newest/variants-*": OWN_LENGTH,
-    "bio2zarr_newest/fewer-*": OWN_LENGTH,
-    "hdmf_zarr_newest/longer": OWN_LENGTH,
-    "xarray_*/defaults-longer-*": OWN_LENGTH,
-    "*/rechunk": RECHUNKED,
+    "anndata_*/*-v2-longer": OWN_LENGTH,
+    "xarray_*/defaults-longer-v2": OWN_LENGTH,
     "zarr_2_13/nested": (
         "readers take it for missing",
         (
@@ -39,7 +32,7 @@ REFUSED = {
         ),
     ),
 }
-REPLACED = {OWN_LENGTH, RECHUNKED}
+REPLACED = {OWN_LENGTH}
 
 
 def refusal(key: str) -> tuple[str, str] | None:
