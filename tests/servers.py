@@ -16,9 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol, Self
+from urllib.parse import quote, urlencode
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 
 from zsync.devserver.ports import free_ports
@@ -70,6 +75,20 @@ def lasting_client(server: S3Server) -> Any:
 def _lasting_client(endpoint_url: str, region: str, access_key: str, secret_key: str) -> Any:
     server = SimpleNamespace(endpoint_url=endpoint_url, region=region, access_key=access_key, secret_key=secret_key)
     return s3_client(server)
+
+
+def signed_get(server: S3Server, bucket: str, query: dict[str, str]) -> bytes:
+    """Ask a server about a bucket, and return what it says as it stands."""
+    request = AWSRequest("GET", f"{server.endpoint_url}/{bucket}?{urlencode(query, quote_via=quote)}")
+    S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region).add_auth(request)
+    answer = _connections().send(request.prepare())
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+@functools.cache
+def _connections() -> URLLib3Session:
+    return URLLib3Session(proxies={})
 
 
 def object_store(server: S3Server, bucket: str, **more: Any) -> Any:

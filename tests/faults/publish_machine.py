@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from proxy import Fault
 from target import CHUNKS
-from trees import append, read_tree, s3_tree, weather, write_store
+from trees import append, listing, read_tree, s3_tree, weather, write_store
 
 import zsync
 from zsync.errors import ConflictError, ZsyncError
@@ -327,9 +327,7 @@ class Target(RuleBasedStateMachine):
 
         What is there byte for byte as it was when it was read last is not read again.
         """
-        objects = self.client.list_objects_v2(Bucket=self.site.bucket, Prefix=f"{self.site.prefix}/{store}/")
-        assert not objects["IsTruncated"]
-        there = self.is_damaged, *((entry["Key"], entry["ETag"]) for entry in objects.get("Contents", ()))
+        there = self.is_damaged, *listing(self.site.s3, self.site.bucket, f"{self.site.prefix}/{store}/")
         if self.known.get(store, (None, None))[0] != there:
             self.known[store] = there, self.read_anew(store)
         return self.known[store][1]

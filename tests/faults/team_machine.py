@@ -18,7 +18,7 @@ from pathlib import Path
 from clock import clock_off
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from trees import md5
+from trees import listing, md5
 
 from zsync.errors import ConflictError, PreconditionError, SourceChangedError, ZsyncError
 
@@ -209,9 +209,9 @@ requests = st.integers(1, 70)
 class TeamMachine(RuleBasedStateMachine):
     """Up to three members, one target."""
 
-    def __init__(self, team, look, fate, counts):
+    def __init__(self, team, fate, counts):
         super().__init__()
-        self.team, self.look, self.fate, self.counts = team, look, fate, counts
+        self.team, self.fate, self.counts = team, fate, counts
         self.ledger, self.versions, self.numbers = set(), set(), itertools.count(1)
         self.folders = {}
 
@@ -313,7 +313,7 @@ class TeamMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self):
         self.counts["steps"] += 1
-        assert not lost(self.ledger, self.team, self.look)
+        assert not lost(self.ledger, self.team)
 
     def teardown(self):
         if not self.folders:
@@ -331,23 +331,17 @@ class TeamMachine(RuleBasedStateMachine):
         shutil.rmtree(self.team.root)
 
 
-def lost(ledger, team, look):
+def lost(ledger, team):
     """Return the contents that are neither on a member's machine nor in the target, be it in a trash."""
     missing = ledger - {Path(above, name).read_bytes() for above, _, names in os.walk(team.root) for name in names}
-    there = look(team) if missing else set()
+    there = in_the_bucket(team) if missing else set()
     return {content for content in missing if md5(content) not in there}
 
 
-def in_the_bucket(client):
-    """Return what looks up everything in the target and in its trash, by its MD5: that is the server's ETag."""
-
-    def look(team):
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=team.bucket, Prefix=f"{team.prefix}/")
-        return {
-            entry["ETag"].strip('"')
-            for page in pages
-            for entry in page.get("Contents", [])
-            if "/.zsync/Data/trash/" in entry["Key"] or "/.zsync/" not in entry["Key"]
-        }
-
-    return look
+def in_the_bucket(team):
+    """Look up everything in the target and in its trash, by its MD5: that is the server's ETag."""
+    return {
+        etag.strip('"')
+        for key, _, etag in listing(team.s3, team.bucket, f"{team.prefix}/")
+        if "/.zsync/Data/trash/" in key or "/.zsync/" not in key
+    }

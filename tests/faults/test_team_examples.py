@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 
 import pytest
-from servers import s3_client
 from team import Team
-from team_machine import TeamMachine, in_the_bucket
+from team_machine import TeamMachine
 
 
 @pytest.fixture
 def state(s3, bucket, tmp_path, fate, impatient):
     """A machine to be led by hand; at the end the team has to come to rest."""
-    with contextlib.closing(s3_client(s3)) as client:
-        machine = TeamMachine(Team(s3, bucket, tmp_path / "team"), in_the_bucket(client), fate, Counter())
-        machine.somebody_begins()
-        yield machine
-        machine.nothing_is_lost()
-        machine.teardown()
+    machine = TeamMachine(Team(s3, bucket, tmp_path / "team"), fate, Counter())
+    machine.somebody_begins()
+    yield machine
+    machine.nothing_is_lost()
+    machine.teardown()
 
 
 def test_a_file_and_a_directory_change_places_with_kills_in_between(state):

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from seeds import examples, steps
 from servers import object_store, s3_client
 from team import Team
-from team_machine import Folder, TeamMachine, in_the_bucket, lost
+from team_machine import Folder, TeamMachine, lost
 from trees import s3_bytes
 
 from zsync.errors import ZsyncError
@@ -30,23 +30,21 @@ EXAMPLES = 16  # teams
 def test_s2_whatever_a_team_does_nobodys_edit_is_lost(s3, bucket, tmp_path, fate, tally):
     counts: Counter[str] = Counter()
     numbers = itertools.count()
-    with contextlib.closing(s3_client(s3)) as client:
-        look = in_the_bucket(client)
 
-        def machine():
-            number = next(numbers)
-            return TeamMachine(Team(s3, bucket, tmp_path / str(number), prefix=f"team-{number}"), look, fate, counts)
+    def machine():
+        number = next(numbers)
+        return TeamMachine(Team(s3, bucket, tmp_path / str(number), prefix=f"team-{number}"), fate, counts)
 
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples(EXAMPLES),
-                stateful_step_count=steps(15),
-                deadline=None,
-                phases=[Phase.explicit, Phase.generate],  # to shrink a failure takes longer than to understand it
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples(EXAMPLES),
+            stateful_step_count=steps(15),
+            deadline=None,
+            phases=[Phase.explicit, Phase.generate],  # to shrink a failure takes longer than to understand it
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
     changes = sum(counts[what] for what in ("write", "edit_store", "delete", "rename", "move", "supplant"))
     tally("teams: edits, deletions and renames", changes)
     for name, number in counts.items():
@@ -122,29 +120,28 @@ def halfway(ann, bob):
 def test_s2_killed_at_every_third_request_and_the_next_synchronization_finishes(s3, bucket, tmp_path, fate, tally):
     """Of the requests that write, those that the service hears of and those that it does not; of the folder's too."""
     kills = 0
-    with contextlib.closing(s3_client(s3)) as client:
-        look, copies = in_the_bucket(client), Copies(s3, bucket, tmp_path, halfway)
-        for n in itertools.count(1, 3):
-            two = copies.copy(n)
-            ann, bob = two.ann, two.bob
-            fate.set(n, acts=n % 2 == 1)
-            with contextlib.suppress(ZsyncError):
-                bob.member.sync(prefer="both")
-            died = fate.has_come
-            fate.set()
-            assert not lost(two.ledger, two.team, look), n
-            # What was cut off is nobody's change: whatever is preferred now, only what is still in conflict is asked.
+    copies = Copies(s3, bucket, tmp_path, halfway)
+    for n in itertools.count(1, 3):
+        two = copies.copy(n)
+        ann, bob = two.ann, two.bob
+        fate.set(n, acts=n % 2 == 1)
+        with contextlib.suppress(ZsyncError):
             bob.member.sync(prefer="both")
-            assert all(bob.version(place) in two.versions for place in bob.stores()), n
-            assert bob.member.sync().status == "unchanged"
-            ann.member.sync()
-            assert two.are_of_one_mind(), n
-            assert sum("conflict" in place for place in bob.files()) == 1, n
-            assert sum("conflict" in place for place in bob.stores()) == 1, n
-            shutil.rmtree(two.team.root)
-            if not died:
-                break
-            kills += 1
+        died = fate.has_come
+        fate.set()
+        assert not lost(two.ledger, two.team), n
+        # What was cut off is nobody's change: whatever is preferred now, only what is still in conflict is asked.
+        bob.member.sync(prefer="both")
+        assert all(bob.version(place) in two.versions for place in bob.stores()), n
+        assert bob.member.sync().status == "unchanged"
+        ann.member.sync()
+        assert two.are_of_one_mind(), n
+        assert sum("conflict" in place for place in bob.files()) == 1, n
+        assert sum("conflict" in place for place in bob.stores()) == 1, n
+        shutil.rmtree(two.team.root)
+        if not died:
+            break
+        kills += 1
     assert kills > 20
     tally("teams: kills at a request of a synchronization", kills)
 
@@ -211,30 +208,29 @@ def unrecorded(ann, bob):
 def test_s2_killed_and_decided_otherwise_since(s3, bucket, tmp_path, fate, tally, begin, prefer):
     """What is left of a store that was being replaced is nobody's version; and nobody is kept from looking."""
     kills = 0
-    with contextlib.closing(s3_client(s3)) as client:
-        look, copies = in_the_bucket(client), Copies(s3, bucket, tmp_path, begin)
-        for n in itertools.count(2, 5 if begin is unrecorded else 3):
-            two = copies.copy(n)
-            fate.set(n, acts=n % 2 == 1)
-            with contextlib.suppress(ZsyncError):
-                two.bob.member.sync(prefer=prefer)
-            died = fate.has_come
-            fate.set()
-            two.ann.member.sync(prefer="both")
-            for _ in range(4):
-                results = []
-                for folder in (two.bob, two.ann):
-                    results.append(folder.member.sync(prefer="both").status)
-                    assert all(folder.version(place) in two.versions for place in folder.stores()), n
-                if results == ["unchanged", "unchanged"]:
-                    break
-            else:
-                raise AssertionError(f"the team does not come to rest: {n}")
-            assert two.are_of_one_mind(), n
-            assert not lost(two.ledger, two.team, look), n
-            shutil.rmtree(two.team.root)
-            if not died:
+    copies = Copies(s3, bucket, tmp_path, begin)
+    for n in itertools.count(2, 5 if begin is unrecorded else 3):
+        two = copies.copy(n)
+        fate.set(n, acts=n % 2 == 1)
+        with contextlib.suppress(ZsyncError):
+            two.bob.member.sync(prefer=prefer)
+        died = fate.has_come
+        fate.set()
+        two.ann.member.sync(prefer="both")
+        for _ in range(4):
+            results = []
+            for folder in (two.bob, two.ann):
+                results.append(folder.member.sync(prefer="both").status)
+                assert all(folder.version(place) in two.versions for place in folder.stores()), n
+            if results == ["unchanged", "unchanged"]:
                 break
-            kills += 1
+        else:
+            raise AssertionError(f"the team does not come to rest: {n}")
+        assert two.are_of_one_mind(), n
+        assert not lost(two.ledger, two.team), n
+        shutil.rmtree(two.team.root)
+        if not died:
+            break
+        kills += 1
     assert kills > 5
     tally("teams: kills at a request of a synchronization", kills)
