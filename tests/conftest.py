@@ -40,9 +40,11 @@ settings.load_profile("torture" if seeds.SEED else "fixed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have a seed that is given count: what is derandomized would not ask for it."""
+    """Have a seed that is given count, which what is derandomized would not ask for; and workers share a server."""
     if config.getoption("--hypothesis-seed", None) is not None:
         settings.load_profile("torture")
+    if config.getoption("numprocesses", None):  # not so for a worker
+        prepared.share()
 
 
 # Under `nohup` every process that a test starts would ignore what the tests of signals send.

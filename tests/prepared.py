@@ -3,7 +3,8 @@
 A server forks a child for each command, which runs the package as `python -m` does: with its own pid, arguments,
 environment, directory, streams and exit status; it may be killed like any other process. The server has imported what
 commands import, and has used nothing of it: its children lack no thread that a library believes to have. Tests of how
-the command begins have it begin afresh, as has a sample of all others (`is_sampled`).
+the command begins have it begin afresh, as has a sample of all others (`is_sampled`). There is one server for all
+workers of a run (`share`): to prepare it takes longer than a dozen commands.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import os
 import pkgutil
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -37,6 +40,7 @@ _ALSO = (
     "platformdirs", "encodings.utf_8_sig", "pydantic.type_adapter", "dask.threaded", "psutil",
 )  # fmt: skip
 _NUMBER = struct.Struct("!q")
+_PLACE = "PREPARED_COMMANDS"  # the variable that says where the server listens
 
 
 def is_sampled(what: str = "") -> bool:
@@ -136,47 +140,62 @@ class _Child(subprocess.Popen[Any]):
         return self.returncode
 
 
+def share() -> None:
+    """Start a server for this process and all that it starts. It ends when this process does, however that happens."""
+    directory = tempfile.mkdtemp(prefix="prepared-")
+    os.environ[_PLACE] = f"{directory}/socket"
+    ours, theirs = socket.socketpair()
+    with socket.socket(socket.AF_UNIX) as listener, theirs:
+        listener.bind(os.environ[_PLACE])
+        listener.listen()
+        ends = [listener.fileno(), theirs.fileno()]
+        process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, ends)],
+            pass_fds=ends,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    @atexit.register
+    def end() -> None:
+        ours.close()
+        process.wait(10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 class _Server:
-    """This process's end of the server. It ends when this process does, however that happens."""
+    """This process's connection to the server."""
 
     def __init__(self) -> None:
         self.begins = _begins(os.environ)
         self._lock = threading.Lock()
-        self._ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            )
+        self._control = socket.socket(socket.AF_UNIX)
+        self._control.connect(os.environ[_PLACE])
+        atexit.register(self._control.close)
 
     def start(self, wanted: dict[str, Any], streams: list[int]) -> socket.socket:
         """Have a command started; on the connection come its pid, and its status when it has ended."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            socket.send_fds(self._ours, [b"x"], [theirs.fileno(), *streams])
+            socket.send_fds(self._control, [b"x"], [theirs.fileno(), *streams])
         ours.sendall(json.dumps(wanted).encode() + b"\n")
         return ours
-
-    def end(self) -> None:
-        self._ours.close()
-        self._process.wait(10)
 
 
 @functools.cache
 def _server() -> _Server:
-    server = _Server()
-    atexit.register(server.end)
-    return server
+    if _PLACE not in os.environ:
+        share()
+    return _Server()
 
 
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
-def _serve(control: socket.socket) -> None:
-    """Start commands until whoever asks for them has gone."""
+def _serve(listener: socket.socket, life: socket.socket) -> None:
+    """Start commands until whoever started this server has gone."""
     running: dict[int, socket.socket] = {}
+    controls: set[socket.socket] = set()
     woken, wakes = os.pipe()
     for end in (woken, wakes):
         os.set_blocking(end, False)
@@ -184,32 +203,38 @@ def _serve(control: socket.socket) -> None:
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready, _, _ = select.select([listener, life, woken, *controls], [], [])
+        if life in ready:
+            return
         if woken in ready:
             os.read(woken, 4096)
             _tell_who_has_ended(running)
-        if control not in ready:
-            continue
-        message, streams, _, _ = socket.recv_fds(control, 1, 4)
-        if not message:
-            return
-        connection = socket.socket(fileno=streams.pop(0))
-        pid = os.fork()
-        if not pid:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, on_interrupt)
-            with connection, connection.makefile("rb") as asked:
-                wanted = json.loads(asked.readline())
-            for other in (control, *running.values()):
-                other.close()
-            for end in (woken, wakes):
-                os.close(end)
-            _become(wanted, streams)
-        for fd in streams:
-            os.close(fd)
-        running[pid] = connection
-        connection.sendall(_NUMBER.pack(pid))
+        if listener in ready:
+            _prepare()
+            controls.add(listener.accept()[0])
+        for control in controls.intersection(ready):
+            message, streams, _, _ = socket.recv_fds(control, 1, 4)
+            if not message:
+                controls.remove(control)
+                control.close()
+                continue
+            connection = socket.socket(fileno=streams.pop(0))
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, on_interrupt)
+                with connection, connection.makefile("rb") as asked:
+                    wanted = json.loads(asked.readline())
+                for other in (listener, life, *controls, *running.values()):
+                    other.close()
+                for end in (woken, wakes):
+                    os.close(end)
+                _become(wanted, streams)
+            for fd in streams:
+                os.close(fd)
+            running[pid] = connection
+            connection.sendall(_NUMBER.pack(pid))
 
 
 def _tell_who_has_ended(running: dict[int, socket.socket]) -> None:
@@ -248,7 +273,9 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> NoReturn:
     os._exit(70)
 
 
+@functools.cache
 def _prepare() -> None:
+    """Import what commands import, once the first of them is wanted."""
     import zsync
 
     for found in pkgutil.walk_packages(zsync.__path__, "zsync."):
@@ -278,5 +305,4 @@ def _build_models() -> None:
 
 if __name__ == "__main__":
     sys.path[0] = ""  # as for `python -m`, not the directory of this file
-    _prepare()
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
