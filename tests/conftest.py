@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import certifi
 import prepared
 import pytest
 import seeds
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, Phase, settings
 from proxy import Proxy
 from servers import Buckets, MotoServer, RcloneServer
@@ -39,10 +40,22 @@ settings.register_profile("unshrunk", settings.get_profile("fixed"), phases=[Pha
 settings.load_profile("torture" if seeds.SEED else "fixed")
 
 
+class Examples:
+    """Of a module without examples no worker looks for any: to import and search them all took a second of each."""
+
+    @staticmethod
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        found = yield
+        has_examples = file_path.suffix != ".py" or b">>>" in file_path.read_bytes()
+        return [each for each in found if has_examples or not isinstance(each, DoctestModule)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Have a seed that is given count, which what is derandomized would not ask for; and workers share a server."""
     if config.getoption("--hypothesis-seed", None) is not None:
         settings.load_profile("torture")
+    config.pluginmanager.register(Examples())  # as a plugin, for all directories
     if config.getoption("numprocesses", None):  # not so for a worker
         prepared.share()
 
