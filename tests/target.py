@@ -51,29 +51,31 @@ class Site:
     def publish(self, **overrides):
         return zsync.publish(self.config(), progress=False, **overrides)
 
-    def read(self, store, *, consolidated=True, group=None):
-        """Return the store as a reader sees it, or the name of the error that it gets.
+    def place(self, store, number):
+        """Return where the reader of this number opens a store, and with what.
 
         Once in ten times by URL, as most readers do, through s3fs and dask; else through obstore, ten times as fast.
         """
-        options = {"consolidated": consolidated, "group": group}
         place = f"{self.prefix}/{store}"
-        if not prepared.is_sampled(f"look {next(self._reads)}"):
-            where = zarr.storage.ObjectStore(opened(self.s3, self.bucket, place), read_only=True)
-            options["chunks"] = None
-        else:
-            where = f"s3://{self.bucket}/{place}"
-            options["storage_options"] = {
-                "key": self.s3.access_key,
-                "secret": self.s3.secret_key,
-                "endpoint_url": self.s3.endpoint_url,
-                "use_listings_cache": False,
-            }
+        if not prepared.is_sampled(f"look {number}"):
+            there = zarr.storage.ObjectStore(opened(self.s3, self.bucket, place), read_only=True)
+            return there, {"chunks": None}
+        options = {
+            "key": self.s3.access_key,
+            "secret": self.s3.secret_key,
+            "endpoint_url": self.s3.endpoint_url,
+            "use_listings_cache": False,
+        }
+        return f"s3://{self.bucket}/{place}", {"storage_options": options}
+
+    def read(self, store, *, consolidated=True, group=None):
+        """Return the store as a reader sees it, or the name of the error that it gets."""
+        where, options = self.place(store, next(self._reads))
         try:
             with warnings.catch_warnings():
                 # Who lists a store while things come and go meets objects that belong to no node.
                 warnings.filterwarnings("ignore", category=ZarrUserWarning)
-                return xr.open_zarr(where, **options).load()
+                return xr.open_zarr(where, consolidated=consolidated, group=group, **options).load()
         except Exception as error:
             # xarray says so where there is a store without the consolidated metadata that was asked for.
             return "NotConsolidated" if str(error) == ".zmetadata" else type(error).__name__

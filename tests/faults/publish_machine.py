@@ -334,15 +334,9 @@ class Target(RuleBasedStateMachine):
 
     def read_anew(self, store):
         self.counts["reads"] += 1
-        options = {
-            "key": self.site.s3.access_key,
-            "secret": self.site.s3.secret_key,
-            "endpoint_url": self.site.s3.endpoint_url,
-            "use_listings_cache": False,
-        }
-        url = f"s3://{self.site.bucket}/{self.site.prefix}/{store}"
+        where, options = self.site.place(store, self.counts["reads"])
         try:
-            opened = xr.open_datatree(url, engine="zarr", consolidated=True, storage_options=options)
+            opened = xr.open_datatree(where, engine="zarr", consolidated=True, **options)
         except Exception as error:
             if type(error).__name__ in NOT_FOUND or f"{type(error).__name__}: {error}" == NOT_CONSOLIDATED:
                 return None
