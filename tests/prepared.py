@@ -291,9 +291,18 @@ def _prepare() -> None:
 def _build_models() -> None:
     """Do what each command would do alike when it is first asked to: half of its time goes there. No thread does."""
     import botocore.session
+    import typer.main
 
+    from zsync.cli import base
     from zsync.config.values import Section
 
+    # All twenty commands would be made by each, as all have been imported, and what reads the options of the one.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    made = [typer.main.get_command(base.app)]
+    for command in made:  # which grows meanwhile
+        made += getattr(command, "commands", {}).values()
+        for parameter in command.params:
+            getattr(parameter, "get_runtime_param", list)()
     below = [Section]
     for model in below:  # which grows meanwhile
         below += model.__subclasses__()
