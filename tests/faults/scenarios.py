@@ -78,9 +78,10 @@ class OnServer:
 
 @dataclass
 class OnDisk:
-    """A directory of this machine."""
+    """A directory of this machine, of which somebody may have read all files already: they need not be read again."""
 
     root: Path
+    files: dict[str, bytes] | None = None
 
     def open(self, store: str) -> Path:
         """Open a store as zarr does."""
@@ -92,7 +93,7 @@ class OnDisk:
 
     def below(self, place: str) -> dict[str, bytes]:
         """Return the files of a directory."""
-        return read_tree(self.root / place) if (self.root / place).exists() else {}
+        return read_tree(self.root / place) if self.files is None else below(self.files, place)
 
 
 @dataclass
@@ -115,7 +116,11 @@ class Kept:
 
     def below(self, place: str) -> dict[str, bytes]:
         """Return the objects of a directory."""
-        return {key[len(place) + 1 :]: body for key, body in self.bodies.items() if key.startswith(f"{place}/")}
+        return below(self.bodies, place)
+
+
+def below(bodies: dict[str, bytes], place: str) -> dict[str, bytes]:
+    return {key[len(place) + 1 :]: body for key, body in bodies.items() if key.startswith(f"{place}/")}
 
 
 @dataclass

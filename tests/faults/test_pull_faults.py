@@ -9,7 +9,6 @@ else is left, in the process and on its machine, is shown by cutting pulls off.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
@@ -91,9 +90,9 @@ def storage_of(s3, endpoint_url=None):
     }
 
 
-def here(root, before, after, seen=None):
+def here(root, before, after, seen=None, files=None):
     """Return a local copy as readers see it, and what they may see."""
-    return View(OnDisk(root), before, after, {} if seen is None else seen)
+    return View(OnDisk(root, files), before, after, {} if seen is None else seen)
 
 
 class Copy:
@@ -128,17 +127,17 @@ class Copy:
 
     def tree(self, place):
         """Return what is there, without zsync's own records."""
-        found = read_tree(self.root / place) if (self.root / place).exists() else {}
+        found = read_tree(self.root / place)
         return {key: body for key, body in found.items() if not key.startswith(".zsync/")}
 
     def look(self, place):
         """See what readers see, once for each state of the files."""
         tree = self.tree(place)
-        state = hashlib.sha256(repr(sorted(tree.items())).encode()).digest()
+        state = frozenset(tree.items())
         if state not in self.checked:
             self.checked.add(state)
             before, after = self.states.get("before", {}), self.states["after"]
-            self.scenario.check(here(self.root / place, before, after, self.seen))
+            self.scenario.check(here(self.root / place, before, after, self.seen, tree))
         return tree
 
 
