@@ -77,12 +77,13 @@ def _lasting_client(endpoint_url: str, region: str, access_key: str, secret_key:
     return s3_client(server)
 
 
-def signed_get(server: S3Server, bucket: str, query: dict[str, str]) -> bytes:
-    """Ask a server about a bucket, and return what it says as it stands."""
-    request = AWSRequest("GET", f"{server.endpoint_url}/{bucket}?{urlencode(query, quote_via=quote)}")
+def signed(server: S3Server, method: str, path: str, query: dict[str, str] | None = None) -> bytes:
+    """Ask a server for something, and return what it says as it stands."""
+    url = f"{server.endpoint_url}/{path}?{urlencode(query or {}, quote_via=quote)}"
+    request = AWSRequest(method, url.removesuffix("?"), data=b"")
     S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region).add_auth(request)
     answer = _connections().send(request.prepare())
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code in (200, 204), answer.text
     return answer.content
 
 
@@ -142,7 +143,6 @@ class Buckets:
 
     def __init__(self, server: S3Server) -> None:
         self._server = server
-        self._client = s3_client(server)
         self._numbers = itertools.count()
         self._salt = secrets.token_hex(3)
         self._worker = ThreadPoolExecutor(1, "buckets")
@@ -154,13 +154,11 @@ class Buckets:
 
     def close(self) -> None:
         self._worker.shutdown(cancel_futures=True)
-        self._client.close()
 
     def _make(self, versioning: bool) -> str:
         name = f"{'versioned' if versioning else 'plain'}-{self._salt}-{next(self._numbers):04d}"
-        self._server.create_bucket(name)
-        self._client.put_object(Bucket=name, Key="warm-up", Body=b"")
-        self._client.delete_object(Bucket=name, Key="warm-up")
+        for method, path in (("PUT", name), ("PUT", f"{name}/warm-up"), ("DELETE", f"{name}/warm-up")):
+            signed(self._server, method, path)
         if versioning:  # only now, so that the bucket holds no version of the warm-up
             self._server.create_bucket(name, versioning=True)
         return name

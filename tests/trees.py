@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
-from servers import S3Server, lasting_client, opened, signed_get
+from servers import S3Server, lasting_client, opened, signed
 
 Tree = Mapping[str, "bytes | str | Tree"]
 
@@ -101,7 +101,7 @@ def listing(server: S3Server, bucket: str, prefix: str) -> Iterator[tuple[str, i
     """
     query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
     while True:
-        found = ET.fromstring(signed_get(server, bucket, query))
+        found = ET.fromstring(signed(server, "GET", bucket, query))
         place = found.tag.removesuffix("ListBucketResult")
         for entry in found.iter(f"{place}Contents"):
             key, size, etag = (entry.findtext(f"{place}{name}", "") for name in ("Key", "Size", "ETag"))

@@ -113,7 +113,7 @@ def opener(server, bucket, prefix):
         if by_url:
             return xr.open_zarr(f"s3://{bucket}/{prefix}/{store}", storage_options=options)
         place = zarr.storage.ObjectStore(opened(server, bucket, f"{prefix}/{store}"), read_only=True)
-        return xr.open_zarr(place, chunks=None)
+        return xr.open_zarr(place, chunks=None, consolidated=True)  # whoever asks for it is never told otherwise
 
     return open_store
 
