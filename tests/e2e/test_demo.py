@@ -111,8 +111,19 @@ def test_what_is_published_is_the_source(s3: DevServer, published: tuple[Path, s
     ],
 )
 def test_damage_is_noticed(
-    s3: DevServer, published: tuple[Path, str], replace: Replace, key: str, damage: Change, what: str
+    s3: DevServer,
+    published: tuple[Path, str],
+    replace: Replace,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    damage: Change,
+    what: str,
 ) -> None:
+    """What is not damaged is compared above: here it is only the store that is."""
+    whole = data.stores(published[0]).items()
+    damaged = {store: groups for store, groups in whole if f"{published[0] / key}".startswith(f"{store}/")}
+    assert len(damaged) == 1
+    monkeypatch.setattr("zsync.demo.check.stores", lambda _: damaged)
     replace(key, damage)
     with pytest.raises(VerifyError, match=what):
         check(*published, storage_of(s3))
@@ -120,8 +131,14 @@ def test_damage_is_noticed(
 
 @pytest.mark.parametrize(("other", "what"), [("nino3_200605", "values differ"), ("nino4_200604", "georeferencing")])
 def test_an_exchanged_cog_is_noticed(
-    s3: DevServer, published: tuple[Path, str], replace: Replace, other: str, what: str
+    s3: DevServer,
+    published: tuple[Path, str],
+    replace: Replace,
+    monkeypatch: pytest.MonkeyPatch,
+    other: str,
+    what: str,
 ) -> None:
+    monkeypatch.setattr("zsync.demo.check.stores", lambda _: {})
     exchanged = (published[0] / "cog" / f"ostia_{other}_filtered_sst.tif").read_bytes()
     replace("cog/ostia_nino3_200604_filtered_sst.tif", lambda _: exchanged)
     with pytest.raises(VerifyError, match=what):
