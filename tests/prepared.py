@@ -85,13 +85,27 @@ def run(
 
 
 def share_loaders() -> None:
-    """Have all sessions of botocore read its models through one loader.
+    """Have all sessions of botocore read its models through one loader, and find out once what is the same for all.
 
-    Each would decode the same megabyte of JSON, which takes longer than most of what is done with its clients.
+    Each would decode the same megabyte of JSON, which takes longer than most of what is done with its clients; and ask
+    what arguments a hundred handlers take, and how the events are called that they are for.
     """
+    import botocore.hooks
     import botocore.session
 
+    takes_any = functools.cache(botocore.hooks.accepts_kwargs)
+    event_name = botocore.hooks.EventAliaser._alias_event_name
+    names: dict[str, str] = {}
+
+    def called(self: Any, name: str) -> str:
+        if name not in names:
+            names[name] = event_name(self, name)
+        return names[name]
+
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    # Of a method the function is asked: what is remembered keeps no client alive.
+    botocore.hooks.accepts_kwargs = lambda handler: takes_any(getattr(handler, "__func__", handler))
+    botocore.hooks.EventAliaser._alias_event_name = called
 
 
 def _begins(env: Any) -> dict[str, str]:
