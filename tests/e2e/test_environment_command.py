@@ -96,6 +96,15 @@ def test_s0_verbose_is_the_debug_log(run, run_zsync):
     assert len([line for line in done.stderr.splitlines() if ": send " in line]) == 39
 
 
+def test_s0_verbose_names_every_object_of_a_dry_run_as_the_log_of_the_real_one_does(run, run_zsync):
+    planned = run_zsync(env={**run, "VERBOSE": "1", "DRYRUN": "1"}).stdout.splitlines()
+    named = [line for line in planned if line.endswith(" bytes)")]
+    assert re.fullmatch(r"root: send \w+/\.zmetadata, new \(\d+ bytes\)", named[-1])
+    logged = run_zsync(env={**run, "VERBOSE": "1"}).stderr
+    assert sorted(re.findall(r"DEBUG (\w+: send .* bytes\))", logged)) == sorted(named)
+    assert not [line for line in run_zsync(env={**run, "DRYRUN": "1"}).stdout.splitlines() if line.endswith(" bytes)")]
+
+
 def test_s0_rc_file_override(run, run_zsync, s3, bucket, tmp_path):
     config = tmp_path / "rc.yaml"
     config.write_text(

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -277,6 +279,48 @@ def test_completion_prints_a_script(run_zsync):
     assert "_ZSYNC_COMPLETE" in run_zsync("completion", "bash").stdout
     assert "compdef" in run_zsync("completion", "zsh").stdout
     assert "take one of bash" in run_zsync("completion", "tcsh", check=2).stderr
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Run a shell's own completion, with the command on its PATH."""
+
+    def run(name, script):
+        if (program := shutil.which(name)) is None:
+            pytest.skip(f"there is no {name}: apt-get install {name}")
+        command = tmp_path / "bin" / "zsync"
+        command.parent.mkdir()
+        code = "import sys; sys.argv[0] = 'zsync'; from zsync.cli import main; main()"
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
+        command.chmod(0o755)
+        env = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+        done = subprocess.run(
+            [program, *(["-f"] if name == "zsh" else ["--no-config"] if name == "fish" else ["--norc"]), "-c", script],
+            env={**env, "PATH": f"{command.parent}:{env['PATH']}"}, cwd=tmp_path,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.stderr, done.returncode) == ("", 0)
+        return done.stdout.split()
+
+    return run
+
+
+def test_bash_completes(shell):
+    asked = "COMP_WORDS=(zsync publish --retire k); COMP_CWORD=3; _zsync_completion zsync; echo ${COMPREPLY[@]}"
+    assert shell("bash", f'eval "$(zsync completion bash)"; {asked}') == ["keep"]
+
+
+def test_zsh_completes(shell):
+    """What the shell is given: in one that has no `compinit` yet, and as a file of `fpath`, the first time as well."""
+    asked = "_arguments() { print -- $@ }; words=(zsync publish --retire k); CURRENT=4;"
+    evaluated = f'eval "$(zsync completion zsh)"; print $_comps[zsync]; {asked} $_comps[zsync]'
+    loaded = f"zsync completion zsh > _zsync; fpath=($PWD $fpath); autoload -Uz _zsync; {asked} _zsync"
+    assert shell("zsh", f"{evaluated}; {loaded}") == ["_zsync_completion", *["*:", ':(("keep"))'] * 2]
+
+
+def test_fish_completes(shell):
+    asked = "complete -C'zsync publish --retire k'; complete -C'zsync tra'"
+    assert shell("fish", f"zsync completion fish | source; {asked}")[:3] == ["keep", "trash", "See,"]
 
 
 def test_help_uses_the_width_of_the_terminal(run_zsync):

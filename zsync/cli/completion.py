@@ -16,7 +16,7 @@ from zsync.errors import ConfigError
 @command(
     app,
     "completion",
-    'eval "$(zsync completion bash)"                                 # this shell; in ~/.bashrc: every one',
+    'eval "$(zsync completion bash)"                                 # this shell; in ~/.bashrc: every one; so for zsh',
     "zsync completion fish > ~/.config/fish/completions/zsync.fish",
 )
 def completion(
@@ -30,4 +30,15 @@ def completion(
             raise ConfigError("this is no shell that is known", shell, f"take one of {', '.join(SHELLS)}")
         from typer._completion_shared import get_completion_script
 
-        say(get_completion_script(prog_name="zsync", complete_var="_ZSYNC_COMPLETE", shell=shell))
+        script = get_completion_script(prog_name="zsync", complete_var="_ZSYNC_COMPLETE", shell=shell)
+        say(script.replace(_COMPDEF, _ZSH) if shell == "zsh" else script)
+
+
+# As a file of `fpath` it is run for what is to be completed, the first time as well; and not everybody has `compinit`.
+_COMPDEF = "compdef _zsync_completion zsync"
+_ZSH = f"""if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  _zsync_completion "$@"
+else
+  (( $+functions[compdef] )) || {{ autoload -U compinit && compinit }}
+  {_COMPDEF}
+fi"""

@@ -157,5 +157,10 @@ Report = Annotated[
     Path | None, typer.Option(help="Write a report as one page of HTML, also of a run that fails.", metavar="FILE")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log in detail; show tracebacks.")]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Log in detail, with tracebacks; publish, plan, pull and rollback name every object."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors; no progress.")]

@@ -62,7 +62,7 @@ from zsync.cli.options import (
     Verbose,
     Workers,
 )
-from zsync.cli.output import say, say_json
+from zsync.cli.output import say, say_json, say_line
 from zsync.errors import ConfigError, ExitStatus
 from zsync.printable import without_secrets
 from zsync.system import advice_on
@@ -220,7 +220,7 @@ def _run_publish(
             result = run(understood, progress=False if quiet else None)
             reports.result = result
             _write_plan(result, plan_out)
-        show_result(result, as_json=as_json, quiet=quiet)
+        show_result(result, as_json=as_json, quiet=quiet, names_all=understood.verbose or verbose)
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
         if exit_code and result.would_change:
@@ -311,9 +311,9 @@ def _written(path: Path) -> Iterator[None]:
         raise ConfigError(f"cannot be written ({error.strerror})", str(path), advice_on(error)) from error
 
 
-def show_result(result: PublishResult, *, as_json: bool, quiet: bool = False) -> None:
-    """Show what came of a publish."""
-    from zsync.steps.show import result_text
+def show_result(result: PublishResult, *, as_json: bool, quiet: bool = False, names_all: bool = False) -> None:
+    """Show what came of a publish; of a plan every object too, if that was asked for: a publish has logged it."""
+    from zsync.steps.show import object_lines, result_text
 
     if as_json:
         say_json(result.to_dict())
@@ -324,6 +324,8 @@ def show_result(result: PublishResult, *, as_json: bool, quiet: bool = False) ->
     if result.status == "planned" and result.plan is not None:
         from zsync.planning.show import plan_text
 
+        for line in object_lines(result.plan) if names_all else ():
+            say_line(line)
         say(plan_text(result.plan))
     else:
         say(result_text(result))

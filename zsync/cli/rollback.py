@@ -51,6 +51,6 @@ def rollback(
     said: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     said |= {"progress": False if quiet else None, **reach.storage}
     result = run(url, publication_id, only=only or (), dry_run=dry_run, **said)
-    show_result(result, as_json=reach.as_json, quiet=quiet)
+    show_result(result, as_json=reach.as_json, quiet=quiet, names_all=reach.verbose)
     if result.exit_status != ExitStatus.DONE:
         raise typer.Exit(result.exit_status)

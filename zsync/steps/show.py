@@ -9,7 +9,9 @@ from zsync.report.format import human_bytes
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from zsync.planning import Plan
 
 
 class _Product(Protocol):
@@ -68,3 +70,12 @@ def result_text(result: _Result) -> str:
     if not any(product.copied for product in result.products):
         rows = [[*row[:3], *row[4:]] for row in rows]
     return f"{columns(rows)}\npublished {result.publication}{back} in {result.seconds:.1f} s{but}"
+
+
+def object_lines(plan: Plan) -> Iterator[str]:
+    """Yield what is to be done with each object, and why, in the order of doing it, as the log tells it then."""
+    from zsync.tables import each_row
+
+    for wave in plan.waves():
+        for action, product, key, size, reason in each_row(wave.table, ("action", "product", "key", "size", "reason")):
+            yield f"{wave.stage}: {action} {product}/{key}, {reason} ({size or 0} bytes)"
