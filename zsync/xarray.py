@@ -1,6 +1,6 @@
-"""`Dataset.zsync`: a dataset is published as it is in memory, by way of a store that stays on this machine.
+"""`Dataset.zsync`, `DataArray.zsync`: what is in memory is published, by way of a store that stays on this machine.
 
-``import zsync.xarray`` has every dataset have it; ``import zsync`` does, where xarray was imported before.
+``import zsync.xarray`` has every dataset and array have it; ``import zsync`` does, where xarray was imported before.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zsync.steps.result import PublishResult
 
 _register: Any = xr.register_dataset_accessor
+_register_array: Any = xr.register_dataarray_accessor
+_CODECS = ("compressors", "filters", "serializer")  # in an encoding: those of the format that it was read from
 
 
 @_register("zsync")
@@ -61,7 +63,7 @@ class Publisher:
         target
             URL of the store.
         encoding, zarr_format
-            As for `xarray.Dataset.to_zarr`.
+            As for `xarray.Dataset.to_zarr`; what was read from a store of Zarr v2 is written as such by itself.
         staging
             Directory for the store on this machine; by default one in zsync's cache, which the target names
             (`staging_of`). Where a dask cluster computes the dataset, give one that its workers see.
@@ -78,7 +80,7 @@ class Publisher:
         Raises
         ------
         ConfigError
-            The target is no URL of a store, or there is something else in `staging`.
+            The target is no URL of a store, there is something else in `staging`, or the dataset cannot be written.
         ZsyncError
             As for `zsync.publish`.
 
@@ -91,13 +93,13 @@ class Publisher:
         """
         from pathlib import Path
 
-        from zsync.config import Location, RunConfig
+        from zsync.config import Location, RunConfig, said
         from zsync.errors import ConfigError
         from zsync.report.traces import show_in_ipython
         from zsync.verbs.publish import publish
 
         show_in_ipython()
-        location = Location.parse(os.fspath(target))
+        location = Location.parse(said.path("target", target))
         if not location.path:
             raise ConfigError("a whole bucket is no store", str(location), "name the store: s3://bucket/sst.zarr")
         store = staging_of(target) if staging is None else Path(staging).absolute() / location.name
@@ -106,6 +108,14 @@ class Publisher:
         config.resolve()  # before anything is written
         _write(self._dataset, store, encoding, zarr_format)
         return publish(config, dry_run=dry_run, client=client, progress=progress)
+
+
+@_register_array("zsync")
+class ArrayPublisher(Publisher):
+    """What zsync does with an array: it is published as a dataset that holds it, by its name."""
+
+    def __init__(self, array: xr.DataArray) -> None:
+        super().__init__(array.to_dataset(name="data" if array.name is None else array.name))
 
 
 def staging_of(target: str) -> Path:
@@ -138,7 +148,7 @@ def _write(dataset: xr.Dataset, store: Path, encoding: Any, zarr_format: Any) ->
         store.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-            dataset.to_zarr(beside, mode="w", encoding=encoding, zarr_format=zarr_format, consolidated=True)
+            _begun(dataset, beside, store, encoding, zarr_format).compute()
         if store.exists():
             old = beside.with_name(f"{beside.name}.old")
             store.rename(old)
@@ -151,3 +161,52 @@ def _write(dataset: xr.Dataset, store: Path, encoding: Any, zarr_format: Any) ->
         raise ConfigError(f"the dataset cannot be kept here ({error.strerror})", where, advice_on(error)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _begun(dataset: xr.Dataset, beside: Path, store: Path, encoding: Any, zarr_format: Any) -> Any:
+    """Write all of a dataset but what dask has to compute, which is returned: what that raises is not about writing."""
+    from zsync.errors import ConfigError
+
+    written, before = dataset.copy(), _encodings(store)
+    for name, variable in written.variables.items():
+        if variable.chunks is None and "chunks" not in variable.encoding:  # what was computed has lost it
+            variable.encoding = {**before.get(name, {}), **variable.encoding}
+    formats = {_format_of(codec) for variable in written.variables.values() for codec in _codecs(variable)}
+    if zarr_format is None and formats == {2}:
+        zarr_format = 2
+    for variable in written.variables.values():
+        if any(_format_of(codec) != (zarr_format or 3) for codec in _codecs(variable)):
+            variable.encoding = {name: value for name, value in variable.encoding.items() if name not in _CODECS}
+    options = {"encoding": encoding, "zarr_format": zarr_format, "consolidated": True}
+    try:
+        return written.to_zarr(beside, mode="w", compute=False, **options)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        why = " ".join(": ".join(str(each) for each in (error, error.__cause__) if each).split())
+        raise ConfigError(
+            f"the dataset cannot be written as Zarr ({why})", None, "mend it, give `encoding`, or try drop_encoding()"
+        ) from error
+
+
+def _encodings(store: Path) -> dict[Hashable, dict[str, Any]]:
+    """Return how arrays were cut and coded the last time: in the same form what did not change stays as it is."""
+    if not store.exists():
+        return {}
+    with xr.open_zarr(store, chunks=None, decode_cf=False) as last:
+        kept = ("chunks", "shards", *_CODECS)
+        return {
+            name: {key: value for key, value in variable.encoding.items() if key in kept}
+            for name, variable in last.variables.items()
+        }
+
+
+def _codecs(variable: xr.Variable) -> list[Any]:
+    """Return the codecs that an encoding names."""
+    named = (variable.encoding.get(name) for name in _CODECS)
+    return [codec for codecs in named for codec in (codecs if isinstance(codecs, tuple | list) else [codecs]) if codec]
+
+
+def _format_of(codec: Any) -> int:
+    """Return the version of Zarr that a codec is of."""
+    from numcodecs.abc import Codec
+
+    return 2 if isinstance(codec, Codec) else 3

@@ -57,6 +57,39 @@ def test_a_dataset_that_reads_from_where_it_is_kept(url, storage):
     assert [path.name for path in staging_of(url).parent.iterdir()] == ["sst.zarr"]
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_is_computed_anew_goes_on_in_the_chunks_and_codecs_that_are_published(zarr_format, tmp_path):
+    """As one works in a notebook: read, compute (which loses the encoding), publish; and a day more the next time."""
+    field(8).drop_vars("time").compute().to_zarr(tmp_path / "read.zarr", zarr_format=zarr_format, consolidated=False,
+        encoding={"sst": {"chunks": (3, 20)}})  # fmt: skip
+    read = xr.open_zarr(tmp_path / "read.zarr", consolidated=False).load()
+    url, staging = str(tmp_path / "out" / "sst.zarr"), tmp_path / "staging"
+    assert read.zsync.publish(url, staging=staging).products[0].sent
+    for days, classes in ((8, ["update"]), (9, ["append"])):
+        computed = field(days).drop_vars("time").compute() * (1 if days == 9 else 2)
+        plan = computed.zsync.publish(url, staging=staging, dry_run=True).plan
+        assert [str(change.kind) for change in plan.changes] == classes, plan
+    names = {path.name for path in (staging / "sst.zarr").iterdir()}
+    assert ("zarr.json" in names) == (zarr_format == 3)
+
+
+def test_an_array_is_published_by_its_name(tmp_path):
+    array = field(4).sst
+    array.zsync.publish(tmp_path / "out" / "a.zarr", staging=tmp_path / "s")
+    array.rename(None).zsync.publish(tmp_path / "out" / "b.zarr", staging=tmp_path / "s")
+    assert [list(xr.open_zarr(tmp_path / "out" / name).data_vars) for name in ("a.zarr", "b.zarr")] == [
+        ["sst"],
+        ["data"],
+    ]
+
+
+def test_what_cannot_be_written_is_told_with_its_cause(tmp_path):
+    with pytest.raises(zsync.ConfigError, match=r"cannot be written as Zarr \(Invalid attribute.*object is not JSON"):
+        field(4).assign_attrs(a=object()).zsync.publish(tmp_path / "a.zarr", staging=tmp_path / "s")
+    with pytest.raises(zsync.ConfigError, match="target must be a URL or a path, not an int"):
+        field(4).zsync.publish(5)
+
+
 def test_a_dataset_that_cannot_be_computed_leaves_what_was_there(url, storage):
     field(8).zsync.publish(url, **storage)
 

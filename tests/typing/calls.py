@@ -50,6 +50,12 @@ def configurations() -> zsync.Plan:
     return zsync.plan(config)
 
 
+def with_one_text() -> None:
+    url = "s3://bucket/products/oco3.zarr"
+    zsync.pull(url, "here", include="xco2/*", exclude="*.tmp", variables="xco2", select={"time": slice("2020", None)})
+    print(zsync.trash(url, include="xco2/*"), zsync.verify(url, ignore="extra"))
+
+
 def of_what_is_published() -> None:
     url = "s3://bucket/products/oco3"
     storage: StorageOptions = {"endpoint_url": "http://127.0.0.1:9000", "region": "us-east-1", "profile": None}

@@ -33,7 +33,7 @@ def test_every_error_and_every_verb_is_a_name_of_zsync():
     ("data", "advice"),
     [
         (xr.Dataset({"a": ("x", [1])}), "dataset.zsync.publish(target), after `import zsync.xarray`"),
-        (xr.DataArray([1]), "write it with to_zarr"),
+        (xr.DataArray([1]), "array.zsync.publish(target), after `import zsync.xarray`"),
         (zarr.open_group({}, mode="w"), "give the path of its store"),
         (dask.delayed(1), "zsync.publish_delayed(path, target, after=...)"),
         (np.zeros(3), "give a dict, the path of a file, or a RunConfig"),
@@ -53,6 +53,66 @@ def test_a_directory_and_a_url_are_enough(tmp_path):
     done = zsync.publish(source, (tmp_path / "out").as_uri(), progress=False)
     assert [product.url for product in done.products] == [(tmp_path / "out" / "a.zarr").as_uri()]
     assert zsync.plan(str(source), (tmp_path / "out").as_uri()).is_empty
+
+
+@pytest.fixture
+def published(tmp_path):
+    source = tmp_path / "out" / "a.zarr"
+    xr.Dataset({"xco2": ("x", np.arange(6.0)), "flag": ("x", np.ones(6))}, {"x": np.arange(6)}).to_zarr(
+        source, zarr_format=2, encoding={"xco2": {"chunks": (2,)}}
+    )
+    zsync.publish(source, tmp_path / "there", progress=False)
+    return f"file://{tmp_path}/there/a.zarr"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda url, here: zsync.pull(url, 5), "dest must be a URL or a path, not an int; give it as text"),
+        (
+            lambda url, here: zsync.pull(url, here, select="x=1"),
+            'select must be a dict, not a str; write it as {"time":',
+        ),
+        (
+            lambda url, here: zsync.pull(url, here, select={"x": slice(0, 4, 2)}),
+            "no range: select x=slice.*; write it as",
+        ),
+        (
+            lambda url, here: zsync.pull(url, here, variables="xco3"),
+            "variable or dimension: xco3 in .*did you mean xco2?",
+        ),
+        (lambda url, here: zsync.pull(url, here, select={"time": 1}), "time in .*; there are flag, x, xco2"),
+        (lambda url, here: zsync.pull(url, here, include=[5]), "include must be text, or a list of it, not an int"),
+        (lambda url, here: zsync.pull(url, here, progress="no"), "this shows no progress: str: progress; give True,"),
+        (lambda url, here: zsync.trash(url, include=5), "include must be text, or a list of it, not an int"),
+        (lambda url, here: zsync.open_zarr(5), "url must be a URL or a path, not an int"),
+        (lambda url, here: zsync.open_zarr(url, at="head~1"), "only 1 publication is on record: head~1"),
+        (lambda url, here: zsync.publish(5), "an int is not a configuration"),
+        (lambda url, here: zsync.reset(), r"a confirmation; give --yes \(in Python yes=True\)"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_by_its_option(published, tmp_path, call, said):
+    with pytest.raises(zsync.ConfigError, match=said):
+        call(published, tmp_path / "here")
+
+
+def test_one_text_is_itself_and_not_its_letters(published, tmp_path):
+    """`include="xco2/*"` brought everything: a letter of it is `*`."""
+    zsync.pull(published, tmp_path / "a", include="xco2/*", progress=False)
+    assert not (tmp_path / "a" / "a.zarr" / "flag").exists()
+    zsync.pull(published, tmp_path / "b", variables="xco2", select={"x": slice(2, 3)}, progress=False)
+    there = xr.open_zarr(tmp_path / "b" / "a.zarr")
+    assert (list(there.data_vars), there.x.values.tolist()) == (["xco2"], [2, 3])
+    assert str(zsync.trash(published, include="xco2/*")) == "nothing"
+
+
+def test_what_was_noticed_is_printed_once(tmp_path, published):
+    (tmp_path / "out" / "a.zarr" / ".zmetadata").unlink()
+    (tmp_path / "out" / "a.zarr" / "notes.txt").write_text("x")
+    told = str(
+        zsync.publish(tmp_path / "out" / "a.zarr", tmp_path / "there", dry_run=True, progress=False)
+    ).splitlines()
+    assert len([line for line in told if "notes.txt" in line]) == 1, told
 
 
 def test_lists_show_themselves_as_results_do(tmp_path):

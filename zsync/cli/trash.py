@@ -91,7 +91,7 @@ def _show(reach: Reach, found: list[Discarded], *, said: str = "", keys: bool = 
     for item in found:
         count = f"{item.restored:,} of {len(item.keys):,}" if said == "restored" else f"{len(item.keys):,}"
         taken = f"; {item.skipped:,} are there already" if item.skipped else ""
-        line = f"{item.publication}  {item.time}  {count} objects {said}".rstrip()
+        line = f"{item.publication}  {item.time}  {count} object{'' if count == '1' else 's'} {said}".rstrip()
         say_line(f"{line}  {human_bytes(item.bytes)}  {item.url}{taken}")
         for key in item.keys if keys else ():
             say_line(f"  {key}")

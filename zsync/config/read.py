@@ -18,6 +18,7 @@ from zsync.config.location import absolute, local_path
 from zsync.config.model import Sections
 from zsync.config.problems import known_keys, report, unknown_key
 from zsync.config.publishing import Publish, Storage
+from zsync.config.said import kind_of
 from zsync.config.sections import Pull, Team, Watch
 from zsync.errors import ConfigError
 
@@ -125,7 +126,7 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
             return _reading(lies_here, said, environ)
         return _without_value(said, environ), None
     if (advice := _advice_on_data(value)) is not None:  # a dataset is a mapping too
-        raise ConfigError(f"a {type(value).__name__} is not a configuration", None, advice)
+        raise ConfigError(f"{kind_of(value)} is not a configuration", None, advice)
     if isinstance(value, Mapping):
         return _understood(_plain_document(value), str(Path.cwd()), None), None
     if isinstance(value, str | os.PathLike):
@@ -135,15 +136,16 @@ def _reading(value: object, said: dict[str, Any], environ: Mapping[str, str]) ->
         refuse_what_is_none(path)
         return _understood(load(path), str(Path(path).parent), path), path
     raise ConfigError(
-        f"a {type(value).__name__} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
+        f"{kind_of(value)} is not a configuration", None, "give a dict, the path of a file, or a RunConfig"
     )
 
 
 def _advice_on_data(value: object) -> str | None:
     """Return what to do with data in place of a configuration; None if it is none. Nothing is imported to tell."""
     module, kind = type(value).__module__.partition(".")[0], type(value).__name__
-    if module == "xarray" and kind == "Dataset":
-        return "publish it with dataset.zsync.publish(target), after `import zsync.xarray`"
+    if module == "xarray" and kind in ("Dataset", "DataArray"):
+        name = {"Dataset": "dataset", "DataArray": "array"}[kind]
+        return f"publish it with {name}.zsync.publish(target), after `import zsync.xarray`"
     if module == "xarray":
         return "write it with to_zarr, and give the path: zsync.publish(path, target)"
     if module == "zarr":

@@ -275,7 +275,11 @@ def _before_head(records: Records, text: str, count: int) -> Publication:
     found = records.newest(count + 1)
     if len(found) > count:
         return found[count]
-    raise ConfigError(f"only {len(found)} publications are on record", f"{text} in {records.url}", _HOW)
+    raise ConfigError(_only(len(found)), f"{text} in {records.url}", _HOW)
+
+
+def _only(count: int) -> str:
+    return f"only {count} publication{' is' if count == 1 else 's are'} on record"
 
 
 def _at_time(records: Records, text: str, end: dt.datetime) -> Publication:
@@ -365,7 +369,7 @@ def _id_in_any(products: Sequence[Records], text: str) -> str:
         lines = side_by_side(lambda records: records.newest(count + 1), products)
         newest = sorted({record.id for line in lines for record in line}, reverse=True)
         if len(newest) <= count:
-            raise ConfigError(f"only {len(newest)} publications are on record", text, _HOW)
+            raise ConfigError(_only(len(newest)), text, _HOW)
         return newest[count]
     found = chosen({name for records in products for name in records.ids}, text)
     if found is None:

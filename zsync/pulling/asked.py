@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zsync.errors import ConfigError
 from zsync.layout import examples
+from zsync.printable import listed
 from zsync.words import Finding
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class Asked:
     select: Mapping[str, str]
     variables: Sequence[str]
     found: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)  # names of variables and dimensions
     in_range: set[str] = field(default_factory=set)  # names of dimensions of which something lies in the range
     extents: dict[str, str] = field(default_factory=dict)
     coordinates: dict[str, str] = field(default_factory=dict)  # what was taken for a dimension, and what it lies along
@@ -61,9 +64,9 @@ class Asked:
         if missing := [name for name in (*self.variables, *self.select) if name not in self.found]:
             if self.left_out and not any(name in self.variables for name in missing):
                 raise self._nothing()
-            raise ConfigError(
-                "there is no such variable or dimension", f"{', '.join(missing)} in {self.where}", "check the names"
-            )
+            near = difflib.get_close_matches(missing[0], self.known, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"there are {listed(sorted(self.known), 8)}"
+            raise ConfigError("there is no such variable or dimension", f"{', '.join(missing)} in {self.where}", advice)
         for name, text in self.select.items():
             if name in self.extents and name not in self.in_range:
                 raise ConfigError("nothing lies in this range", f"{name}={text}", f"it is {self.extents[name]}")

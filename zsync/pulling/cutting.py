@@ -65,6 +65,8 @@ class Cutting:
     def _named(self) -> list[str]:
         """Return the arrays that were asked for by name, or all of them."""
         found = []
+        axes = (name for names in self.dimensions.names.values() for name in names if name)
+        self.asked.known.update((path.rpartition("/")[2] for path in self.dimensions.shapes), axes)
         for path in self.dimensions.shapes:
             calls = {path.rpartition("/")[2], join(self.store.prefix, path), *lineage(path)} - {""}
             names = [name for name in self.asked.variables if name.strip("/") in calls]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from zsync.report.format import human_bytes
+from zsync.report.format import human_bytes, many
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
@@ -66,5 +66,5 @@ def pull_text(result: _Result) -> str:
     }[result.status]
     count = sum(item.received + item.to_fetch for item in result.products)
     size = sum(item.bytes + item.bytes_to_fetch for item in result.products)
-    amount = f": {count:,} objects, {human_bytes(size)}" if count else ""
+    amount = f": {many(count, 'object')}, {human_bytes(size)}" if count else ""
     return f"{columns(rows)}\n{said}{amount} ({result.seconds:.1f} s)" if rows else said

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 
+def many(count: int, what: str) -> str:
+    """Return how many there are of something.
+
+    Examples
+    --------
+    >>> many(1, "object"), many(1200, "object")
+    ('1 object', '1,200 objects')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def human_bytes(count: int) -> str:
     """Return a size for people.
 

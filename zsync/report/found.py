@@ -26,7 +26,7 @@ class Found(list[Some], Showing, Generic[Some]):
 
     def text(self) -> str:
         """Return a line an item, as the command prints it."""
-        return "\n".join(printable(str(item)) for item in self)
+        return "\n".join(printable(str(item)) for item in self) or "nothing"
 
     def brief(self) -> str:
         """Return how many there are."""

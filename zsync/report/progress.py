@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, Protocol
 
+from zsync.errors import ConfigError
 from zsync.report.cell import Cell, in_notebook
 from zsync.report.format import human_bytes
 from zsync.report.step_names import STEPS
@@ -47,7 +48,11 @@ def progress_for(wanted: Progress | bool | None) -> Progress:  # noqa: FBT001 - 
         if in_notebook():
             return Cell()
         return Bars() if wanted or sys.stderr.isatty() else LogLines()
-    return Silent() if wanted is False else wanted
+    if not (wanted is False or hasattr(wanted, "begin")):
+        raise ConfigError(
+            f"this shows no progress: {type(wanted).__name__}", "progress", "give True, False, None or a Progress"
+        )
+    return wanted or Silent()
 
 
 class Silent:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import Location, RunConfig
+from zsync.config import Location, RunConfig, said
 from zsync.errors import ConfigError, PermissionDeniedError
 from zsync.printable import listed
 from zsync.publication import Head, Part, Records, find, read_head
@@ -62,7 +61,7 @@ def find_snapshot(url: Any, at: str | dt.date | None, options: Mapping[str, Any]
     TargetError
         The store cannot be reached, or its records cannot be read.
     """
-    text = os.fspath(url)
+    text = said.path("url", url)
     target = text if "://" in text else str(Path(text).expanduser().absolute())
     config = RunConfig.from_any({"target": target}, **options)
     location = Location.parse(target)

@@ -144,7 +144,9 @@ class PublishResult(Result):
     def said(self) -> str:
         """Return what came of it as the command prints it."""
         if self.status == "planned" and self.plan is not None:
-            return self.plan.text()
+            from zsync.planning.show import plan_text
+
+            return plan_text(self.plan)  # what was noticed is told before it
         return result_text(self)
 
     def heading(self) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from zsync.printable import printable
-from zsync.report.format import human_bytes
+from zsync.report.format import human_bytes, many
 from zsync.report.text import columns
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def result_text(result: _Result) -> str:
         return printable(result.note)
     if result.status == "unchanged":
         count = sum(product.unchanged for product in result.products)
-        return f"nothing to do: {count:,} objects unchanged, 0 sent ({result.seconds:.1f} s)"
+        return f"nothing to do: {many(count, 'object')} unchanged, 0 sent ({result.seconds:.1f} s)"
     rows = [
         [
             product.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zsync.report.format import human_bytes
+from zsync.report.format import human_bytes, many
 from zsync.report.result import Result
 from zsync.report.shown import Line, Table
 from zsync.team.changes import BOTH, LOCAL, REMOTE, SKIP, TAKE, Ask, Group, Shown, SyncedChange, SyncedProduct
@@ -58,7 +58,7 @@ class SyncResult(Result):
         """Return what came of it in a line: how much, before what."""
         sent, received = (sum(getattr(item, name) for item in self.products) for name in ("sent", "received"))
         count = sum(len(item.changes) for item in self.products)
-        moved = "" if self.status == "planned" else f", {sent:,} objects sent, {received:,} received"
+        moved = "" if self.status == "planned" else f", {many(sent, 'object')} sent, {received:,} received"
         changes = f"{count:,} change{'' if count == 1 else 's'}"
         return Line(f"{changes}{moved}; {self.seconds:.1f} s", _SAYS[self.status])
 

@@ -156,7 +156,7 @@ def _client(distributed: Any, scheduler: str, ends: ExitStack) -> Any:
         client = distributed.default_client()
     except ValueError:
         log.info("a dask cluster of this machine's cores is begun for this run")
-        cluster = ends.enter_context(distributed.LocalCluster(dashboard_address=None))
+        cluster = ends.enter_context(distributed.LocalCluster(dashboard_address="127.0.0.1:0"))
         return ends.enter_context(distributed.Client(cluster, set_as_default=False))
     log.info("dask's active client sends: %s", client.scheduler.address)
     return client

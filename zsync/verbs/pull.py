@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import in_section
+from zsync.config import in_section, said
 from zsync.config.sections import Pull
 from zsync.notices.telling import and_tell
 from zsync.pulling.bring import bring, terms_of_pull
@@ -40,14 +40,14 @@ def pull(  # noqa: PLR0913 - a user names what applies
     config_or_url: Any = None,
     dest: str | os.PathLike[str] | None = None,
     *,
-    subset: Sequence[str] = (),
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    subset: str | Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     exclude_downloads: bool | None = None,
     force_overwrite: bool | None = None,
     at: str | None = None,
-    select: Mapping[str, str] | None = None,
-    variables: Sequence[str] = (),
+    select: Mapping[str, Any] | None = None,
+    variables: str | Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | bool | None = None,
     **overrides: Unpack[PullCallOptions],
@@ -79,9 +79,10 @@ def pull(  # noqa: PLR0913 - a user names what applies
         A publication, to have it instead of the current one: its id, the beginning of one, ``head~2``, or a time such
         as ``2026-11-20``; for as long as the bucket keeps it, by versions or with ``publish.keep_history``.
     select
-        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, both ends included;
-        counted from 0 where a dimension has no labels. What comes is a store of its own, that holds just this. Arrays
-        of which the dimensions have no names are told, and do not come.
+        Of Zarr stores only a range along dimensions, such as ``{"time": "2020-01..2020-03"}``, or ``slice("2020-01",
+        "2020-03")`` in place of the text; both ends included, counted from 0 where a dimension has no labels. What
+        comes is a store of its own, that holds just this. Arrays of which the dimensions have no names are told, and do
+        not come.
     variables
         Of Zarr stores only these variables (names or paths, or paths of groups), and the coordinates that they need.
     dry_run
@@ -123,18 +124,21 @@ def pull(  # noqa: PLR0913 - a user names what applies
         force_overwrite = config.pull.force_overwrite
     for note in config.notes:
         log.info("note: %s", note)
-    patterns = _patterns(subset, include), (*exclude, *(DOWNLOADS if exclude_downloads else ()))
+    without = (*said.texts("exclude", exclude), *(DOWNLOADS if exclude_downloads else ()))
+    patterns = _patterns(said.texts("subset", subset), said.texts("include", include)), without
+    ranges, names = said.ranges(select), said.texts("variables", variables)
+    where = None if dest is None else said.path("dest", dest)
 
     def work() -> PullResult:
-        wanted = wanted_of(config, dest, is_url=is_url)
+        wanted = wanted_of(config, where, is_url=is_url)
         _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
         found = [look(item, patterns, at, publishes=not dry_run) for item in wanted]
         terms = terms_of_pull(config.publish)
         if not force_overwrite:
             terms = replace(terms, retires="ours", leaves_existing=True)
         with all_named(sources_of(found)), ExitStack() as parts:
-            if select or variables:
-                found = [part_of(item, parts, select or {}, variables, is_dry=dry_run) for item in found]
+            if ranges or names:
+                found = [part_of(item, parts, ranges, names, is_dry=dry_run) for item in found]
                 terms = replace(terms, consolidate="auto")  # what comes is a store of its own
             return bring(found, terms, progress_for(progress), started, is_dry=dry_run)
 

@@ -12,6 +12,7 @@ from zsync.config import RunConfig
 from zsync.errors import ConfigError, TargetError
 from zsync.keys import Key, sort, under
 from zsync.publication import Leases, new_publication_id, read_lease, refuse_if_held
+from zsync.report.format import many
 from zsync.storage import connect
 from zsync.storage.handles import directory
 from zsync.system import advice_on
@@ -60,10 +61,12 @@ class Forgotten:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __str__(self) -> str:
-        state = f"the state of {self.path} ({self.files} files) and of {self.url} ({self.objects} objects)"
+        state = (
+            f"the state of {self.path} ({many(self.files, 'file')}) and of {self.url} ({many(self.objects, 'object')})"
+        )
         if not self.trash_files and not self.trash_objects:
             return state
-        held = f"the trash ({self.trash_files} files here, {self.trash_objects} objects there)"
+        held = f"the trash ({many(self.trash_files, 'file')} here, {many(self.trash_objects, 'object')} there)"
         return f"{state}, and {held}" if self.removes_trash else f"{state}; {held} stays"
 
 
@@ -111,7 +114,11 @@ def reset(
     >>> zsync.reset("s3synchrony.json", yes=True)  # doctest: +SKIP
     """
     if not yes and confirm is None:
-        raise ConfigError("to forget a folder's state needs a confirmation", "--yes", "give it, or use a terminal")
+        raise ConfigError(
+            "to forget a folder's state needs a confirmation",
+            None,
+            "give --yes (in Python yes=True), or use a terminal",
+        )
     understood = RunConfig.from_any(team_config(config), **overrides)
     done = []
     for product in understood.resolve():

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zsync.config import said
 from zsync.notices.telling import and_tell
 from zsync.publication.places import reached
 from zsync.report.progress import progress_for
@@ -27,7 +28,7 @@ def rollback(
     target: Any,
     publication_id: str,
     *,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | bool | None = None,
     **overrides: Unpack[RollbackCallOptions],
@@ -88,7 +89,7 @@ def rollback(
         from zsync.returning.sources import look, refuse_if_gone
 
         terms = terms_of_rollback(config)
-        meant, others = meant_by(places, publication_id, only)
+        meant, others = meant_by(places, publication_id, said.texts("only", only))
         for place in others:
             log.info("%s was not part of that publication: it stays as it is", place.url)
         earlier = side_by_side(lambda item: look(item, terms, publishes=not dry_run), meant)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import seconds
+from zsync.config import said, seconds
 from zsync.errors import ConfigError, LinkError
 from zsync.inventory import Selection, as_they_are, list_target
 from zsync.inventory.links import links_among, stays_inside
@@ -100,9 +100,9 @@ class _Wanted:
     until: dt.datetime | None
 
     @classmethod
-    def of(cls, publication: str | None, include: Sequence[str], older_than: int | str | None) -> _Wanted:
+    def of(cls, publication: str | None, include: str | Sequence[str], older_than: int | str | None) -> _Wanted:
         age = None if older_than is None else dt.timedelta(seconds=seconds(older_than))
-        return cls(publication, tuple(include), None if age is None else dt.datetime.now(dt.UTC) - age)
+        return cls(publication, said.texts("include", include), None if age is None else dt.datetime.now(dt.UTC) - age)
 
     def names(self, publications: Sequence[str]) -> set[str]:
         """Return which publications are asked about, of those that have a trash."""
@@ -116,7 +116,7 @@ def list_trash(
     where: Any,
     *,
     publication: str | None = None,
-    include: Sequence[str] = (),
+    include: str | Sequence[str] = (),
     older_than: int | str | None = None,
     **overrides: Unpack[CallOptions],
 ) -> Found[Discarded]:
@@ -154,7 +154,7 @@ def restore_trash(
     where: Any,
     *,
     publication: str | None = None,
-    include: Sequence[str] = (),
+    include: str | Sequence[str] = (),
     older_than: int | str | None = None,
     to: str | os.PathLike[str] | None = None,
     **overrides: Unpack[CallOptions],
@@ -205,7 +205,7 @@ def empty_trash(
     where: Any,
     *,
     publication: str | None = None,
-    include: Sequence[str] = (),
+    include: str | Sequence[str] = (),
     older_than: int | str | None = None,
     **overrides: Unpack[CallOptions],
 ) -> Found[Discarded]:

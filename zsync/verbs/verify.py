@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zsync.config import Location, RunConfig
+from zsync.config import Location, RunConfig, said
 from zsync.config.location import absolute
 from zsync.errors import ConfigError
 from zsync.inventory import Selection
@@ -38,7 +38,7 @@ def verify(  # noqa: PLR0913 - a user names what applies
     headers: bool = False,
     as_reader: bool = False,
     zarr_checksum: bool = False,
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     repair: bool = False,
     source: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
@@ -108,14 +108,26 @@ def verify(  # noqa: PLR0913 - a user names what applies
     """
     started, shows = time.monotonic(), progress_for(progress)
     if source is not None and not repair:
-        raise ConfigError("a source is there to repair from", os.fspath(source), "add `repair`, or leave it out")
+        raise ConfigError(
+            "a source is there to repair from", said.path("source", source), "add `repair`, or leave it out"
+        )
     if repair and at is not None:
         raise ConfigError("what is past is not repaired", f"at: {at}", "leave out one of them")
     config, targets = _targets(target_or_config, overrides)
     seed = secrets.randbelow(10**6) if seed is None else seed
     chosen = Sample.parse(sample, seed) if deep or sample is not None else None
     means = config.publish
-    depth = Depth(chosen, headers, as_reader, zarr_checksum, at, seed, tuple(ignore), means.scheduler, means.workers)
+    depth = Depth(
+        chosen,
+        headers,
+        as_reader,
+        zarr_checksum,
+        at,
+        seed,
+        said.texts("ignore", ignore),
+        means.scheduler,
+        means.workers,
+    )
 
     def look(only: Sequence[Collection[str] | None]) -> Verification:
         verified, findings = verify_products(targets, depth, shows, only)

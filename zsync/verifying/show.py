@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from zsync.printable import printable
-from zsync.report.format import human_bytes
+from zsync.report.format import human_bytes, many
 from zsync.report.text import columns
 from zsync.words import STATE
 
@@ -84,7 +84,7 @@ def _place(item: Difference, *, is_one: bool) -> str:
 
 
 def _product(item: _Product, seed: int) -> list[str]:
-    looked = [f"{item.objects:,} objects listed"]
+    looked = [f"{many(item.objects, 'object')} listed"]
     if item.headers:
         looked.append(f"headers of {item.headers:,}")
     if item.read:
