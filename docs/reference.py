@@ -92,7 +92,8 @@ WARNINGS = {
     "the configuration is not usable, and the one before stays: …": "correct it; it is read again then",
     "the digest cache cannot be read, so files will be hashed again: … (damaged)": "nothing: it is made anew",
     "the digest cache cannot be read, so files will be hashed again: … (…)": "look at `ZSYNC_CACHE_DIR`",
-    "the digest cache cannot be written, so files will be hashed again: … (…)": "look at `ZSYNC_CACHE_DIR`",
+    "the digest cache cannot be written, so files will be hashed again: … (…); set ZSYNC_CACHE_DIR to a directory that"
+    " can be written": "what it says",
     "the lease could not be given back and will run out by itself: …": "nothing: it does in a minute",
     "the manifest is lost, so objects are compared by ETag: …": "nothing: a new one is written",
     "the service does not keep storage class …: …": "leave `storage_class` out",

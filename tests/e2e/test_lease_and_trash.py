@@ -98,7 +98,7 @@ def test_p7_a_lease_runs_out_and_is_taken_over_though_clocks_may_differ(site, ca
         client.put_object(Bucket=site.bucket, Key="run/.zsync/a.zarr/lease.json", Body=json.dumps(lease).encode())
     if is_taken:
         assert site.publish().status == "published"
-        assert "taking over the lease that ada@elsewhere" in caplog.text
+        assert "taking over the lease that was left behind by ada@elsewhere" in caplog.text
     else:
         with pytest.raises(ConflictError, match="ada@elsewhere"):
             site.publish()

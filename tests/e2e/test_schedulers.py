@@ -249,6 +249,21 @@ def test_nobody_at_an_address(files, monkeypatch):
     assert there(files) == {}
 
 
+def test_a_script_whose_workers_run_it_too_is_told_so(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("a")
+    asked = {}
+
+    def refuse(**options):
+        asked.update(options)
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", refuse)
+    with pytest.raises(zsync.ConfigError, match=r"workers cannot be started here.*below `if __name__ == .__main__.:`"):
+        zsync.publish(tmp_path / "out", tmp_path / "there", scheduler="distributed", progress=False)
+    assert asked["dashboard_address"].endswith(":0")  # that of another cluster is no reason to warn
+
+
 def test_what_is_no_client_is_refused(files):
     with pytest.raises(ConfigError, match=r"no synchronous distributed\.Client"):
         files.publish(client="tcp://127.0.0.1:8786")

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import typer
 import yaml
@@ -237,6 +238,35 @@ def test_a_report_of_a_failure(run_zsync, s3, bucket, tree, tmp_path):
     run_zsync("publish", tree / "pre.zarr", "s3://AKIA:SeCrEt@my-bucket/x", "--report", report, env=s3.env(), check=2)
     assert "Failed" in report.read_text()
     assert "SeCrEt" not in report.read_text()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_published(run_zsync, tree, tmp_path):
+    for option in ("--report", "--plan-out"):
+        words = ("publish", tree / "pre.zarr", tmp_path / "there", option)
+        done = run_zsync(*words, tmp_path / "nowhere" / "x", check=2)
+        said = f"zsync: cannot be written (No such file or directory): {tmp_path}/nowhere/x; check its path\n"
+        assert done.stderr == said
+        assert not (tmp_path / "there").exists()
+        run_zsync("publish", tree / "none", tmp_path / "there", option, tmp_path / "x", check=2)
+    assert (tmp_path / "x").read_text().startswith("<!doctype html>")  # of the report: no plan is left that is empty
+
+
+def test_a_report_that_cannot_be_written_at_last_hides_nothing_of_what_was_done(run_zsync, tree, tmp_path):
+    words = ("publish", tree / "pre.zarr", tmp_path / "there", "--report", "/dev/full")
+    done = run_zsync(*words, "--json", check=2)
+    assert json.loads(done.stdout)["status"] == "published"
+    assert "cannot be written (No space left on device): /dev/full; make room" in done.stderr
+    assert run_zsync(*words, check=2).stdout.startswith("nothing to do: ")
+
+
+def test_a_plan_is_written_where_there_is_nothing_to_do_as_well(run_zsync, tree, tmp_path):
+    words = ("publish", tree / "pre.zarr", tmp_path / "there", "--plan-out", tmp_path / "plan.parquet")
+    counts = []
+    for _ in range(2):
+        run_zsync(*words)
+        counts.append(pq.read_table(tmp_path / "plan.parquet").num_rows)
+        (tmp_path / "plan.parquet").unlink()
+    assert counts[0] == counts[1] > 0
 
 
 # --- Help and completion ---

@@ -66,7 +66,7 @@ def door(*, as_json: bool = False, verbose: bool = False, quiet: bool = False) -
     except (typer.Exit, typer.Abort, SystemExit, OutputError):
         raise
     except BaseException as error:  # noqa: BLE001 - the last line of defence: no traceback without -v
-        _tell(error, as_json=as_json, verbose=verbose)
+        tell(error, as_json=as_json, verbose=verbose)
 
 
 def confirmed(question: str, *, yes: bool = False) -> None:
@@ -132,7 +132,8 @@ def described(error: BaseException) -> tuple[str, int]:
     return f"internal error: {type(error).__name__}{text}; run with -v and report it", int(ExitStatus.FAILED)
 
 
-def _tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:
+def tell(error: BaseException, *, as_json: bool, verbose: bool) -> NoReturn:
+    """Say what ended a command, and end it."""
     said, status = described(error)
     wanted, log = logging_wanted(), logging.getLogger("zsync")
     shows_all = verbose or log.isEnabledFor(logging.DEBUG)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zsync.cli.base import app, described, door, tell_findings, understood_of
+from zsync.cli.base import app, described, door, tell, tell_findings, understood_of
 from zsync.cli.command import command
 from zsync.cli.options import (
     AllowEmpty,
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from zsync.config import ResolvedProduct, RunConfig
+    from zsync.planning import Plan
     from zsync.steps.result import PublishResult
 
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -212,15 +213,20 @@ def _run_publish(
         options["target"] = one_target(config, to, options["target"])
         for name in _PAIRS:
             options[name] = _pairs(options.get(name) or (), name)
+        for path in filter(None, (report, plan_out)):
+            _try_out(path)
         with _reporting(report, config) as reports:
             understood = understood_of(config, options)
             reports.config = understood
             from zsync.verbs.publish import publish as run
 
-            result = run(understood, progress=False if quiet else None)
-            reports.result = result
-            _write_plan(result, plan_out)
+            reports.result = result = run(understood, progress=False if quiet else None)
+            if plan_out is not None:
+                reports.plan = result.plan or run(understood, dry_run=True, progress=False).plan
+        unwritten = reports.write(plan_out)
         show_result(result, as_json=as_json, quiet=quiet, names_all=understood.verbose or verbose)
+        if unwritten is not None:
+            tell(unwritten, as_json=False, verbose=verbose)  # one document is printed already
         if result.exit_status != ExitStatus.DONE:
             raise typer.Exit(result.exit_status)
         if exit_code and result.would_change:
@@ -262,30 +268,42 @@ def _pairs(said: Sequence[str], option: str = "meta") -> dict[str, str] | None:
 
 @contextmanager
 def _reporting(path: Path | None, config: str | None) -> Iterator[_Reports]:
-    """Write the report that was asked for, whatever comes of the run."""
-    reports = _Reports(config, time.time())
+    """Write the report that was asked for of a run that fails."""
+    reports = _Reports(path, config, time.time())
     try:
         yield reports
     except BaseException as error:
-        if path is not None:
-            with suppress(ConfigError):  # what went wrong first is what is told
-                reports.write(path, described(error))
+        with suppress(ConfigError):  # what went wrong first is what is told
+            reports.write_page(described(error))
         raise
-    if path is not None:
-        reports.write(path, None)
 
 
 @dataclass(slots=True)
 class _Reports:
-    """What a report is about, as far as the run came."""
+    """What is written of a run, as far as it came."""
 
+    path: Path | None
     given: str | None
     began_s: float
     config: RunConfig | None = None
     result: PublishResult | None = None
+    plan: Plan | None = None
 
-    def write(self, path: Path, failed: tuple[str, int] | None) -> None:
-        """Write it."""
+    def write(self, plan_out: Path | None) -> ConfigError | None:
+        """Write what was asked for, and return what kept it from being written: the run itself is done."""
+        try:
+            self.write_page(None)
+            if plan_out is not None and self.plan is not None:
+                with _written(plan_out):
+                    self.plan.write_parquet(str(plan_out))
+        except ConfigError as error:
+            return error
+        return None
+
+    def write_page(self, failed: tuple[str, int] | None) -> None:
+        """Write the report, if one was asked for."""
+        if self.path is None:
+            return
         from zsync.steps.page import Circumstances, page
 
         products: tuple[ResolvedProduct, ...] = ()
@@ -293,14 +311,17 @@ class _Reports:
             products = () if self.config is None else self.config.resolve()
         file = self.given if self.config is None else self.config.origin.file or self.given
         text = page(Circumstances.now(file, products, self.began_s), self.result, failed)
-        with _written(path):
-            path.write_text(text, encoding="utf-8")
+        with _written(self.path):
+            self.path.write_text(text, encoding="utf-8")
 
 
-def _write_plan(result: PublishResult, path: Path | None) -> None:
-    if path is not None and result.plan is not None:
-        with _written(path):
-            result.plan.write_parquet(str(path))
+def _try_out(path: Path) -> None:
+    """See whether a file can be written, before anything is published; nothing is left of it."""
+    with _written(path):
+        is_there = path.exists()
+        path.open("ab").close()
+        if not is_there:
+            path.unlink()
 
 
 @contextmanager

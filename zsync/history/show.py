@@ -32,7 +32,7 @@ _MESSAGE = 60  # characters
 
 def log_text(log: Sequence[Entry], trash: Mapping[str, Trash]) -> str:
     """Return publications, a line each and product, newest last."""
-    rows = [["" if column is None else str(column) for column in row] for row in _log_rows(log)]
+    rows = [[f"{column:,}" if isinstance(column, int) else str(column) for column in row] for row in _log_rows(log)]
     lines = [columns([_HEAD, *rows]), *_trash_lines(trash)]
     return "\n".join(lines)
 

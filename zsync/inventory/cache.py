@@ -123,7 +123,10 @@ class DigestCache:
             keep_sealed(self._path, itertools.chain(map(old, tables), [] if others is None else [others]))
         except OSError as error:
             log.warning(
-                "the digest cache cannot be written, so files will be hashed again: %s (%s)", self._path, error.strerror
+                "the digest cache cannot be written, so files will be hashed again: %s (%s); set ZSYNC_CACHE_DIR to a"
+                " directory that can be written",
+                self._path,
+                error.strerror,
             )
 
     def _others(self, keys: pa.ChunkedArray, there: Sequence[str], unseen: frozenset[str]) -> pa.Table | None:

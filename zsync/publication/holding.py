@@ -57,7 +57,7 @@ class Lease:
         """
         self.was_unfinished = state.is_unfinished
         if state.by:
-            log.info("taking over the lease that %s left behind", state.holder)
+            log.info("taking over the lease that was left behind by %s", state.holder)
         try:
             self._renew_once(state.etag)
         except PreconditionError as error:

@@ -156,7 +156,13 @@ def _client(distributed: Any, scheduler: str, ends: ExitStack) -> Any:
         client = distributed.default_client()
     except ValueError:
         log.info("a dask cluster of this machine's cores is begun for this run")
-        cluster = ends.enter_context(distributed.LocalCluster(dashboard_address="127.0.0.1:0"))
+        try:
+            cluster = ends.enter_context(distributed.LocalCluster(dashboard_address="127.0.0.1:0"))
+        except RuntimeError as error:
+            advice = (
+                'in a script, write the call below `if __name__ == "__main__":`, for each worker runs the script too'
+            )
+            raise ConfigError("dask's workers cannot be started here", "scheduler: distributed", advice) from error
         return ends.enter_context(distributed.Client(cluster, set_as_default=False))
     log.info("dask's active client sends: %s", client.scheduler.address)
     return client

@@ -204,7 +204,8 @@ class Remote:
         except self._workers.deaths as error:
             if is_last:
                 message = f"the workers died {_ATTEMPTS} times over the same objects"
-                raise TargetError(message, _place(attempt.batch), "see their logs: is there memory enough?") from error
+                advice = 'see their logs: is there memory? In a script, is the call below `if __name__ == "__main__":`?'
+                raise TargetError(message, _place(attempt.batch), advice) from error
             yield replace(attempt, number=attempt.number + 1)
             return
         outcome, batch = report.outcome, attempt.batch
