@@ -421,6 +421,12 @@ def test_a_store_is_one_thing_and_follows(team, ann, bob, options, change):
     assert ann.sync().status == bob.sync().status == "unchanged"
 
 
+def test_that_there_are_files_beside_a_store_is_no_news(team, ann, bob):
+    store(ann, "s.zarr", weather(6, 4))
+    ann.write("notes.txt", "mine")
+    assert [*ann.sync().findings, *bob.sync().findings] == []
+
+
 def test_only_what_changed_of_a_store_is_moved(team, ann, bob):
     store(ann, "s.zarr", weather(20, 8))
     ann.sync()

@@ -115,6 +115,15 @@ def test_what_was_noticed_is_printed_once(tmp_path, published):
     assert len([line for line in told if "notes.txt" in line]) == 1, told
 
 
+def test_one_pass_of_a_watch_says_that_there_was_nothing_to_do(tmp_path, published, caplog):
+    caplog.set_level(logging.INFO, "zsync")
+    config = {"source": str(tmp_path / "out"), "target": str(tmp_path / "watched"), "watch": {"settle": 0}}
+    for said in ("published", "nothing to do: 14 objects unchanged"):
+        caplog.clear()
+        zsync.watch(config, once=True)
+        assert said in caplog.text
+
+
 def test_lists_show_themselves_as_results_do(tmp_path):
     source, url = tmp_path / "in" / "a", (tmp_path / "out" / "a").as_uri()
     source.mkdir(parents=True)

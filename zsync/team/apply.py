@@ -177,7 +177,8 @@ class Application:
         keys = {key for change in changes for key in change.keys} | moved.contents.keys()
         self.base = self.base.agreed(keys, moved.contents)
         self._write()
-        self.findings += moved.findings
+        # That a folder of a team holds all sorts of files is no news.
+        self.findings += [item for item in moved.findings if (item.level, item.code) != ("warning", "foreign")]
 
     def _keep_base(self, *, is_complete: bool) -> None:
         """Write the base; who changed what was skipped is still to be told the next time."""

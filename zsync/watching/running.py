@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from zsync.errors import SourceError, ZsyncError
+from zsync.report.format import many
 from zsync.report.logs import SITE_THREAD
 from zsync.watching.events import Events
 from zsync.watching.stopping import StoppedError
@@ -165,12 +166,16 @@ class Runner:
         self._board.add(self._status)
         try:
             looked = self._look(compare=True)
+            is_published = looked.is_published
             if looked.waits_s is not None and not self._stop.wait(looked.waits_s[1] + _SHORTEST_S):
                 looked = self._look(compare=False)
+                is_published |= looked.is_published
         except ZsyncError as error:
             return error
         if looked.waits_s is not None:
             log.warning("something is still being written, and is left for the next time", extra={"site": self.name})
+        elif not is_published and not looked.unfit:
+            log.info("nothing to do: %s unchanged", many(looked.objects or 0, "object"), extra={"site": self.name})
         return None if not looked.unfit else _held_back(looked.unfit)
 
     def turn(self) -> tuple[float, float]:
