@@ -71,7 +71,7 @@ def sync(
     from zsync.verbs.sync import sync as run
 
     if prefer is not None and prefer not in PREFER:
-        raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"one of {', '.join(PREFER)}")
+        raise ConfigError(f"{prefer} is nothing to prefer", "--prefer", f"take one of {', '.join(PREFER)}")
     options = {
         "target": one_target(config, to, target),
         "workers": workers, "transport": transport, "allow_empty": allow_empty, "member": member,

@@ -66,7 +66,7 @@ class Storage(Section):
         description="Content-Type of objects, by pattern of keys, where the usual one is not right",
     )
     sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
-        None, description="server-side encryption: AES256, aws:kms or aws:kms:dsse"
+        None, description="server-side encryption of what is sent from now on: AES256, aws:kms or aws:kms:dsse"
     )
     sse_kms_key_id: Header | None = Field(None, description="key for aws:kms and aws:kms:dsse")
     tags: dict[Text, TagValue] = Field(default_factory=dict, description="tags of objects, at most ten")

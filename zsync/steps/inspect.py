@@ -23,6 +23,7 @@ from zsync.layout import (
     with_sidecars,
 )
 from zsync.planning import split_arrays
+from zsync.report.format import many
 from zsync.steps.fitness import fit_part, leniency, tolerated
 from zsync.tables import column, each, scalar, texts_of
 from zsync.tasks import side_by_side
@@ -207,5 +208,5 @@ def _refuse(findings: tuple[Finding, ...]) -> None:
     """Raise the first error among findings, and say how many there are."""
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
-        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        more = f" (and {many(len(errors) - 1, 'more error')})" if len(errors) > 1 else ""
         raise SourceError(f"{errors[0].message}{more}", f"{errors[0].product}/{errors[0].key}")

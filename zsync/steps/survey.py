@@ -324,7 +324,7 @@ def _kept_documents(
             raise TargetError(
                 "metadata in the target is not JSON",
                 store.url(base + row["key"]),
-                "delete it, or publish with another retire",
+                "delete it, or have it go: retire: trash",
             ) from error
     return extra
 

@@ -102,7 +102,7 @@ class Chooser:
             raise ConfigError(f"{len(group.changes)} changes were asked about, {len(answers)} answers came", "ask")
         for item, answer in zip(group.changes, answers, strict=True):
             if answer not in item.options:
-                raise ConfigError(f"{answer!r} is no answer about {item.name}", "ask", f"one of {item.options}")
+                raise ConfigError(f"{answer!r} is no answer about {item.name}", "ask", f"take one of {item.options}")
         return {item.change.unit: answer for item, answer in zip(group.changes, answers, strict=True)}
 
 

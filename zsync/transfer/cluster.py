@@ -72,7 +72,7 @@ class Cluster:
             import distributed
         except ImportError as error:
             message = "dask's `distributed` is not installed"
-            raise ConfigError(message, f"scheduler: {scheduler}", f"{install('hpc')}, or use threads") from error
+            raise ConfigError(message, f"scheduler: {scheduler}", f"{install('hpc')}, or scheduler: threads") from error
         if client is not None and (not isinstance(client, distributed.Client) or client.asynchronous):
             raise ConfigError("this is no synchronous distributed.Client", "client", "give one, or leave it out")
         ends = ExitStack()

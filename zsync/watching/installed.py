@@ -29,9 +29,9 @@ def refuse_missing(listen: str, events: Iterable[str]) -> None:
     """
     if any(way != "poll" for way in events) and find_spec("watchfiles") is None:
         raise ConfigError(
-            "watchfiles, for file events, is not installed", "watch.events", f"{install('watch')}, or poll"
+            "watchfiles, for file events, is not installed", "watch.events", f"{install('watch')}, or --events poll"
         )
     if listen != "off" and find_spec("prometheus_client") is None:
         raise ConfigError(
-            "prometheus-client, for metrics, is not installed", "watch.listen", f"{install('watch')}, or off"
+            "prometheus-client, for metrics, is not installed", "watch.listen", f"{install('watch')}, or --listen off"
         )
