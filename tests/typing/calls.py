@@ -50,6 +50,11 @@ def configurations() -> zsync.Plan:
     return zsync.plan(config)
 
 
+def with_a_target() -> None:
+    zsync.watch("/data/oco3", "s3://bucket/products", once=True, interval="5s")
+    zsync.sync("Data", target="s3://bucket/team", yes=True)
+
+
 def with_one_text() -> None:
     url = "s3://bucket/products/oco3.zarr"
     zsync.pull(url, "here", include="xco2/*", exclude="*.tmp", variables="xco2", select={"time": slice("2020", None)})

@@ -176,6 +176,28 @@ def test_an_error_is_its_message_and_the_user_s_own_lines(run_cells):
     ]  # fmt: skip
 
 
+def test_an_interrupt_of_our_work_is_no_page_of_our_frames(run_cells, published, tmp_path):
+    mine = "import zsync\nfrom zsync.report.cell import Cell\n\nclass Mine(Cell):\n    def advance(self, *_):\n"
+    publish = f"zsync.publish({str(tmp_path / 'out')!r}, {str(tmp_path / 'elsewhere')!r}, progress=Mine())"
+    said = run_cells(f"{mine}        raise KeyboardInterrupt\n", publish).splitlines()
+    assert [line for line in said if line][-2:] == ["KeyboardInterrupt", said[-1]]
+    assert re.search(r"line 1:  zsync\.publish\(", said[-1])
+    assert "Traceback" in run_cells("raise KeyboardInterrupt")
+
+
+def test_a_configuration_shows_what_was_said(tmp_path):
+    config = zsync.RunConfig(source=".", storage={"region": "x", "secret_access_key": "hush", "access_key_id": "k"})
+    assert re.fullmatch(r"RunConfig\(source='[^']*', storage=Storage\(.*region='x'.*\)\)", repr(config)), repr(config)
+    assert "hush" not in repr(config)
+    assert "path_style" not in repr(config)
+
+
+def test_the_target_is_the_second_word_of_every_call_that_has_one(published, tmp_path):
+    watched = zsync.watch(tmp_path / "out", tmp_path / "w", once=True, settle=0)
+    assert (watched.exit_status, (tmp_path / "w" / "out").is_dir()) == (0, True)
+    assert zsync.sync(tmp_path / "out", tmp_path / "s", yes=True).status == "synced"
+
+
 def test_all_of_it_is_there_on_request(run_cells, monkeypatch):
     monkeypatch.setenv("ZSYNC_TRACEBACK", "1")
     assert "zsync/config/formats.py" in run_cells(*CELLS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,6 +20,9 @@ from pydantic import (
 from zsync.config.location import CONTROL, Location, local_path
 from zsync.config.problems import ExpectedError
 from zsync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,18})?) ?%")
 COUNT = re.compile(r"[0-9]{1,18}")
@@ -246,6 +249,10 @@ class Section(BaseModel):
     """Base of all parts of a configuration: frozen, closed to unknown keys, silent about the values it was given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show what was said, not every default."""
+        return ((name, value) for name, value in super().__repr_args__() if name in self.model_fields_set)
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from traceback import FrameSummary
-
-    from zsync.errors import ZsyncError
 
 ALL = "ZSYNC_TRACEBACK"  # set to anything, it asks for all frames
 _OURS = f"{os.path.dirname(os.path.dirname(__file__))}{os.sep}"
@@ -24,7 +23,13 @@ def show_in_ipython() -> None:
     ZsyncError._render_traceback_ = rendered
 
 
-def rendered(error: ZsyncError) -> list[str]:
+def show_interrupt_in_ipython(error: BaseException | None) -> None:
+    """Have IPython show an interrupt of our work so as well; others are none of our business."""
+    if isinstance(error, KeyboardInterrupt):
+        setattr(error, "_render_traceback_", functools.partial(rendered, error))  # noqa: B010
+
+
+def rendered(error: BaseException) -> list[str]:
     """Return the lines that IPython shows of an error that nobody caught.
 
     All frames, and what the error came of, with ``ZSYNC_TRACEBACK`` in the environment, or while zsync logs at
@@ -35,7 +40,7 @@ def rendered(error: ZsyncError) -> list[str]:
     if _wants_all():
         return [line.rstrip("\n") for line in traceback.format_exception(error)]
     frames = list(_own_frames(traceback.extract_tb(error.__traceback__)))
-    lines = [f"{_BOLD}{type(error).__name__}{_PLAIN}: {error}"]
+    lines = [f"{_BOLD}{type(error).__name__}{_PLAIN}{': ' if str(error) else ''}{error}"]
     if frames:
         lines += ["", *(_line(frame) for frame in frames)]
     return lines

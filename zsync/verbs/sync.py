@@ -26,6 +26,7 @@ from zsync.team.ready import make_folder, refuse_place, wait_for_others
 from zsync.team.synced import Ask, SyncedChange, SyncedProduct, SyncResult
 
 if TYPE_CHECKING:
+    import os
     from typing import Unpack
 
     from zsync.config.options import SyncCallOptions
@@ -42,6 +43,7 @@ _LOOKS = 8  # at a folder that changes all the time
 
 def sync(
     config: Any = None,
+    target: str | os.PathLike[str] | None = None,
     *,
     yes: bool = False,
     prefer: Literal["ask", "local", "remote", "both"] | None = None,
@@ -59,7 +61,9 @@ def sync(
     Parameters
     ----------
     config
-        A configuration of any kind; None: ``s3synchrony.json`` or ``zsync.yaml`` here.
+        A configuration of any kind, or the folder; None: ``s3synchrony.json`` or ``zsync.yaml`` here.
+    target
+        As for `zsync.publish`.
     yes
         Take every change that is no conflict, without asking.
     prefer
@@ -98,7 +102,7 @@ def sync(
     >>> zsync.sync("s3synchrony.json", yes=True, prefer="both")  # doctest: +SKIP
     """
     started = time.monotonic()
-    understood = RunConfig.from_any(team_config(config), **in_section("team", Team, overrides))
+    understood = RunConfig.from_any(team_config(config), target=target, **in_section("team", Team, overrides))
     for note in understood.notes:
         log.info("note: %s", note)
     dry_run = dry_run or understood.dry_run

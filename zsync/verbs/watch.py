@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 def watch(
     config: Any = None,
+    target: str | os.PathLike[str] | None = None,
     *,
     once: bool = False,
     initial_sync_source: str | None = None,
@@ -50,6 +51,8 @@ def watch(
     ----------
     config
         As for `zsync.publish`; it may have many sites, and settings under ``watch``.
+    target
+        As for `zsync.publish`.
     once
         One pass of every site, and return.
     initial_sync_source
@@ -75,7 +78,8 @@ def watch(
     >>> zsync.watch("sites.yml", once=True).exit_status  # doctest: +SKIP
     0
     """
-    return run_watch(config, once=once, initial_sync_source=initial_sync_source, stop=stop, overrides=overrides)
+    said: dict[str, Any] = {"target": target, **overrides}
+    return run_watch(config, once=once, initial_sync_source=initial_sync_source, stop=stop, overrides=said)
 
 
 def run_watch(
