@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zsync.errors import ExitStatus, ZsyncError
 from zsync.notices import Event, tell
+from zsync.report.traces import show_interrupt_in_ipython
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,16 +39,18 @@ def and_tell(config: RunConfig, work: Callable[[], Came], *, site: str | None = 
     site
         The site that it is about, of many.
     """
-    if not config.notify:
-        return work()
     started = time.monotonic()
     try:
         result = work()
-    except Exception as error:
-        for finding in tell(config, _failure(config, error, time.monotonic() - started, site)):
-            log.warning("%s: %s", finding.key, finding.message)
+    except KeyboardInterrupt as error:
+        show_interrupt_in_ipython(error)
         raise
-    if result.event is None:
+    except Exception as error:
+        if config.notify:
+            for finding in tell(config, _failure(config, error, time.monotonic() - started, site)):
+                log.warning("%s: %s", finding.key, finding.message)
+        raise
+    if result.event is None or not config.notify:
         return result
     return replace(result, findings=(*result.findings, *tell(config, _success(result, site))))
 

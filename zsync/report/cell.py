@@ -10,7 +10,6 @@ from typing import Any
 
 from zsync.report.format import human_bytes
 from zsync.report.step_names import STEPS
-from zsync.report.traces import show_interrupt_in_ipython
 
 _EVERY_S = 0.2  # between two updates of the line
 _COUNTED = {"survey", "digest"}  # before anything moves: not part of what was moved
@@ -60,7 +59,6 @@ class Cell:
                 self._moved_bytes += self._bytes
             if sys.exception() is not self._raised:
                 self._show(f"stopped: {self._going()}", self._share())
-                show_interrupt_in_ipython(sys.exception())
                 return
             if self._objects and self._step != "survey":  # that counts products
                 done, objects = self._ended.get(self._step, (0, 0))

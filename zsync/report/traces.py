@@ -23,10 +23,9 @@ def show_in_ipython() -> None:
     ZsyncError._render_traceback_ = rendered
 
 
-def show_interrupt_in_ipython(error: BaseException | None) -> None:
+def show_interrupt_in_ipython(error: KeyboardInterrupt) -> None:
     """Have IPython show an interrupt of our work so as well; others are none of our business."""
-    if isinstance(error, KeyboardInterrupt):
-        setattr(error, "_render_traceback_", functools.partial(rendered, error))  # noqa: B010
+    setattr(error, "_render_traceback_", functools.partial(rendered, error))  # noqa: B010
 
 
 def rendered(error: BaseException) -> list[str]:
