@@ -65,6 +65,7 @@ MISSING = [
     (f"{BASE}storage: {{sse_kms_key_id: k}}\n", "line 3", "sse_kms_key_id needs sse", "sse: aws:kms"),
     (f"{BASE}notify: [{{on: [failed]}}]\n", "notify.0", "either url or command", "give one of them"),
     (f"{BASE}notify: [{{url: 'https://h/x', format: sns}}]\n", "notify.0", "sns needs it", "give both"),
+    (f"{BASE}notify: [{{command: 'cat > x'}}]\n", "notify.0.command", "without a shell", "a list of words, like [sh"),
 ]
 TYPES = [
     ("source: 5\ntarget: s3://my-bucket/x\n", "line 1", "source must be text, not a number", "in quotes"),

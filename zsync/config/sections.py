@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -100,6 +101,13 @@ class Watch(Section):
         return value
 
 
+def _words(value: object) -> object:
+    """Return a command as its words; a line for a shell, which nobody runs, is none."""
+    if isinstance(value, str) and len(value.split()) > 1 and not Path(value).exists():
+        raise ValueError("it runs without a shell: write a list of words, like [sh, -c, 'cat > note.json']")
+    return listed(value)
+
+
 def _unmasked_words(words: list[str]) -> list[str]:
     if any(word and not word.strip("*") for word in words):
         raise ValueError("an argument is masked; give the argument itself")
@@ -115,7 +123,7 @@ class Notification(Section):
     secret: Annotated[Secret, AfterValidator(signing_key)] | None = Field(
         None, description="key of the HMAC-SHA256 signature that a message to a webhook carries: whsec_ and base64"
     )
-    command: Annotated[list[Text], BeforeValidator(listed), AfterValidator(_unmasked_words)] | None = Field(
+    command: Annotated[list[Text], BeforeValidator(_words), AfterValidator(_unmasked_words)] | None = Field(
         None, repr=False, description="program and arguments to run; the message is on its standard input"
     )
     inherit: Annotated[list[Text], BeforeValidator(listed)] = Field(
