@@ -134,6 +134,24 @@ def test_a_bucket_name_that_no_server_takes_is_refused_at_once(run_zsync: Any) -
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dev-server", "--port", "99999"), "this is no port: 99999; name one up to 65535, or 0 for a free one"),
+        (
+            ("dev-server", "--port", "0", "--directory", "/proc/x"),
+            "there (No such file or directory): /proc/x; check its",
+        ),
+        (
+            ("demo", "--directory", "/proc/x"),
+            "cannot be kept there (No such file or directory): /proc/x; check its path",
+        ),
+    ],
+)
+def test_a_port_or_a_directory_that_cannot_be_is_told(run_zsync: Any, words: tuple[str, ...], said: str) -> None:
+    assert said in run_zsync(*words, check=2, timeout=30).stderr
+
+
 def test_the_environment_points_tools_at_it(s3: DevServer, client: Any, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="k", Body=b"hello")
     s5cmd = Path(sys.executable).parent / "s5cmd"

@@ -21,6 +21,7 @@ from zsync.demo.reader import Reader
 from zsync.devserver import DevServer, until_told, wait
 from zsync.errors import ConfigError, VerifyError
 from zsync.report.format import human_bytes
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,11 +207,16 @@ def _sent_by_stage(result: PublishResult) -> list[str]:
 @contextlib.contextmanager
 def _workplace(directory: str | Path | None, *, keep: bool) -> Iterator[Path]:
     place = None if directory is None else Path(directory).absolute()
-    if place is not None and place.exists() and any(place.iterdir()):
-        raise ConfigError("the directory for the demo is not empty", str(place), "name one that is, or is not there")
-    with contextlib.ExitStack() as stack:
+    try:
+        if place is not None and place.exists() and any(place.iterdir()):
+            raise ConfigError(
+                "the directory for the demo is not empty", str(place), "name one that is, or is not there"
+            )
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the data cannot be kept there ({error.strerror})", str(place), advice_on(error)) from error
+    with contextlib.ExitStack() as stack:
         parent = None if place is None else str(place)
         if keep:
             yield place or Path(tempfile.mkdtemp(prefix="zsync-demo-"))

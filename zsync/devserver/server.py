@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.devserver.ports import GRPC_OFFSET, HOST, free_ports, is_free
 from zsync.devserver.process import Weed, executable, last_lines
 from zsync.errors import ConfigError, TargetError
+from zsync.system import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,14 +119,20 @@ class DevServer:
         if self._weed is not None:
             raise ConfigError("the server is running already", self.endpoint_url)
         weed = executable()
+        if self._wanted_port not in range(2**16):
+            raise ConfigError("this is no port", str(self._wanted_port), "name one up to 65535, or 0 for a free one")
         if self._wanted_port and not is_free(self._wanted_port):
             raise ConfigError("the port is taken", str(self._wanted_port), "name another one, or 0 for a free one")
         self._scratch = Path(tempfile.mkdtemp(prefix="zsync-dev-"))
         if self.directory is None:
             self.directory = self._scratch / "data"
-        self.directory.mkdir(parents=True, exist_ok=True)
         try:
+            self.directory.mkdir(parents=True, exist_ok=True)
             self._start_onfree_ports(weed)
+        except OSError as error:
+            self.stop()
+            why = f"the data cannot be kept there ({error.strerror})"
+            raise ConfigError(why, str(error.filename or self.directory), advice_on(error)) from error
         except BaseException:
             self.stop()
             raise
