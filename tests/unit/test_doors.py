@@ -82,6 +82,7 @@ def published(tmp_path):
             "variable or dimension: xco3 in .*did you mean xco2?",
         ),
         (lambda url, here: zsync.pull(url, here, select={"time": 1}), "time in .*; there are flag, x, xco2"),
+        (lambda url, here: zsync.pull(url, here, only="a"), "unknown product a in only; known here: a.zarr"),
         (lambda url, here: zsync.pull(url, here, include=[5]), "include must be text, or a list of it, not an int"),
         (lambda url, here: zsync.pull(url, here, progress="no"), "this shows no progress: str: progress; give True,"),
         (lambda url, here: zsync.trash(url, include=5), "include must be text, or a list of it, not an int"),

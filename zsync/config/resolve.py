@@ -61,7 +61,7 @@ def resolved(config: Sections) -> tuple[ResolvedProduct, ...]:
         _check_targets(first, second)
     for product in products:
         _check_sources(product, products)
-    _check_only(config.only, [product.name for product in products])
+    check_only(config.only, [product.name for product in products])
     return tuple(product for product in products if not config.only or product.name in config.only)
 
 
@@ -176,7 +176,8 @@ def _check_sources(product: ResolvedProduct, products: Sequence[ResolvedProduct]
             )
 
 
-def _check_only(only: Sequence[str], names: Sequence[str]) -> None:
+def check_only(only: Sequence[str], names: Sequence[str]) -> None:
+    """Raise if a product is asked for that there is not."""
     problems = [unknown_key(name, names, what="product") for name in only if name not in names]
     if problems:
         raise report(problems, lambda _: "only")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zsync.config import Location, RunConfig, find
 from zsync.config.given import here
 from zsync.config.hpc import FILE
+from zsync.config.resolve import check_only
 from zsync.errors import ConfigError, SourceError
 from zsync.publication import StateKeys
 from zsync.publication.places import Place, places_or_prefix
@@ -75,6 +76,7 @@ def _from_target(config: RunConfig, dest: Path) -> list[Wanted]:
     # `pull .../a.zarr here/a.zarr` means that directory, not one of the same name in it.
     alone = len(places) == 1 and base.name == places[0].location.name
     wanted = [Wanted(place, str(base if alone else base / _name(place))) for place in places]
+    check_only(config.only, [item.name for item in wanted])
     wanted = [item for item in wanted if not config.only or item.name in config.only]
     _check_product_names(wanted)
     return wanted
