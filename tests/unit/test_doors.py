@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import logging
 import re
@@ -88,6 +89,17 @@ def published(tmp_path):
         (lambda url, here: zsync.trash(url, include=5), "include must be text, or a list of it, not an int"),
         (lambda url, here: zsync.open_zarr(5), "url must be a URL or a path, not an int"),
         (lambda url, here: zsync.open_zarr(url, at="head~1"), "only 1 publication is on record: head~1"),
+        (
+            lambda url, here: zsync.verify(url, at=5),
+            "at must be an id or a time, not an int; give an id of `zsync log`",
+        ),
+        (lambda url, here: zsync.rollback(url, None), "publication_id must be an id or a time, not a NoneType"),
+        (lambda url, here: zsync.rollback(url, dt.date(2020, 1, 1)), "nothing was published by then: 2020-01-01"),
+        (lambda url, here: zsync.pull(url, here, at=dt.datetime(2020, 1, 1)), "published by then: 2020-01-01T00:00:00"),
+        (
+            lambda url, here: zsync.log(url, number=1.5),
+            "number must be a whole number, not a float; give one from 1 on",
+        ),
         (lambda url, here: zsync.publish(5), "an int is not a configuration"),
         (lambda url, here: zsync.reset(), r"a confirmation; give --yes \(in Python yes=True\)"),
     ],

@@ -5,6 +5,7 @@ A text is a sequence too, of its letters: that of a pattern's would match everyt
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -57,6 +58,42 @@ def path(option: str, value: Any) -> str:
     if isinstance(value, str | os.PathLike):
         return os.fspath(value)
     raise ConfigError(f"{option} must be a URL or a path, not {kind_of(value)}", None, "give it as text")
+
+
+def moment(option: str, value: Any) -> str:
+    """Return what tells a publication as text: an id, or a time, which may be a date as Python has it.
+
+    Raises
+    ------
+    ConfigError
+        It is something else.
+
+    Examples
+    --------
+    >>> moment("at", "head~1"), moment("at", dt.date(2026, 11, 20)), moment("at", dt.datetime(2026, 11, 20, 12))
+    ('head~1', '2026-11-20', '2026-11-20T12:00:00')
+    """
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return value
+    advice = "give an id of `zsync log`, head~1, or 2026-11-20"
+    raise ConfigError(f"{option} must be an id or a time, not {kind_of(value)}", None, advice)
+
+
+def whole(option: str, value: Any) -> int:
+    """Return a whole number.
+
+    Raises
+    ------
+    ConfigError
+        It is something else.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConfigError(f"{option} must be a whole number, not {kind_of(value)}", None, "give one from 1 on")
 
 
 def ranges(value: Any) -> dict[str, str]:

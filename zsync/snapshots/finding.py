@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from zsync.publication.places import Place, place_at, places_or_prefix
 from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 HEAD = "head"
@@ -117,11 +117,5 @@ def snapshot_at(place: Place, at: str | dt.date | None, head: Head) -> Snapshot:
     """
     if at in (None, HEAD, head.publication):
         return Snapshot(place, str(head.publication), head.parts, is_head=at in (None, HEAD))
-    found = find(Records(place.store, place.state), _text_of(at))
+    found = find(Records(place.store, place.state), said.moment("at", at))
     return Snapshot(place, found.id, found.product.parts)
-
-
-def _text_of(at: str | dt.date | None) -> str:
-    if isinstance(at, dt.datetime):
-        return at.isoformat(timespec="seconds")
-    return at.isoformat() if isinstance(at, dt.date) else str(at)

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
-from zsync.config import seconds
+from zsync.config import said, seconds
 from zsync.errors import ConfigError
 from zsync.inventory import cache_directory
 from zsync.publication import Keeping, prune, to_prune
@@ -65,13 +65,13 @@ def log(
     'reprocessed with the new spectroscopy'
     >>> zsync.log("s3://bucket/products/oco3", "head~7..")  # doctest: +SKIP
     """
-    if number is not None and (number < 1 or between is not None):
+    if number is not None and (said.whole("number", number) < 1 or between is not None):
         raise ConfigError("this is no number of publications to list", str(number), "give one from 1 on, without A..B")
     places = places_of(target, **overrides)
     if between is not None:
         from zsync.history.between import between as compared
 
-        return compared(places, between)
+        return compared(places, said.moment("between", between))
     from zsync.history.log import read_log
 
     return read_log(places, number)
@@ -125,7 +125,7 @@ def prune_log(
     """
     if keep is None and older_than is None:
         raise ConfigError("what is to stay is not said", "prune", "give keep, older_than, or both")
-    if keep is not None and keep < 1:
+    if keep is not None and said.whole("keep", keep) < 1:
         raise ConfigError("what is published now stays on record", f"keep: {keep}", "give a number from 1 on")
     age = None if older_than is None else dt.timedelta(seconds=seconds(older_than))
     keeping = Keeping(keep, None if age is None else dt.datetime.now(dt.UTC) - age)

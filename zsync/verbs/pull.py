@@ -22,6 +22,7 @@ from zsync.report.progress import progress_for
 from zsync.storage.archived import all_named
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
     from collections.abc import Mapping, Sequence
     from typing import Unpack
@@ -45,7 +46,7 @@ def pull(  # noqa: PLR0913 - a user names what applies
     exclude: str | Sequence[str] = (),
     exclude_downloads: bool | None = None,
     force_overwrite: bool | None = None,
-    at: str | None = None,
+    at: str | dt.date | None = None,
     select: Mapping[str, Any] | None = None,
     variables: str | Sequence[str] = (),
     dry_run: bool = False,
@@ -127,12 +128,13 @@ def pull(  # noqa: PLR0913 - a user names what applies
     without = (*said.texts("exclude", exclude), *(DOWNLOADS if exclude_downloads else ()))
     patterns = _patterns(said.texts("subset", subset), said.texts("include", include)), without
     ranges, names = said.ranges(select), said.texts("variables", variables)
+    moment = None if at is None else said.moment("at", at)
     where = None if dest is None else said.path("dest", dest)
 
     def work() -> PullResult:
         wanted = wanted_of(config, where, is_url=is_url)
         _tell(wanted, exclude_downloads=exclude_downloads, force_overwrite=force_overwrite)
-        found = [look(item, patterns, at, publishes=not dry_run) for item in wanted]
+        found = [look(item, patterns, moment, publishes=not dry_run) for item in wanted]
         terms = terms_of_pull(config.publish)
         if not force_overwrite:
             terms = replace(terms, retires="ours", leaves_existing=True)

@@ -14,6 +14,7 @@ from zsync.report.progress import progress_for
 from zsync.tasks import side_by_side
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
     from typing import Unpack
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def rollback(
     target: Any,
-    publication_id: str,
+    publication_id: str | dt.date,
     *,
     only: str | Sequence[str] = (),
     dry_run: bool = False,
@@ -89,7 +90,7 @@ def rollback(
         from zsync.returning.sources import look, refuse_if_gone
 
         terms = terms_of_rollback(config)
-        meant, others = meant_by(places, publication_id, said.texts("only", only))
+        meant, others = meant_by(places, said.moment("publication_id", publication_id), said.texts("only", only))
         for place in others:
             log.info("%s was not part of that publication: it stays as it is", place.url)
         earlier = side_by_side(lambda item: look(item, terms, publishes=not dry_run), meant)

@@ -21,6 +21,7 @@ from zsync.verifying.sampling import Sample
 from zsync.verifying.verification import Verification
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
     from typing import Unpack
 
@@ -32,7 +33,7 @@ def verify(  # noqa: PLR0913 - a user names what applies
     target_or_config: Any = None,
     *,
     deep: bool = False,
-    at: str | None = None,
+    at: str | dt.date | None = None,
     sample: str | int | None = None,
     seed: int | None = None,
     headers: bool = False,
@@ -122,7 +123,7 @@ def verify(  # noqa: PLR0913 - a user names what applies
         headers,
         as_reader,
         zarr_checksum,
-        at,
+        None if at is None else said.moment("at", at),
         seed,
         said.texts("ignore", ignore),
         means.scheduler,
