@@ -59,7 +59,7 @@ def test_one_old_cell_that_changes_in_a_boundary_chunk_makes_an_update(site, opt
     plan = zsync.plan(site.config())
     assert classes(plan)["t2m"] == "update"
     assert {change.array: change.inside for change in plan.changes} == {"t2m": 1, "time": 0, "x": 0}
-    assert "update: t2m, 1 chunks inside the old extent; not atomic" in plan_text(plan)
+    assert "update: t2m, 1 chunk inside the old extent; not atomic" in plan_text(plan)
 
 
 def test_an_old_cell_that_was_fill_value_and_is_none_any_more_makes_an_update(site):

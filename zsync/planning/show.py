@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zsync.planning.classify import ChangeClass
 from zsync.planning.losses import losses_text
 from zsync.printable import listed, printable
-from zsync.report.format import human_bytes
+from zsync.report.format import human_bytes, many
 from zsync.report.shown import Findings, Folded, Line, Table, counted, summed
 from zsync.report.text import columns
 from zsync.words import Action, Stage
@@ -143,7 +143,7 @@ def _classes_text(plan: _Plan, product: str) -> list[str]:
             continue
         names = [change.name.removeprefix(f"{product}/") for change in changes]
         inside = sum(change.inside for change in changes)
-        count = f", {inside:,} chunks inside the old extent" if inside else ""
+        count = f", {many(inside, 'chunk')} inside the old extent" if inside else ""
         meanwhile = _FLIP if flips else _MEANWHILE.get(kind)
         said = f"; {meanwhile}" if meanwhile else ""
         lines.append(printable(f"  {kind}: {listed(names, _NAMES)}{count}{said}"))
@@ -180,7 +180,7 @@ def plan_folded(plan: _Plan) -> list[Part]:
         ]  # fmt: skip
         names = counted((_below(change.name, product) for change in changes), "arrays")
         inside = sum(change.inside for change in changes)
-        count = f", {inside:,} chunks inside the old extent" if inside else ""
+        count = f", {many(inside, 'chunk')} inside the old extent" if inside else ""
         head = ("array", "old shape", "new shape", "chunks inside the old extent", "")
         how = f"; {_FLIP}" if flips else ""
         parts.append(Folded(f"{product}: {names}: {kind}{count}{how}", Table(head, rows).without_blanks()))
