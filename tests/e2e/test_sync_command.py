@@ -332,7 +332,7 @@ def test_s2_reset_is_confirmed_forgets_the_state_and_keeps_the_data(s3, command,
     status, screen = at_a_terminal(s3, ann, "reset", answers=[("Type 'reset' to confirm", "reset")])
     assert status == 0, screen
     assert f"the state of {ann.folder}" in screen
-    assert "the trash (1 files here, 0 objects there) stays" in screen
+    assert "the trash (1 file here, 0 objects there) stays" in screen
     assert states(team, ann) == [set(), set()]
     assert ann.trash() == {"a.txt": [b"one"]}
     assert ann.read() == team.remote() == {"a.txt": b"two"}

@@ -170,7 +170,7 @@ def test_template_takes_what_is_given(tmp_path, name):
 
 def test_j10_arguments_of_commands_are_masked(tmp_path):
     config = RunConfig.from_any({"source": "/x", "target": "s3://bucket/x", "notify": [
-        {"command": ["/bin/curl", "-H", "Authorization: sesame"]}, {"command": "curl -H sesame"},
+        {"command": ["/bin/curl", "-H", "Authorization: sesame"]}, {"command": ["curl -H sesame"]},
     ]}, environ={})  # fmt: skip
     text = to_yaml(config)
     assert "/bin/curl" in text
