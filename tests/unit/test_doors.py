@@ -128,6 +128,10 @@ def test_what_was_noticed_is_printed_once(tmp_path, published):
     assert len([line for line in told if "notes.txt" in line]) == 1, told
 
 
+def test_an_entry_of_the_log_is_a_line(published):
+    assert re.fullmatch(r"<Entry: [\w-]+, [\w:-]+Z, \S+@\S+>", repr(zsync.log(published)[-1]))
+
+
 def test_one_pass_of_a_watch_says_that_there_was_nothing_to_do(tmp_path, published, caplog):
     caplog.set_level(logging.INFO, "zsync")
     config = {"source": str(tmp_path / "out"), "target": str(tmp_path / "watched"), "watch": {"settle": 0}}

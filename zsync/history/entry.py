@@ -51,7 +51,7 @@ class EntryProduct:
         return {**document, "head": self.is_head, "trash": self.trash.to_dict()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Entry:
     """One publication, with those of its products that were asked about.
 
@@ -65,6 +65,10 @@ class Entry:
 
     publication: Publication
     products: tuple[EntryProduct, ...]
+
+    def __repr__(self) -> str:
+        said = filter(None, (self.id, self.time, self.who, self.message))
+        return f"<Entry: {', '.join(said)}>"
 
     @property
     def id(self) -> str:
