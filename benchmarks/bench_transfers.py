@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOOLS = ("zsync", "s5cmd", "rclone", "aws")
+IN_PLACE = ("--rewrites", "inplace")  # as the others do it; what a flip costs beside that is told by `bench_flip`
 FINDS_BY_TIME = ("s5cmd", "aws")  # compare size and time
 BY_CONTENT = ("1 % changed", "one object changed")  # size and time are kept
 
@@ -61,9 +62,9 @@ def command(at: Place, products: tuple[str, ...], tool: str, prefix: str, *, pul
         config = at.scratch / f"{prefix}.json"
         named = {name: {"path": name} for name in products}
         config.write_text(json.dumps({"source": tree, "target": f"{there}/tree.zarr", "products": named}))
-        return at.zsync("publish", "-q", str(config))
+        return at.zsync("publish", "-q", str(config), *IN_PLACE)
     if tool == "zsync":
-        return at.zsync("publish", "-q", tree, "--target", there)
+        return at.zsync("publish", "-q", tree, "--target", there, *IN_PLACE)
     if tool == "s5cmd":
         return at.s5cmd(f"{there}/tree.zarr/*", f"{here}/") if pulls else at.s5cmd(f"{tree}/", f"{there}/tree.zarr/")
     one = at.rclone if tool == "rclone" else at.aws

@@ -26,6 +26,7 @@ class Counts:
 
     requests: int = 0
     connections: int = 0
+    up: int = 0  # bytes towards the server
 
 
 class Leg(asyncio.Protocol):
@@ -45,6 +46,7 @@ class Leg(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._counts is not None:
             self._counts.requests += data.count(_REQUEST_LINE)
+            self._counts.up += len(data)
         self._later(data)
 
     def eof_received(self) -> bool:
@@ -101,8 +103,8 @@ async def serve(upstream: int, rtt_s: float) -> None:
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while await lines.readline():
-        print(counts.requests, counts.connections, flush=True)
-        counts.requests = counts.connections = 0
+        print(counts.requests, counts.connections, counts.up, flush=True)
+        counts.requests = counts.connections = counts.up = 0
 
 
 class Far:

@@ -79,7 +79,7 @@ def test_a_plan_says_what_it_does_product_by_product():
         "  send  .  2  9 B  changed",
         "  readers lose rasters: 2, the first is b.tif",
         f"  exchange: 1 files are taken away while their rasters {EXCHANGED}",
-        "requests: 23 PUT, 13 COPY, 2 LIST, 18 GET, 1 DELETE; about $0.0002 at S3's list price",
+        "requests: 23 PUT, 13 COPY, 2 LIST, 18 GET, 1 DELETE; about $0.0002 at S3's list price, 0.0 s at its rate",
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_plan_that_does_nothing_says_so():
     world = published(store().files())
     assert plan_text(world.plan(store().files())).splitlines() == [
         "p -> s3://b/p: 0 to send, 11 unchanged, 0 B",
-        "requests: 0 PUT, 0 COPY, 1 LIST, 9 GET, 0 DELETE; about $0.0000 at S3's list price",
+        "requests: 0 PUT, 0 COPY, 1 LIST, 9 GET, 0 DELETE; about $0.0000 at S3's list price, 0.0 s at its rate",
     ]
 
 
@@ -150,7 +150,15 @@ def test_a_plan_as_json():
         ("p", "", "w", "retire", 7, 161),
         ("r", None, None, "send", 2, 9), ("r", None, None, "unchanged", 1, 1),
     ]  # fmt: skip
-    assert told["cost"] == {"puts": 23, "copies": 13, "lists": 2, "gets": 18, "deletes": 1, "dollars": 0.000197}
+    assert told["cost"] == {
+        "puts": 23,
+        "copies": 13,
+        "lists": 2,
+        "gets": 18,
+        "deletes": 1,
+        "dollars": 0.000197,
+        "seconds": 0.014,
+    }
     assert (told["fence"], told["withdrawn"], len(told["losses"]), len(told["findings"])) == (3, 1, 2, 1)
     [_, (_, v), _] = [(row["array"], row) for row in told["arrays"]]
     assert (v["product"], v["store"], v["inside"], v["detail"]) == ("p", "", 0, "")

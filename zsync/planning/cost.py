@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PRICE_PUT = 0.005 / 1000  # PUT, COPY, POST, LIST
 PRICE_GET = 0.0004 / 1000  # GET, HEAD and all other requests
 
+# Requests a second that S3 takes at least below one prefix: "Best practices design patterns", Amazon S3 User Guide.
+RATE_PUT, RATE_GET = 3500, 5500
+
 _STATE_WRITES = 7  # lease taken, tried and given back, manifest part, publication, head
 _STATE_READS = 9  # lease, head, and the lease again before each stage
 
@@ -38,6 +41,11 @@ class Cost:
         """The list price of the requests, in US dollars."""
         return (self.puts + self.copies + self.lists) * PRICE_PUT + self.gets * PRICE_GET
 
+    @property
+    def seconds(self) -> float:
+        """How long the requests take at least, at the rate that S3 takes them at below one prefix, in seconds."""
+        return (self.puts + self.copies) / RATE_PUT + self.gets / RATE_GET
+
     def to_dict(self) -> dict[str, Any]:
         """Return the cost as JSON."""
         return {
@@ -47,6 +55,7 @@ class Cost:
             "gets": self.gets,
             "deletes": self.deletes,
             "dollars": round(self.dollars, 6),
+            "seconds": round(self.seconds, 3),
         }
 
 

@@ -369,10 +369,12 @@ def _of_flipped(survey: Survey, recorded: pa.Table) -> Any:
     return pc.if_else(is_news, lost, scalar(str(Reason.FLIPPED)))
 
 
-def of_other_keys(gone: pa.Table) -> Any:
+def of_other_keys(objects: pa.Table) -> Any:
     """Return which keys chunks of the source's arrays would have if these named their chunks otherwise."""
-    in_array = pc.and_(pc.is_valid(gone["array"]), pc.equal(gone["role"], scalar(str(Role.FOREIGN))))
-    return pc.and_(in_array, pc.match_substring_regex(gone["key"], _ANY_CHUNK))
+    in_array = pc.and_(pc.is_valid(objects["array"]), pc.equal(objects["role"], scalar(str(Role.FOREIGN))))
+    if not pc.any(in_array).as_py():
+        return in_array
+    return pc.and_(in_array, pc.match_substring_regex(objects["key"], _ANY_CHUNK))
 
 
 def _retire_rank(stage: Any, rank: Any, role: Any) -> Any:

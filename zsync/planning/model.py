@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from zsync.planning.diff import Grace
     from zsync.planning.losses import Loss
     from zsync.report.shown import Part
 
 
+_IN_GRACE = (Reason.GRACE,)
+_LEFT = (Reason.FLIPPED, Reason.GONE, Reason.VANISHED)  # by a flip
 _ACTS = (Action.SEND, Action.COPY, Action.RETIRE)
 _CHUNKS = 64  # of a table that may be sliced as it is
 
@@ -184,15 +188,21 @@ class Plan(Showing):
         """Return the number of published chunks inside their grid that the source no longer has."""
         return int(pc.sum(pc.equal(self.table["reason"], scalar(str(Reason.VANISHED)))).as_py() or 0)
 
-    @property
-    def waits(self) -> bool:
-        """Whether the plan will be another one merely because time goes by: objects are in their grace."""
-        reasons = (Reason.GRACE, Reason.FLIPPED, Reason.GONE, Reason.VANISHED)
-        waiting = pc.and_(
-            pc.is_in(self.table["reason"], column([*map(str, reasons)], pa.string())),
-            pc.equal(self.table["action"], scalar(str(Action.KEEP))),
-        )
-        return bool(pc.any(waiting).as_py())
+    def waits_until(self, grace: Grace) -> float:
+        """Return when the plan will be another one merely because time goes by, in seconds since the epoch.
+
+        Parameters
+        ----------
+        grace
+            How long objects stay that the source lost; those that stay are in theirs.
+        """
+        waiting = self.table.filter(pc.equal(self.table["action"], scalar(str(Action.KEEP))))
+        found = math.inf
+        for reasons, seconds in ((_IN_GRACE, grace.seconds), (_LEFT, grace.flipped_s)):
+            rows = waiting.filter(pc.is_in(waiting["reason"], column([*map(str, reasons)], pa.string())))
+            if (first := pc.min(rows["gone_s"]).as_py()) is not None:
+                found = min(found, first + seconds)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON: totals, and one row a product, array, action and reason."""

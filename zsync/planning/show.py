@@ -116,7 +116,9 @@ def plan_text(plan: _Plan) -> str:
     requests = (
         f"{cost.puts:,} PUT, {cost.copies:,} COPY, {cost.lists:,} LIST, {cost.gets:,} GET, {cost.deletes:,} DELETE"
     )
-    lines.append(f"requests: {requests}; about ${cost.dollars:.4f} at S3's list price")
+    lines.append(
+        f"requests: {requests}; about ${cost.dollars:.4f} at S3's list price, {cost.seconds:.1f} s at its rate"
+    )
     return "\n".join(lines)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +46,13 @@ class Memo:
             is_whole = document["checksum"] == _checksum(result)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not is_whole or document.get("fingerprint") != self._fingerprint():
+        until_s = document.get("until_s")
+        is_of_now = until_s is None or (isinstance(until_s, int | float) and time.time() < until_s)
+        if not is_whole or not is_of_now or document.get("fingerprint") != self._fingerprint():
             return None
         return result if isinstance(result, dict) else None
 
-    def keep(self, result: dict[str, Any], taken_ns: int) -> None:
+    def keep(self, result: dict[str, Any], taken_ns: int, until_s: float) -> None:
         """Remember a result, unless a file changed so recently that a further change might not show.
 
         Parameters
@@ -57,10 +61,13 @@ class Memo:
             JSON, without secrets.
         taken_ns
             When taking stock began, in nanoseconds since the epoch.
+        until_s
+            When there is something to do merely because time went by, in seconds since the epoch; may be infinite.
         """
         if _newest_ns([item.scan for item in self._stock]) > taken_ns - RACY_NS:
             return
-        document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result}
+        limit = {} if math.isinf(until_s) else {"until_s": until_s}
+        document = {"fingerprint": self._fingerprint(), "checksum": _checksum(result), "result": result, **limit}
         keep_text(self._path, json.dumps(document))
 
     def _fingerprint(self) -> str:

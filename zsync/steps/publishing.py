@@ -56,6 +56,7 @@ def publish_stock(
     stock, refused = _without_undoing(stock, terms, progress, is_dry=is_dry)
     if not stock:
         return PublishResult("unchanged", (), tuple(refused), time.monotonic() - started)
+    from zsync.planning import Grace
     from zsync.steps.run import run
 
     ran = run(stock, terms, progress, is_dry=is_dry)
@@ -63,7 +64,8 @@ def publish_stock(
     if result.status == "unchanged":
         _say_unrecorded(terms)
         if not refused and _may_be_remembered(ran, stock):
-            memo.keep(result.to_dict(), taken_ns)
+            grace = Grace(terms.grace_s, 0, terms.flipped_s)
+            memo.keep(result.to_dict(), taken_ns, ran.plan.waits_until(grace))
     return replace(result, findings=(*result.findings, *refused)) if refused else result
 
 
@@ -131,8 +133,7 @@ def _say_unrecorded(terms: Terms) -> None:
 
 def _may_be_remembered(ran: Ran, stock: Sequence[Stock]) -> bool:
     """Whether the same found again means the same plan: what a first listing lacked a memo of it would hide."""
-    is_agreed = all(item.stock.listing is found.listing for item, found in zip(ran.items, stock, strict=True))
-    return is_agreed and not ran.plan.waits
+    return all(item.stock.listing is found.listing for item, found in zip(ran.items, stock, strict=True))
 
 
 def _newest(stock: Sequence[Stock]) -> str | None:
