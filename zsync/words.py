@@ -75,6 +75,7 @@ class Reason(StrEnum):
     FENCE = "common extent"  # shown while arrays shrink
     WITHDRAWN = "withdrawn meanwhile"  # metadata that readers must not find while an array is replaced
     GENERATED = "consolidated anew"  # consolidated metadata made by zsync
+    RENAMING = "names other keys"  # metadata of arrays whose chunks have other keys than in the source
     SAME = "same content"
     REKEYED = "same content, other key"  # of an array of which the chunks get other keys
     GONE = "gone from the source"

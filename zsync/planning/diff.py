@@ -248,6 +248,10 @@ def _plan_source(name: str, survey: Survey) -> pa.Table:
             )
         ),
     )
+    if survey.originals:
+        names_others = pc.is_in(source["key"], value_set=column(list(survey.originals), pa.string()))
+        renaming = pc.and_(names_others, pc.equal(reason, scalar(str(Reason.GENERATED))))
+        reason = pc.if_else(renaming, scalar(str(Reason.RENAMING)), reason)
     unchanged = pc.equal(reason, scalar(str(Reason.SAME)))
     # An update in place is not atomic; the time in which old and new values are mixed is as short as can be if all that
     # is new is there already.

@@ -100,9 +100,10 @@ class Arrivals:
 
     def _headers_of(self, product: str) -> dict[str, str | None]:
         if product not in self._headers:
-            sent = self._plan.rows(Action.SEND, product)
-            pairs = zip(sent["key"].to_pylist(), sent["headers"].to_pylist(), strict=True)
-            self._headers[product] = dict(pairs)
+            self._headers[product] = {}
+            for action in (Action.SEND, Action.COPY):
+                rows = self._plan.rows(action, product)
+                self._headers[product].update(zip(*(rows[n].to_pylist() for n in ("key", "headers")), strict=True))
         return self._headers[product]
 
     def forget(self) -> None:

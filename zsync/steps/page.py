@@ -170,13 +170,13 @@ def _chunks(plan: Plan) -> str:
     by_place: dict[tuple[str, Stage], dict[str, int]] = {}
     for row, count in zip(found, counts, strict=True):
         by_place.setdefault((row["product"], Stage(row["stage"])), {})[row["action"]] = count
-    actions = (Action.SEND, Action.UNCHANGED, Action.RETIRE, Action.KEEP)
+    actions = (Action.SEND, Action.COPY, Action.UNCHANGED, Action.RETIRE, Action.KEEP)
     order = sorted(by_place, key=lambda place: (place[0], list(Stage).index(place[1])))
     rows = [
         [product, _OBJECTS.get(stage, f"{stage} metadata"), *(by_place[product, stage].get(str(a), 0) for a in actions)]
         for product, stage in order
     ]
-    return f"<h2>Objects</h2>{_table(('product', 'objects', 'send', 'unchanged', 'retire', 'keep'), rows)}"
+    return f"<h2>Objects</h2>{_table(('product', 'objects', *map(str, actions)), rows)}"
 
 
 def _arrays(plan: Plan) -> str:

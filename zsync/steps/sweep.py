@@ -65,8 +65,8 @@ def _large(plan: Plan, product: str) -> tuple[set[str], set[str]]:
     """Return the keys of the source's objects that go up in parts: all of them, and those that are to be sent."""
     rows = plan.share(product).select(["key", "size", "action"])
     rows = rows.filter(pc.greater(rows["size"], scalar(WHOLE_SIZE, pa.int64())))
-    send, unchanged = (
+    send, copy, unchanged = (
         set(rows["key"].filter(pc.equal(rows["action"], scalar(str(action)))).to_pylist())
-        for action in (Action.SEND, Action.UNCHANGED)
+        for action in (Action.SEND, Action.COPY, Action.UNCHANGED)
     )
-    return send | unchanged, send
+    return send | copy | unchanged, send
