@@ -108,7 +108,7 @@ def listing(server: S3Server, bucket: str, prefix: str) -> Iterator[tuple[str, i
             yield unquote_plus(key), int(size), etag
         if found.findtext(f"{place}IsTruncated") != "true":
             return
-        query = {"continuation-token": found.findtext(f"{place}NextContinuationToken", ""), **query}
+        query = {**query, "continuation-token": found.findtext(f"{place}NextContinuationToken", "")}
 
 
 def weather(n_time: int, nx: int, *, k: int = 1, dtype: str = "f4") -> xr.Dataset:

@@ -15,7 +15,10 @@ CELLS = (
     'import zsync\n\nzsync.plan("out.zarr", "./there")',
     'zsync.publish("out.zarr", "./there")',
     'zsync.log("./there/out.zarr")',
-    'import os\nos.rename("out.zarr", "x")\nos.rename("other.zarr", "out.zarr")\nzsync.publish("out.zarr", "./there")',
+    """import os
+os.rename("out.zarr", "x")
+os.rename("other.zarr", "out.zarr")
+zsync.publish("out.zarr", "./there", on_incompatible="refuse")""",
 )
 
 

@@ -26,6 +26,8 @@ from zsync.snapshots.reading import contents_of
 from zsync.storage.opening import _connect
 from zsync.verbs.trash import empty_trash, list_trash
 
+PUBLISH = {"rewrites": "inplace"}  # a flip leaves what readers opened before
+
 STORES = {
     "p/v2.zarr": {"zarr_format": 2},
     "p/v3.zarr": {"zarr_format": 3},
@@ -35,7 +37,7 @@ STORES = {
 
 @pytest.fixture
 def versioned(s3, proxy, versioned_bucket, tmp_path):
-    return Site(s3, proxy, versioned_bucket, tmp_path / "run")
+    return Site(s3, proxy, versioned_bucket, tmp_path / "run", PUBLISH)
 
 
 @pytest.fixture(params=["plain", "versioned"])

@@ -31,6 +31,9 @@ from servers import opened, tool_env
 from target import CHUNKS, NOT_FOUND
 from trees import append, read_tree, s3_tree, weather, write_store
 
+# What is there is compared with the sources byte for byte.
+PUBLISH = {"max_delete": "100%", "rewrites": "inplace", "on_incompatible": "refuse"}
+
 FILES, FEW, SITES, WITH_STORE = 10_000, 2_000, 5, 2
 CHANGES, SHORT = 2_200, 300  # of each site, in the storm and until the service has been killed
 BURST, PAUSE_S, SHORT_PAUSE_S = 20, 0.15, 0.4
@@ -131,7 +134,7 @@ def sites(request, s3, bucket, tmp_path):
         "watch": {"listen": "127.0.0.1:0", "interval": "250ms", "settle": "500ms", "compare": "8s", "history": 20},
         "storage": {"endpoint_url": s3.endpoint_url, "region": s3.region},
         "sites": {
-            name: {"source": str(root), "target": f"s3://{bucket}/{name}", "publish": {"max_delete": "100%"}}
+            name: {"source": str(root), "target": f"s3://{bucket}/{name}", "publish": PUBLISH}
             for name, root in roots.items()
         },
     }
