@@ -71,13 +71,23 @@ def test_only_what_changed_is_sent_and_the_rest_is_copied(site):
     data = weather(20, 8).load()
     data.t2m[:5] += 1  # two of eight chunks
     site.store("a.zarr", data, **V3)
-    plan = zsync.plan(site.config())
+    plan, since = zsync.plan(site.config()), len(site.proxy.completed)
     result = site.publish()
     [product] = result.products
     assert (product.sent, product.copied, product.unchanged) == (4, 6, 4)  # two documents, and what has other names
     assert plan.cost().copies >= 6
     assert "6 to copy" in str(plan)
     assert same(site.read("a.zarr"), data)
+    sent = [exchange for exchange in site.proxy.completed[since:] if exchange.method == "PUT" and exchange.size]
+    assert sorted(e.key.rpartition("/")[2] for e in sent if "/t2m/" in e.key) == ["0.0", "0.1", "zarr.json"]
+    copied = [exchange.key for exchange in site.proxy.completed[since:] if "x-amz-copy-source" in names_of(exchange)]
+    assert sorted(key for key in copied if ".zsync/" not in key) == [
+        f"run/a.zarr/t2m/{i}.{j}" for i in range(1, 4) for j in range(2)
+    ]
+
+
+def names_of(exchange):
+    return {name.lower() for name in exchange.headers}
 
 
 def test_a_service_that_copies_nothing_on_condition_is_sent_all(site, monkeypatch):

@@ -74,10 +74,12 @@ def cost_of(table: pa.Table, retire: Mapping[str, str], keeping: Sequence[str] =
     sent = table.filter(pc.equal(table["action"], scalar(str(Action.SEND))))
     retired = table.filter(pc.equal(table["action"], scalar(str(Action.RETIRE))))
     trashed = [name for name, mode in retire.items() if mode in ("trash", "keep")]
-    lost = retired.filter(pc.not_equal(retired["reason"], scalar(str(Reason.WITHDRAWN))))
+    not_lost = column([str(Reason.WITHDRAWN), str(Reason.FLIPPED)], pa.string())
+    lost = retired.filter(pc.invert(pc.is_in(retired["reason"], not_lost)))
     kept = sent.filter(pc.and_(pc.is_valid(sent["etag"]), _is_of(sent, keeping)))
     rekeyed = _count(pc.equal(table["action"], scalar(str(Action.COPY))))
-    copies = _count(_is_of(lost, [*trashed, *keeping])) + len(kept) + rekeyed
+    flipped = retired.filter(pc.equal(retired["reason"], scalar(str(Reason.FLIPPED))))
+    copies = _count(_is_of(lost, [*trashed, *keeping])) + _count(_is_of(flipped, keeping)) + len(kept) + rekeyed
     in_target = _count(pc.is_valid(table["etag"]))
     idle = not len(sent) and not len(retired) and not rekeyed
     return Cost(

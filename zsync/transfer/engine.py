@@ -290,8 +290,8 @@ def _item(row: dict[str, Any], to: Destination, keeping: Keeping) -> Send | Reti
     target = under(to.prefix, row["key"])
     over = keeping.over(to, row)
     if row["action"] == Action.RETIRE:
-        # What is withdrawn comes back under the same key: nothing is lost with it.
-        is_lost = row["reason"] != Reason.WITHDRAWN
+        # What is withdrawn comes back under the same key, and what was flipped is what an update in place overwrites.
+        is_lost = row["reason"] not in (Reason.WITHDRAWN, Reason.FLIPPED)
         trash = to.state.trash(to.publication, row["key"]) if to.trashes and is_lost else None
         seen, keep = (over.seen, over.keep) if over is not None else (None, None)
         return Retire(row["product"], row["key"], target, row["size"] or 0, Over(seen, keep or trash))

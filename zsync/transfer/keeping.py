@@ -60,6 +60,6 @@ class Keeping:
 
 def _seen(row: Mapping[str, Any]) -> Over | None:
     """Return what a row of a plan says that is there; None where there is something without an ETag."""
-    if row["etag"] is None and row["reason"] != Reason.NEW:
+    if row["etag"] is None and row["reason"] not in (Reason.NEW, Reason.REKEYED):
         return None
     return Over(row["etag"])
