@@ -99,6 +99,7 @@ reference: $(STAMP)
 
 bench: $(STAMP) $(VENV)/aws/bin/aws
 	$(BIN)/python benchmarks/bench_transfers.py --tools zsync s5cmd rclone aws $(BENCH_ARGS)
+	$(BIN)/python benchmarks/bench_flip.py
 
 bench-million: $(STAMP)
 	$(BIN)/python benchmarks/bench_transfers.py --shapes million --tools zsync s5cmd --rounds 1 --rtt 0 $(BENCH_ARGS)
