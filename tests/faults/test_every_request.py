@@ -365,7 +365,7 @@ def test_a_fence_is_never_taken_for_the_source(s3, bucket, tmp_path, monkeypatch
     """Digests of what was sent are kept for the next run; those of a fence's objects are not those of any file."""
     monkeypatch.setattr("zsync.inventory.cache.RACY_NS", 0)
     with Proxy(s3.endpoint_url) as proxy:
-        site = Site(s3, proxy, bucket, tmp_path / "run")
+        site = Site(s3, proxy, bucket, tmp_path / "run", {"rewrites": "inplace"})
         site.store("a.zarr", weather(10, 8))
         site.publish()
         shutil.rmtree(site.root)

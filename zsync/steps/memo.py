@@ -52,7 +52,7 @@ class Memo:
             return None
         return result if isinstance(result, dict) else None
 
-    def keep(self, result: dict[str, Any], taken_ns: int, until_s: float) -> None:
+    def keep(self, result: dict[str, Any], taken_ns: int, until_s: float = math.inf) -> None:
         """Remember a result, unless a file changed so recently that a further change might not show.
 
         Parameters
