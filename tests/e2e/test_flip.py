@@ -318,3 +318,51 @@ def test_a_team_knows_the_sources_keys_only(site, tmp_path):
         sync(folder)
     assert read_tree(folders[0]) == read_tree(folders[1])
     assert same(site.read("a.zarr"), weather(12, 8, k=3))
+
+
+@pytest.mark.slow
+def test_a_tree_of_stores_is_rechunked_and_re_encoded_store_by_store(site):
+    """As a mission's product is: hundreds of stores of v2 with groups of their own, told as one product."""
+    places = [f"pre_qf.zarr/{name}.zarr" for name in ("site0", "site1")]
+
+    def write(k, **how):
+        for number, place in enumerate(places):
+            data = weather(10, 8, k=k + number)
+            write_store(site.root / place, data, groups={"Sounding": data}, zarr_format=2, **how)
+
+    site.products["pre_qf.zarr"] = {"path": "pre_qf.zarr", "kind": "zarr"}
+    write(1, chunks=CHUNKS)
+    site.publish()
+    write(1, chunks={"time": 3, "x": 8})
+    seen = {place: [] for place in places}
+
+    def look(key):
+        place = next(place for place in places if f"/{place}/" in key)
+        found = site.read(place, group="Sounding" if "/Sounding/" in key else None)
+        is_same = same(found, weather(10, 8, k=1 + places.index(place)))
+        seen[place].append(chunks_of(site, place) if is_same else found)
+
+    with looking(site, look):
+        result = site.publish(workers=2)  # the proxy looks while all wait
+    assert {change.kind for change in result.plan.changes if change.flips} == {"incompatible"}
+    assert [collapse(shapes) for shapes in seen.values()] == [[(5, 4), (3, 8)]] * 2
+
+
+def chunks_of(site, place):
+    store = zarr.storage.ObjectStore(opened(site.s3, site.bucket, f"run/{place}"), read_only=True)
+    return zarr.open_consolidated(store, mode="r")["t2m"].chunks
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "processes"])
+def test_workers_copy_what_does_not_change(site, scheduler):
+    site.store("a.zarr", weather(40, 8), **V3)
+    site.publish()
+    data = weather(40, 8).load()
+    data.t2m[:5] += 1
+    site.store("a.zarr", data, **V3)
+    since = len(site.proxy.completed)
+    [product] = site.publish(scheduler=scheduler).products
+    assert (product.sent, product.copied) == (4, 14)
+    copied = [e for e in site.proxy.completed[since:] if "x-amz-copy-source" in names_of(e) and ".zsync/" not in e.key]
+    assert len(copied) == 14
+    assert same(site.read("a.zarr"), data)
