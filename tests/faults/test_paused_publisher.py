@@ -31,12 +31,12 @@ import zsync
 from zsync.errors import ConfigError, ConflictError
 from zsync.verbs.lease import leases
 
-IN_PLACE = {"rewrites": "inplace"}  # flips are tried in test_flip, and killed in test_every_request
+IN_PLACE = {"rewrites": "inplace"}
 
 # Each scenario in one of the formats.
 CASES = [
     ("first", "v3"), ("append", "v2"), ("boundary", "sharded"), ("shrink", "v2"), ("mixed", "v3"),
-    ("update", "sharded"), ("removal", "v3"), ("tree", "v2"), ("three", "v3"), ("replace", "v2"),
+    ("update", "sharded"), ("removal", "v3"), ("tree", "v2"), ("three", "v3"), ("replace", "v2"), ("flip-update", "v3"),
 ]  # fmt: skip
 
 
