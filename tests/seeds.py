@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 
+from hypothesis import HealthCheck, Phase, settings
+
 SEED = os.environ.get("TORTURE_SEED", "")  # empty: not torture
 EXAMPLES, STEPS = "TORTURE_EXAMPLES", "TORTURE_STEPS"
 
@@ -14,14 +16,15 @@ def rng(usual: int) -> random.Random:
     return random.Random(f"{SEED} {usual}" if SEED else usual)
 
 
-def examples(usual: int) -> int:
-    """Return how many examples a state machine makes."""
-    return int(os.environ.get(EXAMPLES) or usual)
-
-
-def steps(usual: int) -> int:
-    """Return how many steps each of them takes, at most."""
-    return int(os.environ.get(STEPS) or usual)
+def sequences(examples: int, steps: int) -> settings:
+    """Return how many sequences a state machine makes, and of how many steps each, at most."""
+    return settings(
+        max_examples=int(os.environ.get(EXAMPLES) or examples),
+        stateful_step_count=int(os.environ.get(STEPS) or steps),
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],  # to shrink a failure takes longer than to understand it
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def more(usual: int, torture: int) -> int:

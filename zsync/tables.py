@@ -170,13 +170,25 @@ def groups(table: pa.Table, names: Sequence[str]) -> tuple[list[dict[str, Any]],
 
     `pyarrow.Table.group_by` does the same, but comes with pyarrow's datasets, and these with pandas.
     """
+    first, codes = _grouped(table, names)
+    return table.select(names).take(first).to_pylist(), codes
+
+
+def firsts(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the first row of each of `groups`."""
+    first, _ = _grouped(table, names)
+    return table.take(first)
+
+
+def _grouped(table: pa.Table, names: Sequence[str]) -> tuple[pa.Array, np.ndarray]:
+    """Return where each group begins, and for each row the number of its group."""
     codes = np.zeros(len(table), dtype=np.int64)
     for name in names:
         values = pc.unique(table[name])
         codes = codes * max(len(values), 1) + numbers(pc.index_in(table[name], values))
         # Numbered anew after each column, so that they stay below the number of rows.
         _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
-    return table.select(names).take(column(first.tolist(), pa.int64())).to_pylist(), codes
+    return column(first.tolist(), pa.int64()), codes
 
 
 NO_TEXT: pa.Scalar = pa.nulls(1, pa.string())[0]

@@ -7,11 +7,10 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from proxy import Proxy
 from publish_machine import Target
-from seeds import examples, steps
+from seeds import sequences
 from servers import s3_client
 from target import Site
 
@@ -32,16 +31,7 @@ def test_whatever_happens_readers_see_what_they_may(s3, bucket, tmp_path, tally)
         return Target(site, client, counts)
 
     with Proxy(s3.endpoint_url) as proxy, contextlib.closing(s3_client(s3)) as client:
-        run_state_machine_as_test(
-            target,
-            settings=settings(
-                max_examples=examples(EXAMPLES),
-                stateful_step_count=steps(15),
-                deadline=None,
-                phases=[Phase.explicit, Phase.generate],  # to shrink a failure takes longer than to understand it
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_state_machine_as_test(target, settings=sequences(EXAMPLES, 15))
     tally("state machines", next(numbers))
     for name, number in counts.items():
         tally(f"state machines: {name}", number)

@@ -9,9 +9,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from seeds import examples, steps
+from seeds import sequences
 from servers import object_store, s3_client
 from team import Team
 from team_machine import Folder, TeamMachine, lost
@@ -35,16 +34,7 @@ def test_s2_whatever_a_team_does_nobodys_edit_is_lost(s3, bucket, tmp_path, fate
         number = next(numbers)
         return TeamMachine(Team(s3, bucket, tmp_path / str(number), prefix=f"team-{number}"), fate, counts)
 
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples(EXAMPLES),
-            stateful_step_count=steps(15),
-            deadline=None,
-            phases=[Phase.explicit, Phase.generate],  # to shrink a failure takes longer than to understand it
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(machine, settings=sequences(EXAMPLES, 15))
     changes = sum(counts[what] for what in ("write", "edit_store", "delete", "rename", "move", "supplant"))
     tally("teams: edits, deletions and renames", changes)
     for name, number in counts.items():

@@ -301,6 +301,9 @@ class Recorded(Protocol):
     def originals(self) -> Mapping[str, bytes]:
         """What the source had in place of metadata that names other keys, by key."""
 
+    def own(self) -> Mapping[str, str]:
+        """Return keys in the source, by those that objects are published under, where these are others."""
+
     def in_source(self, rows: Iterable[Row]) -> Iterable[Row]:
         """Return objects by the keys that they have in the source, in the order of keys."""
 
@@ -387,7 +390,7 @@ class Objects:
         elsewhere
             Whole keys of those that are not in their places any more, likewise.
         """
-        own = {published: key for key, published in recorded.names.items()}
+        own = recorded.own()
         away = {own.get(key, key): path for key, path in elsewhere.items()}
         found = cls.of(store, base, product, recorded.in_source(rows), elsewhere=away)
         return replace(found, names=recorded.names, documents=dict(recorded.originals))

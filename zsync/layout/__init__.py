@@ -35,7 +35,7 @@ from zsync.layout.consolidated import Consolidating, Remade, remade
 from zsync.layout.damage import is_chunk_like, is_node_document, lost_arrays, lost_attributes, lost_nodes
 from zsync.layout.dimensions import Dimensions, without_levels
 from zsync.layout.documents import METADATA_NAMES
-from zsync.layout.encoded import Encodings, encoded, fixed_keys, rewritten, with_encoding
+from zsync.layout.encoded import Encodings, encoded, fixed_keys, other_encodings, rewritten, with_encoding
 from zsync.layout.files import INDEX_RANK, NCZARR_NAMES, describe_files, is_data_name
 from zsync.layout.grid import Grid, KeyEncoding
 from zsync.layout.headers import content_type
@@ -97,6 +97,7 @@ __all__ = [
     "misfit_findings",
     "named_axes",
     "named_in",
+    "other_encodings",
     "owners",
     "place",
     "ranks",

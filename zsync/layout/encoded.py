@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Encodings = Mapping[tuple[str, str], "KeyEncoding"]  # by store, and path of the array in it
 
 
-def encoded(layout: Layout, encodings: Mapping[tuple[str, str], KeyEncoding]) -> Layout:
+def encoded(layout: Layout, encodings: Encodings) -> Layout:
     """Return a layout in which some arrays' chunks are named by other encodings, in keys and in metadata.
 
     Rows keep their places. Metadata that changes is parsed documents only: see `rewritten` for its bytes.
@@ -43,34 +43,39 @@ def encoded(layout: Layout, encodings: Mapping[tuple[str, str], KeyEncoding]) ->
     encodings
         Encodings by store and path of the array; arrays must have a known grid.
     """
-    others = {place: known for place, known in encodings.items() if _encoding(layout, place) != known}
-    if not others:
+    changed = other_encodings(layout, encodings)
+    if not changed:
         return layout
     stores = dict(layout.stores)
-    for prefix in dict.fromkeys(prefix for prefix, _ in others):
+    for prefix in dict.fromkeys(prefix for prefix, _ in changed):
         store = stores[prefix]
-        mine = {path: known for (where, path), known in others.items() if where == prefix}
+        mine = {path: known for (where, path), known in changed.items() if where == prefix}
         arrays = {**store.arrays, **{path: _with_grid(store.arrays[path], known) for path, known in mine.items()}}
         documents = {**store.documents, **rewritten(store.documents, mine)}
         stores[prefix] = replace(store, arrays=arrays, documents=documents)
-    objects = with_values(layout.objects, "key", _keys(layout, others))
+    objects = with_values(layout.objects, "key", _keys(layout, changed))
     return replace(layout, objects=objects, stores=stores)
+
+
+def other_encodings(layout: Layout, encodings: Encodings) -> Encodings:
+    """Return those encodings that are others than a layout's arrays have."""
+
+    def is_other(place: tuple[str, str], encoding: KeyEncoding) -> bool:
+        grid = _array(layout, place).grid
+        return grid is not None and grid.encoding != encoding
+
+    return {place: encoding for place, encoding in encodings.items() if is_other(place, encoding)}
 
 
 def _array(layout: Layout, place: tuple[str, str]) -> Array:
     return layout.stores[place[0]].arrays[place[1]]
 
 
-def _encoding(layout: Layout, place: tuple[str, str]) -> KeyEncoding | None:
-    grid = _array(layout, place).grid
-    return None if grid is None else grid.encoding
-
-
 def _with_grid(array: Array, encoding: KeyEncoding) -> Array:
     return array if array.grid is None else replace(array, grid=replace(array.grid, encoding=encoding))
 
 
-def _keys(layout: Layout, encodings: Mapping[tuple[str, str], KeyEncoding]) -> pa.Array:
+def _keys(layout: Layout, encodings: Encodings) -> pa.Array:
     """Return the keys of a layout's objects, those of some arrays' chunks as other encodings write them."""
     objects = layout.objects
     keys = objects["key"]

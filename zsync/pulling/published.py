@@ -103,7 +103,7 @@ def _as_they_are_now(
     if not doubtful:  # a version is what it was
         return rows, {}
     found = locate(place, doubtful, publication)
-    own = {published: key for key, published in recorded.names.items()}
+    own = recorded.own()
     gone = sorted(own.get(key, key) for key, held in found.items() if held is None and key not in recorded.originals)
     lost = [key for key, is_wanted in zip(gone, selection.mask(gone), strict=True) if is_wanted]
     if lost:

@@ -82,7 +82,7 @@ def look(meant: Meant, terms: Terms, *, publishes: bool) -> Earlier:
         product, spec, state, lease, head, listing, origin, origin.seen, restores=record.id
     )  # fmt: skip
     # What names other keys than the source's metadata is not read: that is on record.
-    own = {published: key for key, published in recorded.names.items()}
+    own = recorded.own()
     held_by_own = {own.get(key, key): held for key, held in found.items() if key not in recorded.originals}
     return Earlier(
         leaving_to_others(stock),

@@ -14,15 +14,14 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from zsync.layout import KeyEncoding, encoded, fixed_keys, join, rewritten
+from zsync.layout import KeyEncoding, encoded, fixed_keys, join, other_encodings, rewritten
 from zsync.layout.strict import text
 from zsync.planning import of_other_keys
-from zsync.tables import column, numbers, scalar, with_values
+from zsync.tables import firsts, scalar, with_values
 from zsync.words import Role, Stage
 
 if TYPE_CHECKING:
@@ -78,9 +77,8 @@ def named_now(layout: Layout, manifest: pa.Table, listed: Iterable[str]) -> Name
         if original is not None and not own.meets(ndim, KeyEncoding.of_key(original), ndim):
             moved.add(place)
         known = KeyEncoding.of_key(published)
-        is_own = known == own or known.meets(ndim, own, ndim)
         if (
-            not is_own
+            not known.meets(ndim, own, ndim)
             and known in KeyEncoding.all_of(array.zarr_format)
             and not fixed_keys(layout.stores[place[0]], place[1])
         ):
@@ -104,13 +102,8 @@ def _recorded(manifest: pa.Table) -> dict[Place, tuple[str, str | None]]:
         pc.and_(pc.is_null(manifest["gone_s"]), pc.is_valid(manifest["source_key"])),
     )
     rows = manifest.select(["store", "array", "key", "source_key"]).filter(is_data)
-    codes = np.zeros(len(rows), np.int64)
-    for name in ("store", "array"):
-        values = pc.unique(rows[name])
-        codes = codes * max(len(values), 1) + numbers(pc.index_in(rows[name], values))
-    _, first = np.unique(codes, return_index=True)
     found: dict[Place, tuple[str, str | None]] = {}
-    for row in rows.take(column(first.tolist(), pa.int64())).to_pylist():
+    for row in firsts(rows, ("store", "array")).to_pylist():
         directory = join(row["store"] or "", row["array"])
         inside = [key[len(directory) + 1 :] if directory else key for key in (row["key"], row["source_key"])]
         if all(_CHUNK.fullmatch(key) for key in inside):
@@ -146,22 +139,33 @@ class Rewritten:
     originals: Mapping[str, bytes]
 
 
-def others(layout: Layout, encodings: Encodings) -> Encodings:
-    """Return those encodings that are others than the source has."""
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What was inspected, by the keys of its files and by those that it is published under.
 
-    def is_other(place: Place, encoding: KeyEncoding) -> bool:
-        grid = layout.stores[place[0]].arrays[place[1]].grid
-        return grid is not None and grid.encoding != encoding
+    Attributes
+    ----------
+    own
+        As the source has it.
+    published
+        As it is to be in the target: rows have the same places.
+    encodings
+        By store and path of the array, where the two differ.
+    """
 
-    return {place: encoding for place, encoding in encodings.items() if is_other(place, encoding)}
+    own: Inspected
+    published: Inspected
+    encodings: Encodings
 
 
-def as_published(local: Inspected, encodings: Encodings) -> Inspected:
-    """Return what was inspected with the keys that it is published under; rows keep their places."""
-    layout = encoded(local.layout, encodings)
-    if layout is local.layout:
-        return local
-    return replace(local, layout=layout, source=with_values(local.source, "key", layout.objects["key"]))
+def sides(own: Inspected, encodings: Encodings) -> Sides:
+    """Return what was inspected as its source has it, and as it is published where some encodings are wanted."""
+    changed = other_encodings(own.layout, encodings)
+    if not changed:
+        return Sides(own, own, changed)
+    layout = encoded(own.layout, changed)
+    source = with_values(own.source, "key", layout.objects["key"])
+    return Sides(own, replace(own, layout=layout, source=source), changed)
 
 
 def with_other_keys(

@@ -43,6 +43,10 @@ class OnRecord:
     names: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, bytes] = field(default_factory=dict)
 
+    def own(self) -> Mapping[str, str]:
+        """Return keys in the source, by those that objects are published under, where these are others."""
+        return {published: key for key, published in self.names.items()}
+
     def in_source(self, rows: Iterable[Row]) -> Iterable[Row]:
         """Return objects by the keys, and with the metadata, that they have in the source, in the order of keys.
 
@@ -53,7 +57,7 @@ class OnRecord:
         """
         if not self.names and not self.originals:
             return rows
-        own = {published: key for key, published in self.names.items()}
+        own = self.own()
 
         def as_its_own(row: Row) -> Row:
             key = own.get(row[0], row[0])

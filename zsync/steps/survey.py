@@ -27,7 +27,7 @@ from zsync.publication import manifest as manifests
 from zsync.steps.arrived import arrived
 from zsync.steps.consolidating import Consolidated, consolidated
 from zsync.steps.damage import gone_documents, lost_nodes_of
-from zsync.steps.encoding import Named, as_published, named_now, others, rows_of, with_other_keys
+from zsync.steps.encoding import Named, Sides, named_now, rows_of, sides, with_other_keys
 from zsync.steps.inspect import inspect
 from zsync.steps.naming import with_indexes
 from zsync.steps.neighbours import findings_around, findings_inside, others_in
@@ -104,15 +104,15 @@ def _survey(
     recorded, own = manifest["key"], _without_others(inspected.stock, manifest)
     stock = _agreed(inspected.stock, own)
     now = _named_now(inspected, own, terms)
-    encodings = others(inspected.layout, {**now.encodings, **found, **flips.encodings})
-    local = as_published(inspected, encodings)
+    both = sides(inspected, {**now.encodings, **found, **flips.encodings})
+    local = both.published
     target, skipped = _target(stock, own, local, lost=bool(findings))
     manifest = _with_arrived(stock, own, local, target, lost=bool(findings))
     around = [
         *findings_inside(stock, local.source["key"], recorded),
         *findings_around(stock, local.source["key"], target),
     ]
-    related, kept, done = _relate(stock, terms, inspected, encodings, target, manifest, headers)
+    related, kept, done = _relate(stock, terms, both, target, manifest, headers)
     gone = gone_documents(related)
     lost = lost_nodes_of(stock, related, gone, allows_damage=terms.allows_damage)
     return Surveyed(
@@ -226,14 +226,13 @@ def _with_arrived(stock: Stock, manifest: pa.Table, local: Inspected, target: pa
 def _relate(
     stock: Stock,
     terms: Terms,
-    inspected: Inspected,
-    encodings: Encodings,
+    both: Sides,
     target: pa.Table,
     manifest: pa.Table,
     headers: HeaderPolicy,
 ) -> tuple[Survey, list[Finding], Consolidated]:
     """Put the two sides together, with consolidated metadata that describes the target as it will be."""
-    local = as_published(inspected, encodings)
+    inspected, local, encodings = both.own, both.published, both.encodings
     gone_keys = target["key"].filter(pc.invert(pc.is_in(target["key"], local.source["key"])))
     gone = place(local.layout, texts_of(gone_keys))
     selected = column(local.selection.mask(texts_of(gone_keys)), pa.bool_())
